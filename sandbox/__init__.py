@@ -1,0 +1,1 @@
+"""A stand-in for the MonkeyCode backend on loopback, with a deterministic agent."""

@@ -1,0 +1,1 @@
+"""The gRPC server: owns the turns, the accounts and all that is stored."""
