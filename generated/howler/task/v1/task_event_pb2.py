@@ -27,25 +27,25 @@ from howler.error.v1 import error_reason_pb2 as howler_dot_error_dot_v1_dot_erro
 from howler.model.v1 import model_service_pb2 as howler_dot_model_dot_v1_dot_model__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fhowler/task/v1/task_event.proto\x12\x0ehowler.task.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\"howler/error/v1/error_reason.proto\x1a#howler/model/v1/model_service.proto\"\xdd\x05\n\tTaskEvent\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x14\n\x0ctime_unix_ms\x18\x02 \x01(\x03\x12,\n\x08\x61\x63\x63\x65pted\x18\x03 \x01(\x0b\x32\x18.howler.task.v1.AcceptedH\x00\x12,\n\x08progress\x18\x04 \x01(\x0b\x32\x18.howler.task.v1.ProgressH\x00\x12*\n\x07started\x18\x05 \x01(\x0b\x32\x17.howler.task.v1.StartedH\x00\x12/\n\ntext_delta\x18\x06 \x01(\x0b\x32\x19.howler.task.v1.TextDeltaH\x00\x12\x35\n\rthought_delta\x18\x07 \x01(\x0b\x32\x1c.howler.task.v1.ThoughtDeltaH\x00\x12-\n\ttool_call\x18\x08 \x01(\x0b\x32\x18.howler.task.v1.ToolCallH\x00\x12$\n\x04plan\x18\t \x01(\x0b\x32\x14.howler.task.v1.PlanH\x00\x12&\n\x05usage\x18\n \x01(\x0b\x32\x15.howler.task.v1.UsageH\x00\x12,\n\x08\x63ommands\x18\x0b \x01(\x0b\x32\x18.howler.task.v1.CommandsH\x00\x12,\n\x08question\x18\x0c \x01(\x0b\x32\x18.howler.task.v1.QuestionH\x00\x12=\n\x11question_resolved\x18\r \x01(\x0b\x32 .howler.task.v1.QuestionResolvedH\x00\x12&\n\x05image\x18\x0e \x01(\x0b\x32\x15.howler.task.v1.ImageH\x00\x12(\n\x06notice\x18\x0f \x01(\x0b\x32\x16.howler.task.v1.NoticeH\x00\x12\"\n\x03raw\x18\x10 \x01(\x0b\x32\x13.howler.task.v1.RawH\x00\x12&\n\x05\x65nded\x18\x11 \x01(\x0b\x32\x15.howler.task.v1.EndedH\x00\x42\x07\n\x05\x65vent\"\x83\x01\n\x08\x41\x63\x63\x65pted\x12\x0f\n\x07turn_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12%\n\x05model\x18\x03 \x01(\x0b\x32\x16.howler.model.v1.Model\x12.\n\nmatched_by\x18\x04 \x01(\x0e\x32\x1a.howler.model.v1.MatchedBy\";\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07percent\x18\x03 \x01(\x05\"\t\n\x07Started\"\x19\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x1c\n\x0cThoughtDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"\xea\x01\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x1d.howler.task.v1.ToolCallState\x12\x11\n\traw_input\x18\x05 \x01(\t\x12\x0e\n\x06output\x18\x06 \x01(\t\x12\x12\n\nraw_output\x18\x07 \x01(\t\x12+\n\tlocations\x18\x08 \x03(\x0b\x32\x18.howler.task.v1.Location\x12#\n\x05\x64iffs\x18\t \x03(\x0b\x32\x14.howler.task.v1.Diff\"&\n\x08Location\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\x05\"8\n\x04\x44iff\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x10\n\x08old_text\x18\x02 \x01(\t\x12\x10\n\x08new_text\x18\x03 \x01(\t\"2\n\x04Plan\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.howler.task.v1.PlanEntry\"_\n\tPlanEntry\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\t\x12/\n\x06status\x18\x02 \x01(\x0e\x32\x1f.howler.task.v1.PlanEntryStatus\x12\x10\n\x08priority\x18\x03 \x01(\t\"b\n\x05Usage\x12*\n\x06tokens\x18\x01 \x01(\x0b\x32\x1a.howler.task.v1.TokenUsage\x12-\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1c.howler.task.v1.ContextUsage\"|\n\nTokenUsage\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x03\x12\x15\n\routput_tokens\x18\x02 \x01(\x03\x12\x14\n\x0ctotal_tokens\x18\x03 \x01(\x03\x12+\n\x06source\x18\x04 \x01(\x0e\x32\x1b.howler.task.v1.UsageSource\"8\n\x0c\x43ontextUsage\x12\x13\n\x0bused_tokens\x18\x01 \x01(\x03\x12\x13\n\x0bsize_tokens\x18\x02 \x01(\x03\"5\n\x08\x43ommands\x12)\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x17.howler.task.v1.Command\":\n\x07\x43ommand\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0c\n\x04hint\x18\x03 \x01(\t\"L\n\x08Question\x12\x13\n\x0bquestion_id\x18\x01 \x01(\t\x12+\n\x05items\x18\x02 \x03(\x0b\x32\x1c.howler.task.v1.QuestionItem\"\x7f\n\x0cQuestionItem\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06header\x18\x02 \x01(\t\x12/\n\x07options\x18\x03 \x03(\x0b\x32\x1e.howler.task.v1.QuestionOption\x12\x10\n\x08multiple\x18\x04 \x01(\x08\x12\x0e\n\x06\x63ustom\x18\x05 \x01(\x08\"4\n\x0eQuestionOption\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\x88\x01\n\x10QuestionResolved\x12\x13\n\x0bquestion_id\x18\x01 \x01(\t\x12\x36\n\nresolution\x18\x02 \x01(\x0e\x32\".howler.task.v1.QuestionResolution\x12\'\n\x07\x61nswers\x18\x03 \x03(\x0b\x32\x16.howler.task.v1.Answer\"&\n\x06\x41nswer\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\"5\n\x05Image\x12\x11\n\tmime_type\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0b\n\x03uri\x18\x03 \x01(\t\"C\n\x06Notice\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.howler.task.v1.NoticeKind\x12\x0f\n\x07message\x18\x02 \x01(\t\"/\n\x03Raw\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\t\"\xd9\x01\n\x05\x45nded\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.howler.task.v1.EndReason\x12+\n\x05\x65rror\x18\x02 \x01(\x0e\x32\x1c.howler.error.v1.ErrorReason\x12\x0f\n\x07message\x18\x03 \x01(\t\x12.\n\x0bretry_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tresumable\x18\x05 \x01(\x08\x12$\n\x05usage\x18\x06 \x01(\x0b\x32\x15.howler.task.v1.Usage*\xa9\x01\n\rToolCallState\x12\x1f\n\x1bTOOL_CALL_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17TOOL_CALL_STATE_PENDING\x10\x01\x12\x1f\n\x1bTOOL_CALL_STATE_IN_PROGRESS\x10\x02\x12\x1d\n\x19TOOL_CALL_STATE_COMPLETED\x10\x03\x12\x1a\n\x16TOOL_CALL_STATE_FAILED\x10\x04*\x97\x01\n\x0fPlanEntryStatus\x12!\n\x1dPLAN_ENTRY_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n\x19PLAN_ENTRY_STATUS_PENDING\x10\x01\x12!\n\x1dPLAN_ENTRY_STATUS_IN_PROGRESS\x10\x02\x12\x1f\n\x1bPLAN_ENTRY_STATUS_COMPLETED\x10\x03*_\n\x0bUsageSource\x12\x1c\n\x18USAGE_SOURCE_UNSPECIFIED\x10\x00\x12\x16\n\x12USAGE_SOURCE_EXACT\x10\x01\x12\x1a\n\x16USAGE_SOURCE_ESTIMATED\x10\x02*\xdf\x01\n\x12QuestionResolution\x12#\n\x1fQUESTION_RESOLUTION_UNSPECIFIED\x10\x00\x12\x1c\n\x18QUESTION_RESOLUTION_AUTO\x10\x01\x12 \n\x1cQUESTION_RESOLUTION_ANSWERED\x10\x02\x12 \n\x1cQUESTION_RESOLUTION_DECLINED\x10\x03\x12!\n\x1dQUESTION_RESOLUTION_ELSEWHERE\x10\x04\x12\x1f\n\x1bQUESTION_RESOLUTION_EXPIRED\x10\x05*\xbf\x02\n\nNoticeKind\x12\x1b\n\x17NOTICE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15NOTICE_KIND_LLM_RETRY\x10\x01\x12\"\n\x1eNOTICE_KIND_COMPACTION_STARTED\x10\x02\x12 \n\x1cNOTICE_KIND_COMPACTION_ENDED\x10\x03\x12\x1b\n\x17NOTICE_KIND_AGENT_ERROR\x10\x04\x12\x1d\n\x19NOTICE_KIND_MODEL_CHANGED\x10\x05\x12\x1d\n\x19NOTICE_KIND_FILES_CHANGED\x10\x06\x12\x1d\n\x19NOTICE_KIND_PORTS_CHANGED\x10\x07\x12\x1c\n\x18NOTICE_KIND_RECONNECTING\x10\x08\x12\x1b\n\x17NOTICE_KIND_RECONNECTED\x10\t*\xad\x01\n\tEndReason\x12\x1a\n\x16\x45ND_REASON_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45ND_REASON_COMPLETED\x10\x01\x12\x18\n\x14\x45ND_REASON_CANCELLED\x10\x02\x12\x15\n\x11\x45ND_REASON_FAILED\x10\x03\x12\x19\n\x15\x45ND_REASON_TIME_LIMIT\x10\x04\x12\x1e\n\x1a\x45ND_REASON_REPLAY_DIVERGED\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fhowler/task/v1/task_event.proto\x12\x0ehowler.task.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\"howler/error/v1/error_reason.proto\x1a#howler/model/v1/model_service.proto\"\xdd\x05\n\tTaskEvent\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x14\n\x0ctime_unix_ms\x18\x02 \x01(\x03\x12,\n\x08\x61\x63\x63\x65pted\x18\x03 \x01(\x0b\x32\x18.howler.task.v1.AcceptedH\x00\x12,\n\x08progress\x18\x04 \x01(\x0b\x32\x18.howler.task.v1.ProgressH\x00\x12*\n\x07started\x18\x05 \x01(\x0b\x32\x17.howler.task.v1.StartedH\x00\x12/\n\ntext_delta\x18\x06 \x01(\x0b\x32\x19.howler.task.v1.TextDeltaH\x00\x12\x35\n\rthought_delta\x18\x07 \x01(\x0b\x32\x1c.howler.task.v1.ThoughtDeltaH\x00\x12-\n\ttool_call\x18\x08 \x01(\x0b\x32\x18.howler.task.v1.ToolCallH\x00\x12$\n\x04plan\x18\t \x01(\x0b\x32\x14.howler.task.v1.PlanH\x00\x12&\n\x05usage\x18\n \x01(\x0b\x32\x15.howler.task.v1.UsageH\x00\x12,\n\x08\x63ommands\x18\x0b \x01(\x0b\x32\x18.howler.task.v1.CommandsH\x00\x12,\n\x08question\x18\x0c \x01(\x0b\x32\x18.howler.task.v1.QuestionH\x00\x12=\n\x11question_resolved\x18\r \x01(\x0b\x32 .howler.task.v1.QuestionResolvedH\x00\x12&\n\x05image\x18\x0e \x01(\x0b\x32\x15.howler.task.v1.ImageH\x00\x12(\n\x06notice\x18\x0f \x01(\x0b\x32\x16.howler.task.v1.NoticeH\x00\x12\"\n\x03raw\x18\x10 \x01(\x0b\x32\x13.howler.task.v1.RawH\x00\x12&\n\x05\x65nded\x18\x11 \x01(\x0b\x32\x15.howler.task.v1.EndedH\x00\x42\x07\n\x05\x65vent\"\x83\x01\n\x08\x41\x63\x63\x65pted\x12\x0f\n\x07turn_id\x18\x01 \x01(\t\x12\x0f\n\x07task_id\x18\x02 \x01(\t\x12%\n\x05model\x18\x03 \x01(\x0b\x32\x16.howler.model.v1.Model\x12.\n\nmatched_by\x18\x04 \x01(\x0e\x32\x1a.howler.model.v1.MatchedBy\";\n\x08Progress\x12\r\n\x05stage\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0f\n\x07percent\x18\x03 \x01(\x05\"\t\n\x07Started\"\x19\n\tTextDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"\x1c\n\x0cThoughtDelta\x12\x0c\n\x04text\x18\x01 \x01(\t\"\xfd\x01\n\x08ToolCall\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12,\n\x05state\x18\x04 \x01(\x0e\x32\x1d.howler.task.v1.ToolCallState\x12\x11\n\traw_input\x18\x05 \x01(\t\x12\x0e\n\x06output\x18\x06 \x01(\t\x12\x12\n\nraw_output\x18\x07 \x01(\t\x12+\n\tlocations\x18\x08 \x03(\x0b\x32\x18.howler.task.v1.Location\x12#\n\x05\x64iffs\x18\t \x03(\x0b\x32\x14.howler.task.v1.Diff\x12\x11\n\ttruncated\x18\n \x01(\x08\"&\n\x08Location\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\x05\"8\n\x04\x44iff\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x10\n\x08old_text\x18\x02 \x01(\t\x12\x10\n\x08new_text\x18\x03 \x01(\t\"2\n\x04Plan\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.howler.task.v1.PlanEntry\"_\n\tPlanEntry\x12\x0f\n\x07\x63ontent\x18\x01 \x01(\t\x12/\n\x06status\x18\x02 \x01(\x0e\x32\x1f.howler.task.v1.PlanEntryStatus\x12\x10\n\x08priority\x18\x03 \x01(\t\"b\n\x05Usage\x12*\n\x06tokens\x18\x01 \x01(\x0b\x32\x1a.howler.task.v1.TokenUsage\x12-\n\x07\x63ontext\x18\x02 \x01(\x0b\x32\x1c.howler.task.v1.ContextUsage\"|\n\nTokenUsage\x12\x14\n\x0cinput_tokens\x18\x01 \x01(\x03\x12\x15\n\routput_tokens\x18\x02 \x01(\x03\x12\x14\n\x0ctotal_tokens\x18\x03 \x01(\x03\x12+\n\x06source\x18\x04 \x01(\x0e\x32\x1b.howler.task.v1.UsageSource\"8\n\x0c\x43ontextUsage\x12\x13\n\x0bused_tokens\x18\x01 \x01(\x03\x12\x13\n\x0bsize_tokens\x18\x02 \x01(\x03\"5\n\x08\x43ommands\x12)\n\x08\x63ommands\x18\x01 \x03(\x0b\x32\x17.howler.task.v1.Command\":\n\x07\x43ommand\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x0c\n\x04hint\x18\x03 \x01(\t\"L\n\x08Question\x12\x13\n\x0bquestion_id\x18\x01 \x01(\t\x12+\n\x05items\x18\x02 \x03(\x0b\x32\x1c.howler.task.v1.QuestionItem\"\x7f\n\x0cQuestionItem\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06header\x18\x02 \x01(\t\x12/\n\x07options\x18\x03 \x03(\x0b\x32\x1e.howler.task.v1.QuestionOption\x12\x10\n\x08multiple\x18\x04 \x01(\x08\x12\x0e\n\x06\x63ustom\x18\x05 \x01(\x08\"4\n\x0eQuestionOption\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\x88\x01\n\x10QuestionResolved\x12\x13\n\x0bquestion_id\x18\x01 \x01(\t\x12\x36\n\nresolution\x18\x02 \x01(\x0e\x32\".howler.task.v1.QuestionResolution\x12\'\n\x07\x61nswers\x18\x03 \x03(\x0b\x32\x16.howler.task.v1.Answer\"&\n\x06\x41nswer\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\t\"5\n\x05Image\x12\x11\n\tmime_type\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0b\n\x03uri\x18\x03 \x01(\t\"C\n\x06Notice\x12(\n\x04kind\x18\x01 \x01(\x0e\x32\x1a.howler.task.v1.NoticeKind\x12\x0f\n\x07message\x18\x02 \x01(\t\"B\n\x03Raw\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\t\x12\x11\n\ttruncated\x18\x04 \x01(\x08\"\xd9\x01\n\x05\x45nded\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.howler.task.v1.EndReason\x12+\n\x05\x65rror\x18\x02 \x01(\x0e\x32\x1c.howler.error.v1.ErrorReason\x12\x0f\n\x07message\x18\x03 \x01(\t\x12.\n\x0bretry_after\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tresumable\x18\x05 \x01(\x08\x12$\n\x05usage\x18\x06 \x01(\x0b\x32\x15.howler.task.v1.Usage*\xa9\x01\n\rToolCallState\x12\x1f\n\x1bTOOL_CALL_STATE_UNSPECIFIED\x10\x00\x12\x1b\n\x17TOOL_CALL_STATE_PENDING\x10\x01\x12\x1f\n\x1bTOOL_CALL_STATE_IN_PROGRESS\x10\x02\x12\x1d\n\x19TOOL_CALL_STATE_COMPLETED\x10\x03\x12\x1a\n\x16TOOL_CALL_STATE_FAILED\x10\x04*\x97\x01\n\x0fPlanEntryStatus\x12!\n\x1dPLAN_ENTRY_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n\x19PLAN_ENTRY_STATUS_PENDING\x10\x01\x12!\n\x1dPLAN_ENTRY_STATUS_IN_PROGRESS\x10\x02\x12\x1f\n\x1bPLAN_ENTRY_STATUS_COMPLETED\x10\x03*_\n\x0bUsageSource\x12\x1c\n\x18USAGE_SOURCE_UNSPECIFIED\x10\x00\x12\x16\n\x12USAGE_SOURCE_EXACT\x10\x01\x12\x1a\n\x16USAGE_SOURCE_ESTIMATED\x10\x02*\xdf\x01\n\x12QuestionResolution\x12#\n\x1fQUESTION_RESOLUTION_UNSPECIFIED\x10\x00\x12\x1c\n\x18QUESTION_RESOLUTION_AUTO\x10\x01\x12 \n\x1cQUESTION_RESOLUTION_ANSWERED\x10\x02\x12 \n\x1cQUESTION_RESOLUTION_DECLINED\x10\x03\x12!\n\x1dQUESTION_RESOLUTION_ELSEWHERE\x10\x04\x12\x1f\n\x1bQUESTION_RESOLUTION_EXPIRED\x10\x05*\xbf\x02\n\nNoticeKind\x12\x1b\n\x17NOTICE_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15NOTICE_KIND_LLM_RETRY\x10\x01\x12\"\n\x1eNOTICE_KIND_COMPACTION_STARTED\x10\x02\x12 \n\x1cNOTICE_KIND_COMPACTION_ENDED\x10\x03\x12\x1b\n\x17NOTICE_KIND_AGENT_ERROR\x10\x04\x12\x1d\n\x19NOTICE_KIND_MODEL_CHANGED\x10\x05\x12\x1d\n\x19NOTICE_KIND_FILES_CHANGED\x10\x06\x12\x1d\n\x19NOTICE_KIND_PORTS_CHANGED\x10\x07\x12\x1c\n\x18NOTICE_KIND_RECONNECTING\x10\x08\x12\x1b\n\x17NOTICE_KIND_RECONNECTED\x10\t*\xad\x01\n\tEndReason\x12\x1a\n\x16\x45ND_REASON_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45ND_REASON_COMPLETED\x10\x01\x12\x18\n\x14\x45ND_REASON_CANCELLED\x10\x02\x12\x15\n\x11\x45ND_REASON_FAILED\x10\x03\x12\x19\n\x15\x45ND_REASON_TIME_LIMIT\x10\x04\x12\x1e\n\x1a\x45ND_REASON_REPLAY_DIVERGED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'howler.task.v1.task_event_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TOOLCALLSTATE']._serialized_start=2872
-  _globals['_TOOLCALLSTATE']._serialized_end=3041
-  _globals['_PLANENTRYSTATUS']._serialized_start=3044
-  _globals['_PLANENTRYSTATUS']._serialized_end=3195
-  _globals['_USAGESOURCE']._serialized_start=3197
-  _globals['_USAGESOURCE']._serialized_end=3292
-  _globals['_QUESTIONRESOLUTION']._serialized_start=3295
-  _globals['_QUESTIONRESOLUTION']._serialized_end=3518
-  _globals['_NOTICEKIND']._serialized_start=3521
-  _globals['_NOTICEKIND']._serialized_end=3840
-  _globals['_ENDREASON']._serialized_start=3843
-  _globals['_ENDREASON']._serialized_end=4016
+  _globals['_TOOLCALLSTATE']._serialized_start=2910
+  _globals['_TOOLCALLSTATE']._serialized_end=3079
+  _globals['_PLANENTRYSTATUS']._serialized_start=3082
+  _globals['_PLANENTRYSTATUS']._serialized_end=3233
+  _globals['_USAGESOURCE']._serialized_start=3235
+  _globals['_USAGESOURCE']._serialized_end=3330
+  _globals['_QUESTIONRESOLUTION']._serialized_start=3333
+  _globals['_QUESTIONRESOLUTION']._serialized_end=3556
+  _globals['_NOTICEKIND']._serialized_start=3559
+  _globals['_NOTICEKIND']._serialized_end=3878
+  _globals['_ENDREASON']._serialized_start=3881
+  _globals['_ENDREASON']._serialized_end=4054
   _globals['_TASKEVENT']._serialized_start=157
   _globals['_TASKEVENT']._serialized_end=890
   _globals['_ACCEPTED']._serialized_start=893
@@ -59,41 +59,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_THOUGHTDELTA']._serialized_start=1125
   _globals['_THOUGHTDELTA']._serialized_end=1153
   _globals['_TOOLCALL']._serialized_start=1156
-  _globals['_TOOLCALL']._serialized_end=1390
-  _globals['_LOCATION']._serialized_start=1392
-  _globals['_LOCATION']._serialized_end=1430
-  _globals['_DIFF']._serialized_start=1432
-  _globals['_DIFF']._serialized_end=1488
-  _globals['_PLAN']._serialized_start=1490
-  _globals['_PLAN']._serialized_end=1540
-  _globals['_PLANENTRY']._serialized_start=1542
-  _globals['_PLANENTRY']._serialized_end=1637
-  _globals['_USAGE']._serialized_start=1639
-  _globals['_USAGE']._serialized_end=1737
-  _globals['_TOKENUSAGE']._serialized_start=1739
-  _globals['_TOKENUSAGE']._serialized_end=1863
-  _globals['_CONTEXTUSAGE']._serialized_start=1865
-  _globals['_CONTEXTUSAGE']._serialized_end=1921
-  _globals['_COMMANDS']._serialized_start=1923
-  _globals['_COMMANDS']._serialized_end=1976
-  _globals['_COMMAND']._serialized_start=1978
-  _globals['_COMMAND']._serialized_end=2036
-  _globals['_QUESTION']._serialized_start=2038
-  _globals['_QUESTION']._serialized_end=2114
-  _globals['_QUESTIONITEM']._serialized_start=2116
-  _globals['_QUESTIONITEM']._serialized_end=2243
-  _globals['_QUESTIONOPTION']._serialized_start=2245
-  _globals['_QUESTIONOPTION']._serialized_end=2297
-  _globals['_QUESTIONRESOLVED']._serialized_start=2300
-  _globals['_QUESTIONRESOLVED']._serialized_end=2436
-  _globals['_ANSWER']._serialized_start=2438
-  _globals['_ANSWER']._serialized_end=2476
-  _globals['_IMAGE']._serialized_start=2478
-  _globals['_IMAGE']._serialized_end=2531
-  _globals['_NOTICE']._serialized_start=2533
-  _globals['_NOTICE']._serialized_end=2600
-  _globals['_RAW']._serialized_start=2602
-  _globals['_RAW']._serialized_end=2649
-  _globals['_ENDED']._serialized_start=2652
-  _globals['_ENDED']._serialized_end=2869
+  _globals['_TOOLCALL']._serialized_end=1409
+  _globals['_LOCATION']._serialized_start=1411
+  _globals['_LOCATION']._serialized_end=1449
+  _globals['_DIFF']._serialized_start=1451
+  _globals['_DIFF']._serialized_end=1507
+  _globals['_PLAN']._serialized_start=1509
+  _globals['_PLAN']._serialized_end=1559
+  _globals['_PLANENTRY']._serialized_start=1561
+  _globals['_PLANENTRY']._serialized_end=1656
+  _globals['_USAGE']._serialized_start=1658
+  _globals['_USAGE']._serialized_end=1756
+  _globals['_TOKENUSAGE']._serialized_start=1758
+  _globals['_TOKENUSAGE']._serialized_end=1882
+  _globals['_CONTEXTUSAGE']._serialized_start=1884
+  _globals['_CONTEXTUSAGE']._serialized_end=1940
+  _globals['_COMMANDS']._serialized_start=1942
+  _globals['_COMMANDS']._serialized_end=1995
+  _globals['_COMMAND']._serialized_start=1997
+  _globals['_COMMAND']._serialized_end=2055
+  _globals['_QUESTION']._serialized_start=2057
+  _globals['_QUESTION']._serialized_end=2133
+  _globals['_QUESTIONITEM']._serialized_start=2135
+  _globals['_QUESTIONITEM']._serialized_end=2262
+  _globals['_QUESTIONOPTION']._serialized_start=2264
+  _globals['_QUESTIONOPTION']._serialized_end=2316
+  _globals['_QUESTIONRESOLVED']._serialized_start=2319
+  _globals['_QUESTIONRESOLVED']._serialized_end=2455
+  _globals['_ANSWER']._serialized_start=2457
+  _globals['_ANSWER']._serialized_end=2495
+  _globals['_IMAGE']._serialized_start=2497
+  _globals['_IMAGE']._serialized_end=2550
+  _globals['_NOTICE']._serialized_start=2552
+  _globals['_NOTICE']._serialized_end=2619
+  _globals['_RAW']._serialized_start=2621
+  _globals['_RAW']._serialized_end=2687
+  _globals['_ENDED']._serialized_start=2690
+  _globals['_ENDED']._serialized_end=2907
 # @@protoc_insertion_point(module_scope)

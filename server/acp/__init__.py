@@ -1,0 +1,1 @@
+"""PURE: the agent's protocol. Frames of the platform in, typed events out."""
