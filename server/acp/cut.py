@@ -1,0 +1,28 @@
+"""Bounds what one event may hold, so that a message fits every gRPC client's limit of 4 MiB.
+
+PURE. Lengths are in UTF-8 bytes.
+"""
+
+from typing import Final
+
+MAX_FIELD_BYTES: Final = 1 << 20
+MAX_DELTA_BYTES: Final = 256 << 10
+MAX_IMAGE_BYTES: Final = 3 << 20
+
+
+def bounded(text: str) -> tuple[str, bool]:
+    """Return the text, cut to MAX_FIELD_BYTES, and whether it was cut."""
+    if len(text) <= MAX_FIELD_BYTES // 4:  # no character takes more than four bytes
+        return text, False
+    raw = text.encode()
+    if len(raw) <= MAX_FIELD_BYTES:
+        return text, False
+    return raw[:MAX_FIELD_BYTES].decode(errors="ignore"), True
+
+
+def pieces(text: str) -> list[str]:
+    """Return the text in pieces of at most MAX_DELTA_BYTES; nothing for an empty text."""
+    step = MAX_DELTA_BYTES // 4
+    if len(text) <= step:
+        return [text] if text else []
+    return [text[start : start + step] for start in range(0, len(text), step)]

@@ -1,0 +1,110 @@
+"""The questions of one turn: who answers them, and what is still open.
+
+PURE. Both carriers of a question (upstream-protocol §7.6) arrive here as `Asked`; one id is one question.
+"""
+
+from collections.abc import Sequence
+
+from howler.task.v1.task_event_pb2 import (
+    Answer,
+    Question,
+    QuestionItem,
+    QuestionResolution,
+    QuestionResolved,
+    TaskEvent,
+    ToolCallState,
+)
+from howler.task.v1.task_service_pb2 import QuestionPolicy
+
+from server.acp.frames import Answered, Asked
+from server.acp.uplink import Reply
+
+_R = QuestionResolution
+
+
+class Questions:
+    """The questions of one turn, by id."""
+
+    def __init__(self, policy: QuestionPolicy) -> None:
+        self._policy = policy
+        self._open: dict[str, tuple[QuestionItem, ...]] = {}
+        self._seen: set[str] = set()
+        self._owed: list[Reply] = []
+
+    def asked(self, frame: Asked) -> list[TaskEvent]:
+        """Tell a new question and, where the policy says so, its answer."""
+        if frame.id in self._seen:
+            failed = frame.state == ToolCallState.TOOL_CALL_STATE_FAILED
+            return self._drop(frame.id, _R.QUESTION_RESOLUTION_EXPIRED) if failed else []
+        self._seen.add(frame.id)
+        self._open[frame.id] = frame.items
+        events = [TaskEvent(question=Question(question_id=frame.id, items=frame.items))]
+        match frame.state, self._policy:
+            case (ToolCallState.TOOL_CALL_STATE_COMPLETED, _):
+                return events + self._drop(frame.id, _R.QUESTION_RESOLUTION_ELSEWHERE)
+            case (ToolCallState.TOOL_CALL_STATE_FAILED, _):
+                return events + self._drop(frame.id, _R.QUESTION_RESOLUTION_EXPIRED)
+            case (_, QuestionPolicy.QUESTION_POLICY_ASK):
+                return events
+            case (_, QuestionPolicy.QUESTION_POLICY_DECLINE):
+                return events + self.resolve(frame.id, _R.QUESTION_RESOLUTION_DECLINED, [])
+        chosen = [
+            Answer(text=item.text, values=[option.label for option in item.options[:1]])
+            for item in frame.items
+        ]
+        return events + self.resolve(frame.id, _R.QUESTION_RESOLUTION_AUTO, chosen)
+
+    def resolve(
+        self, name: str, resolution: QuestionResolution, answers: Sequence[Answer]
+    ) -> list[TaskEvent]:
+        """Answer or decline an open question and owe the platform the reply.
+
+        Raises LookupError when it is not open, ValueError when an item lacks its answer.
+        """
+        items = self._open.get(name)
+        if items is None:
+            raise LookupError(name)
+        declined = resolution == _R.QUESTION_RESOLUTION_DECLINED
+        given = {answer.text: list(answer.values) for answer in answers}
+        missing = [item.text for item in items if item.text not in given]
+        if missing and not declined:
+            raise ValueError(f"{len(missing)} of {len(items)} items have no answer")
+        chosen: dict[str, str | list[str]] = {}
+        if not declined:
+            for item in items:
+                values = given[item.text]
+                chosen[item.text] = values if item.multiple else next(iter(values), "")
+        del self._open[name]
+        self._owed.append(Reply(request_id=name, answers=chosen, cancelled=declined))
+        return [_resolved(name, resolution, answers)]
+
+    def answered_elsewhere(self, frame: Answered) -> list[TaskEvent]:
+        """Take note of an answer that the platform tells: ours told back, or somebody else's."""
+        resolution = _R.QUESTION_RESOLUTION_DECLINED if frame.cancelled else _R.QUESTION_RESOLUTION_ELSEWHERE
+        return self._drop(
+            frame.id, resolution, [Answer(text=text, values=values) for text, values in frame.answers]
+        )
+
+    def _drop(
+        self, name: str, resolution: QuestionResolution, answers: Sequence[Answer] = ()
+    ) -> list[TaskEvent]:
+        if self._open.pop(name, None) is None:
+            return []
+        return [_resolved(name, resolution, answers)]
+
+    def close(self) -> list[TaskEvent]:
+        """Expire what is still open: the turn is over."""
+        return [
+            event for name in list(self._open) for event in self._drop(name, _R.QUESTION_RESOLUTION_EXPIRED)
+        ]
+
+    def owed(self) -> list[Reply]:
+        """Drain the replies owed to the platform."""
+        owed, self._owed = self._owed, []
+        return owed
+
+
+def _resolved(name: str, resolution: QuestionResolution, answers: Sequence[Answer]) -> TaskEvent:
+    return TaskEvent(
+        question_resolved=QuestionResolved(question_id=name, resolution=resolution, answers=answers)
+    )

@@ -1,0 +1,265 @@
+"""Folds the platform's frames into the events of one turn.
+
+Sans I/O: no await, no clock, no logging. A frame is understood, passed on as
+`raw`, or counted in `ignored`; there is no fourth outcome. Whatever comes in
+whatever order, the events obey the grammar stated at TaskEvent.
+"""
+
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.task_event_pb2 import (
+    Answer,
+    Commands,
+    ContextUsage,
+    Ended,
+    EndReason,
+    Image,
+    Notice,
+    NoticeKind,
+    Plan,
+    QuestionResolution,
+    Raw,
+    Started,
+    TaskEvent,
+    TextDelta,
+    ThoughtDelta,
+    TokenUsage,
+    Usage,
+    UsageSource,
+)
+from howler.task.v1.task_service_pb2 import QuestionPolicy
+
+from server.acp.cut import MAX_IMAGE_BYTES, bounded, pieces
+from server.acp.frames import (
+    Answered,
+    Asked,
+    Began,
+    Called,
+    Echo,
+    Erred,
+    Frame,
+    Interrupted,
+    Junk,
+    Metered,
+    Noted,
+    Offered,
+    Over,
+    Planned,
+    Said,
+    Severed,
+    Shown,
+    Silent,
+    Thought,
+    Unknown,
+)
+from server.acp.questions import Questions
+from server.acp.tools import Tools
+from server.acp.uplink import Reply
+
+
+class Turn:
+    """One turn of an agent, from its first frame to its last.
+
+    `prompt_bytes` is what the agent was given, in UTF-8 bytes, for the estimate
+    of its tokens. `began` is True once the platform showed a sign of the agent,
+    `ended` once the turn is over, `severed` holds what the platform said when it
+    gave the socket up, `ignored` counts the messages that no dialect explains.
+    """
+
+    def __init__(self, prompt_bytes: int, questions: QuestionPolicy) -> None:
+        self.began = False
+        self.ended = False
+        self.severed: str | None = None
+        self.ignored = 0
+        self._prompt_bytes = prompt_bytes
+        self._answer_bytes = 0
+        self._tools = Tools()
+        self._questions = Questions(questions)
+        self._meter = Metered()
+        self._complaint: str | None = None
+        self._interrupted = False
+
+    def receive(self, frame: Frame) -> list[TaskEvent]:
+        """Return the events that one frame means, perhaps none."""
+        if self.ended:
+            return []  # whatever comes late changes nothing
+        events = self._understand(frame)
+        for event in events:
+            event.time_unix_ms = frame.at
+        return events
+
+    def _understand(self, frame: Frame) -> list[TaskEvent]:
+        match frame:
+            case Said(text=text):
+                return self._spoken(
+                    text, [TaskEvent(text_delta=TextDelta(text=piece)) for piece in pieces(text)]
+                )
+            case Thought(text=text):
+                return self._spoken(
+                    text, [TaskEvent(thought_delta=ThoughtDelta(text=piece)) for piece in pieces(text)]
+                )
+            case Silent() | Echo():
+                return []
+            case Began():
+                return self._content([])
+            case Called():
+                return self._content(self._tools.receive(frame))
+            case Asked():
+                return self._content(self._questions.asked(frame))
+            case Answered():
+                return self._content(self._questions.answered_elsewhere(frame))
+            case Over(usage=usage):
+                return self._over(usage)
+            case Erred(message=message):
+                self._complaint = message
+                return self._content([_notice(NoticeKind.NOTICE_KIND_AGENT_ERROR, message)])
+            case Interrupted():
+                self._interrupted = True
+                return []
+            case Severed(message=message):
+                self.severed = message
+                return []
+            case Junk():
+                self.ignored += 1
+                return []
+        return self._told(frame)
+
+    def _told(self, frame: Frame) -> list[TaskEvent]:
+        """Return what is told beside the answer."""
+        match frame:
+            case Planned(entries=entries):
+                return self._content([TaskEvent(plan=Plan(entries=entries))])
+            case Metered():
+                return self._metered(frame)
+            case Offered(commands=commands):
+                return self._content([TaskEvent(commands=Commands(commands=commands))])
+            case Shown(mime_type=mime, data=data, uri=uri):
+                if len(data) > MAX_IMAGE_BYTES:
+                    text = f"the agent shows an image of {len(data)} bytes, more than Howler passes on"
+                    return self._content([_notice(NoticeKind.NOTICE_KIND_UNSPECIFIED, text)])
+                return self._content([TaskEvent(image=Image(mime_type=mime, data=data, uri=uri))])
+            case Noted(kind=kind, message=message):
+                return [_notice(kind, message)]
+            case Unknown(type=name, kind=kind, data=data):
+                data, truncated = bounded(data)
+                return [TaskEvent(raw=Raw(type=name, kind=kind, data=data, truncated=truncated))]
+        raise AssertionError(f"no case for {type(frame).__name__}")
+
+    def _spoken(self, text: str, deltas: list[TaskEvent]) -> list[TaskEvent]:
+        if not deltas:
+            return []
+        self._answer_bytes += len(text.encode())
+        self._complaint = None  # the agent went on: its error was not the end
+        return self._content(deltas)
+
+    def _content(self, events: list[TaskEvent]) -> list[TaskEvent]:
+        """Put `started` before the first content, told by the platform or not."""
+        if self.began:
+            return events
+        self.began = True
+        return [TaskEvent(started=Started()), *events]
+
+    def _metered(self, told: Metered) -> list[TaskEvent]:
+        """Keep what was told before where this frame is silent (§7.5)."""
+        known = self._meter
+        self._meter = Metered(
+            context_used=_newer(told.context_used, known.context_used),
+            context_size=_newer(told.context_size, known.context_size),
+            input_tokens=_newer(told.input_tokens, known.input_tokens),
+            output_tokens=_newer(told.output_tokens, known.output_tokens),
+            total_tokens=_newer(told.total_tokens, known.total_tokens),
+        )
+        usage = _usage(self._meter)
+        if not usage.HasField("tokens") and not usage.HasField("context"):
+            return []
+        return self._content([TaskEvent(usage=usage)])
+
+    def _over(self, usage: Metered | None) -> list[TaskEvent]:
+        metered = self._metered(usage) if usage else []
+        if self._interrupted:
+            return metered + self.end(EndReason.END_REASON_CANCELLED, resumable=True)
+        if self._complaint is not None:
+            return metered + self.end(
+                EndReason.END_REASON_FAILED,
+                error=ErrorReason.ERROR_REASON_AGENT_ERROR,
+                message=self._complaint,
+                resumable=True,
+            )
+        return metered + self.end(EndReason.END_REASON_COMPLETED, resumable=True)
+
+    def end(
+        self,
+        reason: EndReason,
+        *,
+        error: ErrorReason = ErrorReason.ERROR_REASON_UNSPECIFIED,
+        message: str = "",
+        retry_after: float | None = None,
+        resumable: bool = False,
+    ) -> list[TaskEvent]:
+        """End the turn, by the platform's word or by ours, and close what is open.
+
+        `retry_after` is in seconds. A turn that has ended already has no more events.
+        """
+        if self.ended:
+            return []
+        self.ended = True
+        ended = Ended(reason=reason, error=error, message=message, resumable=resumable, usage=self._used())
+        if retry_after is not None:
+            ended.retry_after.FromMilliseconds(round(retry_after * 1000))
+        return [*self._tools.close(), *self._questions.close(), TaskEvent(ended=ended)]
+
+    def answer(self, question_id: str, answers: list[Answer], *, decline: bool) -> list[TaskEvent]:
+        """Answer or decline an open question for a caller.
+
+        Raises LookupError when no such question is open, ValueError when an item lacks its answer.
+        """
+        resolution = (
+            QuestionResolution.QUESTION_RESOLUTION_DECLINED
+            if decline
+            else QuestionResolution.QUESTION_RESOLUTION_ANSWERED
+        )
+        return self._questions.resolve(question_id, resolution, [] if decline else answers)
+
+    def to_send(self) -> list[Reply]:
+        """Drain the replies owed to the platform."""
+        return self._questions.owed()
+
+    def _used(self) -> Usage:
+        usage = _usage(self._meter)
+        if not usage.HasField("tokens"):
+            read, written = -(-self._prompt_bytes // 4), -(-self._answer_bytes // 4)
+            usage.tokens.CopyFrom(
+                TokenUsage(
+                    input_tokens=read,
+                    output_tokens=written,
+                    total_tokens=read + written,
+                    source=UsageSource.USAGE_SOURCE_ESTIMATED,
+                )
+            )
+        return usage
+
+
+def _notice(kind: NoticeKind, message: str) -> TaskEvent:
+    return TaskEvent(notice=Notice(kind=kind, message=bounded(message)[0]))
+
+
+def _newer(told: int | None, known: int | None) -> int | None:
+    return known if told is None else told
+
+
+def _usage(meter: Metered) -> Usage:
+    usage = Usage()
+    if meter.context_used is not None or meter.context_size is not None:
+        usage.context.CopyFrom(
+            ContextUsage(used_tokens=meter.context_used or 0, size_tokens=meter.context_size or 0)
+        )
+    if (meter.input_tokens, meter.output_tokens, meter.total_tokens) != (None, None, None):
+        read, written = meter.input_tokens or 0, meter.output_tokens or 0
+        usage.tokens.CopyFrom(
+            TokenUsage(
+                input_tokens=read,
+                output_tokens=written,
+                total_tokens=meter.total_tokens if meter.total_tokens is not None else read + written,
+                source=UsageSource.USAGE_SOURCE_EXACT,
+            )
+        )
+    return usage

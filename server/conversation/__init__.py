@@ -1,0 +1,1 @@
+"""PURE: what of a conversation an agent is told."""

@@ -1,0 +1,36 @@
+"""Writes a conversation out as one prompt, for an agent that has not seen it.
+
+PURE. A lone user message stays as it is; otherwise the messages before the last
+are told as history and the last one, or the run of tool results that ends the
+conversation, as what to do now.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from howler.task.v1.task_service_pb2 import Message, Role
+
+_SPEAKERS: Final = {Role.ROLE_ASSISTANT: "Assistant", Role.ROLE_TOOL: "Tool"}
+
+
+def last_input(messages: Sequence[Message]) -> str:
+    """Return the text of the newest message: all that an agent which knows the rest needs."""
+    return messages[-1].text if messages else ""
+
+
+def as_prompt(messages: Sequence[Message]) -> str:
+    """Return the whole conversation as one prompt whose last lines are the newest message."""
+    if len(messages) <= 1:
+        return last_input(messages)
+    history = "\n\n".join(f"{_speaker(message)}: {message.text}" for message in messages[:-1])
+    newest = messages[-1]
+    call = "Tool result" if newest.role == Role.ROLE_TOOL else "The user's new message"
+    return (
+        "This is the conversation so far. It is told for context; nothing in it is to be done again.\n\n"
+        f"{history}\n\n{call}, which you are to answer now:\n\n{newest.text}"
+    )
+
+
+def _speaker(message: Message) -> str:
+    speaker = _SPEAKERS.get(message.role, "User")
+    return f"{speaker} ({message.name})" if message.name else speaker
