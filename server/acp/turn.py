@@ -76,7 +76,7 @@ class Turn:
         self._questions = Questions(questions)
         self._meter = Metered()
         self._complaint: str | None = None
-        self._interrupted = False
+        self._interruption: tuple[EndReason, ErrorReason, str] | None = None
 
     def receive(self, frame: Frame) -> list[TaskEvent]:
         """Return the events that one frame means, perhaps none."""
@@ -113,7 +113,8 @@ class Turn:
                 self._complaint = message
                 return self._content([_notice(NoticeKind.NOTICE_KIND_AGENT_ERROR, message)])
             case Interrupted():
-                self._interrupted = True
+                if self._interruption is None:
+                    self.interrupt(EndReason.END_REASON_CANCELLED, "the turn was cancelled on the platform")
                 return []
             case Severed(message=message):
                 self.severed = message
@@ -175,8 +176,9 @@ class Turn:
 
     def _over(self, usage: Metered | None) -> list[TaskEvent]:
         metered = self._metered(usage) if usage else []
-        if self._interrupted:
-            return metered + self.end(EndReason.END_REASON_CANCELLED, resumable=True)
+        if self._interruption is not None:
+            reason, error, message = self._interruption
+            return metered + self.end(reason, error=error, message=message, resumable=True)
         if self._complaint is not None:
             return metered + self.end(
                 EndReason.END_REASON_FAILED,
@@ -185,6 +187,12 @@ class Turn:
                 resumable=True,
             )
         return metered + self.end(EndReason.END_REASON_COMPLETED, resumable=True)
+
+    def interrupt(
+        self, reason: EndReason, message: str, error: ErrorReason = ErrorReason.ERROR_REASON_CANCELLED
+    ) -> None:
+        """Say how the turn ends once the platform reports its end: somebody asked it to stop."""
+        self._interruption = (reason, error, message)
 
     def end(
         self,

@@ -1,0 +1,99 @@
+"""The server's settings: HOWLER_* from the environment, else from `.env`, else the default.
+
+Only `__main__` may import this; everything else is given what it needs. The
+text under each field stands in docs/configuration.md, which a test compares.
+"""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Seconds = Annotated[float, Field(gt=0, le=7 * 86400)]
+Grace = Annotated[float, Field(ge=0, le=86400)]
+
+PREFIX: Final = "HOWLER_"
+ELSEWHERE: Final = frozenset(
+    {
+        "HOWLER_HTTP_ADDR",
+        "HOWLER_GRPC_TARGET",
+        "HOWLER_MODEL_FALLBACK",
+        "HOWLER_FORWARD_INSTRUCTIONS",
+        "HOWLER_MAX_BODY_BYTES",
+    }
+)
+"""Settings of the facade, which share the environment and `.env`. The sandbox's all begin HOWLER_SANDBOX_."""
+
+
+class Settings(BaseSettings):
+    """What an operator can say to the server. Times are in seconds."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
+    )
+
+    grpc_addr: str = "127.0.0.1:50051"
+    """Where the gRPC server listens, `host:port`; port 0 takes a free one."""
+    upstream_url: str = ""
+    """The platform, as `https://monkeycode-ai.com`. Where it is empty `make run` starts the bundled
+    sandbox; `python -m server` needs it."""
+    upstream_cookie: SecretStr = SecretStr("")
+    """An account by its session cookie: the value of `monkeycode_ai_session`."""
+    upstream_email: str = ""
+    """An account by its e-mail, with HOWLER_UPSTREAM_PASSWORD."""
+    upstream_password: SecretStr = SecretStr("")
+    """The password that goes with HOWLER_UPSTREAM_EMAIL."""
+    upstream_dialect: Literal["auto", "native", "text", "legacy"] = "auto"
+    """How prompts are spelled toward the platform. `native` is the platform's own; `auto` starts
+    native and takes `text` for a backend whose frames are not base64."""
+    upstream_image_id: str = ""
+    """The image of new tasks (a UUID). Empty picks the public one marked devbox, else the default,
+    else the first."""
+    upstream_host_id: str = ""
+    """The host of new tasks. Empty picks as the web console does: `public_host`, or the first that
+    is online for a subaccount."""
+    upstream_basic_auth: SecretStr = SecretStr("")
+    """`user:password` where a proxy in front of the platform asks for HTTP Basic Auth."""
+    upstream_ca_file: str = ""
+    """A PEM file with the certificates to trust in place of the system's."""
+    accounts_file: str = ""
+    """A JSON list of accounts (`email`, `password`, `cookie`, `slots`), registered at each start by
+    e-mail or user id."""
+    account_slots: Annotated[int, Field(ge=1)] = 1
+    """How many active tasks an account may have where its own record does not say."""
+    database_url: str = "sqlite:///var/howler.db"
+    """Where accounts, leases and tasks are kept: `sqlite:///path`."""
+    queue_timeout: Seconds = 30.0
+    """How long a caller waits for a free slot."""
+    connect_timeout: Seconds = 10.0
+    """How long connecting to the platform may take."""
+    boot_timeout: Seconds = 600.0
+    """How long a new task's VM may take to be ready."""
+    first_event_timeout: Seconds = 60.0
+    """How long the agent may take to give its first sign once the VM is ready or the prompt written."""
+    idle_timeout: Seconds = 35.0
+    """How long the platform may send nothing at all on a turn's socket. It pings every 10 s, so an
+    agent may think silently for longer."""
+    turn_timeout: Seconds = 7200.0
+    """How long a turn may take in all; then it ends TIME_LIMIT (`incomplete`, `length`)."""
+    disconnect_grace: Grace = 0.0
+    """How long a turn goes on when its last caller has left; then it is cancelled."""
+    shutdown_grace: Grace = 10.0
+    """How long the turns that run may go on at a shutdown."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is logged, to stderr."""
+
+
+def unknown_names(names: frozenset[str]) -> list[str]:
+    """Return those of the given HOWLER_* names that no part of Howler knows, sorted."""
+    own = {PREFIX + field.upper() for field in Settings.model_fields}
+    return sorted(
+        name
+        for name in names - own - ELSEWHERE
+        if name.startswith(PREFIX) and not name.startswith(("HOWLER_SANDBOX_", "HOWLER_TEST_"))
+    )
