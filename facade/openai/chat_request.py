@@ -1,0 +1,82 @@
+"""Reads a request of POST /v1/chat/completions: body in, turn to ask for out."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec import Raw
+
+from facade.errors import invalid, unsupported
+from facade.openai.start import Asked
+from facade.openai.transcript import Transcript, text_of
+from facade.openai.wire import ChatBody, ChatMessage, ignored_fields, loose_text, parse
+
+_HONOURED: Final = frozenset(
+    {"model", "messages", "stream", "stream_options", "n", "modalities", "tool_choice", "function_call"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A chat request: what it asks of the agent and how the answer is to be told."""
+
+    asked: Asked
+    include_usage: bool
+
+
+def read_chat(body: bytes) -> ChatRequest:
+    """Return what the body asks; raises the 400 that names what is wrong in it."""
+    chat = parse(body, ChatBody)
+    _reject_unserved(chat)
+    transcript = Transcript("messages")
+    for index, message in enumerate(chat.messages):
+        _write(transcript, message, f"messages[{index}]")
+    asked = Asked(
+        model=chat.model or "",
+        stream=bool(chat.stream),
+        conversation=transcript.conversation(),
+        instructions=transcript.instructions(),
+        declares_tools=bool(chat.tools or chat.functions),
+        ignored=tuple(ignored_fields(body, _HONOURED)),
+    )
+    options = chat.stream_options
+    return ChatRequest(asked, include_usage=options is not None and bool(options.include_usage))
+
+
+def _reject_unserved(chat: ChatBody) -> None:
+    """Refuse what would change the shape of the answer (openai-surface.md §9)."""
+    if chat.n is not None and chat.n < 1:
+        raise invalid("`n` must be 1.", "n")
+    if chat.n is not None and chat.n > 1:
+        raise unsupported("An agent gives one answer: `n` must be 1.", "n")
+    if chat.modalities and any(kind != "text" for kind in chat.modalities):
+        raise unsupported("Only text is answered.", "modalities")
+    for choice, param in ((chat.tool_choice, "tool_choice"), (chat.function_call, "function_call")):
+        if bytes(choice) not in (b"null", b'"auto"', b'"none"') and not _allows_none(choice):
+            raise unsupported("A call of a client's tool cannot be forced.", param)
+
+
+def _allows_none(choice: Raw) -> bool:
+    """Say whether a `tool_choice` object merely narrows which tools may be called."""
+    if not bytes(choice).startswith(b"{"):
+        return False
+    fields = parse(choice, dict[str, Raw], "tool_choice")
+    inner = parse(fields.get("allowed_tools", Raw(b"{}")), dict[str, Raw], "tool_choice.allowed_tools")
+    return bytes(inner.get("mode", Raw(b"null"))) == b'"auto"'
+
+
+def _write(transcript: Transcript, message: ChatMessage, param: str) -> None:
+    text = text_of(message.content, f"{param}.content")
+    if message.role in {"tool", "function"}:
+        transcript.result(text, message.tool_call_id, param, message.name or "")
+        return
+    transcript.say(message.role, text, param, message.name or "")
+    if message.role != "assistant":
+        return
+    for index, call in enumerate(message.tool_calls or []):
+        called = call.function or call.custom
+        if called is not None:
+            arguments = loose_text(called.arguments) or loose_text(called.input)
+            transcript.call(called.name, arguments, call.id, f"{param}.tool_calls[{index}]")
+    if message.function_call is not None:
+        called = message.function_call
+        transcript.call(called.name, loose_text(called.arguments), None, f"{param}.function_call")

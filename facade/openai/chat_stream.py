@@ -1,0 +1,117 @@
+"""Tells a turn as the chunks of a streamed chat completion (openai-surface.md §5.2).
+
+Frames are `data: <chunk>`; the role first, then deltas, one `finish_reason`,
+the usage where it was asked for, `[DONE]`. After a failure: the error's frame,
+then `[DONE]`, no `finish_reason`. A delta is spliced into a chunk made once:
+that is the hot path of the facade.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from howler.task.v1.task_event_pb2 import TaskEvent, TokenUsage
+
+from facade.errors import ApiError
+from facade.openai.chat_turn import ChatTurn
+from facade.openai.usage import chat_usage
+
+_encode: Final = msgspec.json.Encoder().encode
+_DONE: Final = b"data: [DONE]\n\n"
+
+
+class ChatStream:
+    """A streamed answer: events in, bytes of SSE out, nothing after `[DONE]`.
+
+    `model` is told until the platform names the one that runs; id, model and
+    `created` (seconds since 1970) are the same in all chunks.
+    """
+
+    def __init__(self, completion_id: str, created: int, model: str, *, include_usage: bool) -> None:
+        self._id = completion_id
+        self._created = created
+        self._model = model
+        self._include_usage = include_usage
+        self._turn = ChatTurn(self)
+        self._out: list[bytes] = []
+        self._content_head = self._reasoning_head = self._tail = b""
+
+    @property
+    def finished(self) -> bool:
+        """Everything was told."""
+        return self._turn.finished
+
+    def open(self) -> bytes:
+        """Return the first chunk, where the platform takes its time to accept the turn."""
+        self._turn.begin()
+        return self._taken()
+
+    def receive(self, events: Iterable[TaskEvent]) -> bytes:
+        """Return the frames that the events mean, perhaps none."""
+        self._turn.receive(events)
+        return self._taken()
+
+    def keep_alive(self) -> bytes:
+        """Return a chunk that says nothing: the one keep-alive that no client stumbles over (§8)."""
+        if not self._tail or self.finished:
+            return b""
+        return self._chunk({})
+
+    def abandon(self, error: ApiError) -> bytes:
+        """Return the frames that end the answer with a failure that no event tells."""
+        self._turn.fail(error)
+        return self._taken()
+
+    def begin(self, model: str) -> None:
+        """Make the chunks' fixed bytes and tell the role."""
+        self._model = model or self._model
+        head = _encode(
+            {
+                "id": self._id,
+                "object": "chat.completion.chunk",
+                "created": self._created,
+                "model": self._model,
+            }
+        )
+        head = b"data: " + head[:-1] + b',"choices":[{"index":0,"delta":{'
+        self._content_head = head + b'"content":'
+        self._reasoning_head = head + b'"reasoning_content":'
+        self._tail = b'},"finish_reason":null}]}\n\n'
+        self._out.append(self._chunk({"role": "assistant", "content": ""}))
+
+    def content(self, text: str) -> None:
+        """Tell more of the answer."""
+        self._out.append(b"%b%b%b" % (self._content_head, _encode(text), self._tail))
+
+    def reasoning(self, text: str) -> None:
+        """Tell more of what stands beside the answer."""
+        self._out.append(b"%b%b%b" % (self._reasoning_head, _encode(text), self._tail))
+
+    def finish(self, reason: str, tokens: TokenUsage) -> None:
+        """Tell the end."""
+        self._out.append(self._chunk({}, reason))
+        if self._include_usage:
+            self._out.append(self._frame({"choices": [], "usage": chat_usage(tokens)}))
+        self._out.append(_DONE)
+
+    def fail(self, error: ApiError) -> None:
+        """Tell the failure."""
+        self._out.append(b"data: " + error.body() + b"\n\n")
+        self._out.append(_DONE)
+
+    def _chunk(self, delta: dict[str, object], finish_reason: str | None = None) -> bytes:
+        return self._frame({"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
+
+    def _frame(self, rest: dict[str, object]) -> bytes:
+        common = {
+            "id": self._id,
+            "object": "chat.completion.chunk",
+            "created": self._created,
+            "model": self._model,
+        }
+        return b"data: " + _encode(common | rest) + b"\n\n"
+
+    def _taken(self) -> bytes:
+        out = b"".join(self._out)
+        self._out.clear()
+        return out

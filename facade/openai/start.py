@@ -1,0 +1,89 @@
+"""What the facade says about a turn, whichever API asked for it."""
+
+import enum
+from dataclasses import dataclass
+from typing import Final
+
+from howler.task.v1.task_service_pb2 import (
+    ApprovalPolicy,
+    Conversation,
+    DetachAction,
+    Durability,
+    OnDetach,
+    QuestionPolicy,
+    StartTurn,
+    TaskRetention,
+)
+
+_ANY_MODEL: Final = frozenset({"", "default", "auto"})
+
+
+class ForwardInstructions(enum.StrEnum):
+    """What becomes of system and developer text (HOWLER_FORWARD_INSTRUCTIONS)."""
+
+    AUTO = "auto"
+    """Forwarded, unless the request declares tools: a coding CLI's prompt describes the client's machine."""
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How this facade asks for turns."""
+
+    model_fallback: bool = False
+    forward_instructions: ForwardInstructions = ForwardInstructions.AUTO
+
+    def strict(self, model: str) -> bool:
+        """Say whether only a model of this name will do, not the default one."""
+        return not (self.model_fallback or model in _ANY_MODEL)
+
+    def forwards(self, asked: "Asked") -> bool:
+        """Say whether the instructions go to the agent."""
+        match self.forward_instructions:
+            case ForwardInstructions.ALWAYS:
+                return True
+            case ForwardInstructions.NEVER:
+                return False
+            case ForwardInstructions.AUTO:
+                return not asked.declares_tools
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks of the agent, read from either API.
+
+    `model` is empty where none is named; `ignored` names the fields that have
+    no effect.
+    """
+
+    model: str
+    stream: bool
+    conversation: Conversation
+    instructions: str
+    declares_tools: bool
+    ignored: tuple[str, ...]
+
+
+def start_turn(asked: Asked, rules: Rules, principal: str, request_id: str) -> StartTurn:
+    """Return the turn to start: nothing of it outlives the connection."""
+    return StartTurn(
+        model=asked.model,
+        strict_model=rules.strict(asked.model),
+        messages=asked.conversation,
+        instructions=asked.instructions if rules.forwards(asked) else "",
+        principal=principal,
+        request_id=request_id,
+        on_detach=OnDetach(action=DetachAction.DETACH_ACTION_CANCEL),
+        retention=TaskRetention.TASK_RETENTION_STOP,
+        durability=Durability.DURABILITY_EPHEMERAL,
+        approval_policy=ApprovalPolicy.APPROVAL_POLICY_AUTO,
+        question_policy=QuestionPolicy.QUESTION_POLICY_AUTO,
+    )
+
+
+def ignored_of(asked: Asked, rules: Rules) -> tuple[str, ...]:
+    """Return the fields without effect, with `instructions` among them where they are not forwarded."""
+    if asked.instructions and not rules.forwards(asked):
+        return (*asked.ignored, "instructions")
+    return asked.ignored

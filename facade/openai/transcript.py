@@ -1,0 +1,103 @@
+"""Writes messages of either API down as a Conversation of the contract.
+
+The agent is given what people and tools said. Reasoning is dropped; calls of
+the client's tools become a line of the assistant that made them, so that the
+results that follow make sense.
+"""
+
+from typing import Final
+
+from howler.task.v1.task_service_pb2 import Conversation, Message, Role
+
+from facade.errors import ApiError, invalid, unsupported
+from facade.openai.wire import Part, checked_text
+
+_NO_OUTPUT: Final = "(no output)"
+_TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
+_ROLES: Final = {
+    "user": Role.ROLE_USER,
+    "assistant": Role.ROLE_ASSISTANT,
+    "tool": Role.ROLE_TOOL,
+    "function": Role.ROLE_TOOL,
+}
+_INSTRUCTING: Final = frozenset({"system", "developer"})
+
+
+def text_of(content: str | list[Part] | None, param: str) -> str:
+    """Return the text of a content field, its parts joined by a newline.
+
+    Raises the 400 `unsupported_value` for a part that is not text: there are no uploads.
+    """
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return checked_text(content, param)
+    return "\n".join(_part_text(part, f"{param}[{index}]") for index, part in enumerate(content))
+
+
+def _part_text(part: Part, param: str) -> str:
+    if part.type in _TEXT_PARTS:
+        return checked_text(part.text or "", f"{param}.text")
+    if part.type == "refusal":
+        return checked_text(part.refusal or "", f"{param}.refusal")
+    raise unsupported("Only text content is supported; images, files and audio are not.", param)
+
+
+class Transcript:
+    """A conversation being written down, oldest message first."""
+
+    def __init__(self, param: str) -> None:
+        self._param = param
+        self._messages: list[Message] = []
+        self._instructions: list[str] = []
+        self._tools: dict[str, str] = {}
+        self._last = ("", param)
+
+    def say(self, role: str, text: str, param: str, name: str = "") -> None:
+        """Add what a role said; system and developer text is kept apart."""
+        if role in _INSTRUCTING:
+            if text:
+                self._instructions.append(text)
+            return
+        known = _ROLES.get(role)
+        if known is None:
+            raise invalid("The role is none of system, developer, user, assistant, tool.", f"{param}.role")
+        self._last = (role, param)
+        if known == Role.ROLE_TOOL:
+            text = text or _NO_OUTPUT
+        if text:
+            self._messages.append(Message(role=known, text=text, name=checked_text(name, f"{param}.name")))
+
+    def call(self, name: str, arguments: str, call_id: str | None, param: str) -> None:
+        """Add an assistant's call of a tool of the client, which its result may name by `call_id`."""
+        if call_id:
+            self._tools[call_id] = name
+        line = checked_text(f"(called the tool {name} with {arguments or '{}'})", param)
+        self.say("assistant", line, param)
+
+    def result(self, text: str, call_id: str | None, param: str, name: str = "") -> None:
+        """Add the result of a tool of the client."""
+        self.say("tool", text, param, name or self._tools.get(call_id or "", ""))
+
+    def instructions(self) -> str:
+        """Return the system and developer text, in order."""
+        return "\n\n".join(self._instructions)
+
+    def conversation(self) -> Conversation:
+        """Return the conversation; raises the 400 where there is nothing that an agent could answer.
+
+        The last message must be the user's or a tool's. One of the assistant
+        asks to go on with its words, which an agent cannot do: it is refused
+        rather than answered out of turn.
+        """
+        role, param = self._last
+        if not role:
+            raise self._nothing()
+        if role == "assistant":
+            raise invalid("The last message must be the user's or a tool's, not the assistant's.", param)
+        if not self._messages or self._messages[-1].role == Role.ROLE_ASSISTANT:
+            raise invalid("The last message holds no text.", param)
+        return Conversation(messages=self._messages)
+
+    def _nothing(self) -> ApiError:
+        return invalid(f"`{self._param}` holds no message for the agent.", self._param)

@@ -1,0 +1,199 @@
+"""The request fields of the OpenAI API, parsed once from bytes.
+
+Fields that are not named here are accepted and ignored (openai-surface.md §9).
+Whatever bytes come, the outcome is a value or a 400 that names its field.
+"""
+
+import re
+from collections.abc import Collection
+from typing import Final, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from facade.errors import ApiError, invalid
+
+T = TypeVar("T")
+
+_NOTHING: Final = Raw(b"null")
+
+
+class Part(Struct):
+    """A part of a message's content; which text field counts depends on `type`."""
+
+    type: str
+    text: str | None = None
+    refusal: str | None = None
+
+
+class CalledFunction(Struct):
+    """What an assistant called: `arguments` of a function, `input` of a custom tool."""
+
+    name: str = ""
+    arguments: Raw = _NOTHING
+    input: Raw = _NOTHING
+
+
+class ToolCall(Struct):
+    """A tool call of an assistant message."""
+
+    id: str | None = None
+    function: CalledFunction | None = None
+    custom: CalledFunction | None = None
+
+
+class ChatMessage(Struct):
+    """A message of a chat."""
+
+    role: str
+    content: str | list[Part] | None = None
+    name: str | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
+    function_call: CalledFunction | None = None
+
+
+class StreamOptions(Struct):
+    """How a stream is to be told."""
+
+    include_usage: bool | None = None
+
+
+class ChatBody(Struct):
+    """The body of POST /v1/chat/completions."""
+
+    messages: list[ChatMessage]
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = None
+    modalities: list[str] | None = None
+    tools: list[Raw] | None = None
+    functions: list[Raw] | None = None
+    tool_choice: Raw = _NOTHING
+    function_call: Raw = _NOTHING
+
+
+class Reasoning(Struct):
+    """How the model is to think."""
+
+    effort: str | None = None
+    summary: str | None = None
+
+
+class ResponsesBody(Struct):
+    """The body of POST /v1/responses."""
+
+    input: str | list[Raw] | None = None
+    model: str | None = None
+    instructions: str | None = None
+    stream: bool | None = None
+    store: bool | None = None
+    background: bool | None = None
+    metadata: dict[str, str] | None = None
+    previous_response_id: str | None = None
+    conversation: Raw = _NOTHING
+    prompt: Raw = _NOTHING
+    reasoning: Reasoning | None = None
+    tools: list[Raw] | None = None
+    tool_choice: Raw = _NOTHING
+    parallel_tool_calls: bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_output_tokens: int | None = None
+
+
+class ItemHead(Struct):
+    """What tells the kind of an input item."""
+
+    type: str | None = None
+    role: str | None = None
+
+
+class MessageItem(Struct):
+    """A message among the input items."""
+
+    role: str
+    content: str | list[Part] | None = None
+
+
+class CallItem(Struct):
+    """A call of a client's tool among the input items."""
+
+    name: str = ""
+    call_id: str | None = None
+    arguments: Raw = _NOTHING
+    input: Raw = _NOTHING
+
+
+class OutputItem(Struct):
+    """The result of a client's tool among the input items."""
+
+    call_id: str | None = None
+    output: str | list[Part] | None = None
+
+
+class FunctionTool(Struct, omit_defaults=False):
+    """A function that the client declares, as `Response.tools` shows it."""
+
+    name: str
+    parameters: dict[str, object] | None = None
+    strict: bool | None = None
+    description: str | None = None
+
+
+_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+_MISSING = re.compile(r"missing required field `(?P<field>\w+)`")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_MOST_NAMES: Final = 32
+
+
+def parse(body: bytes | Raw, shape: type[T], at: str = "") -> T:
+    """Return the JSON as the shape says; raises the 400 that names the wrong field, below the path `at`."""
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        raise _wrong_field(str(error), at) from None
+    except RecursionError:
+        raise invalid("The JSON is nested too deeply.", at or None, None) from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise invalid("The body is not valid JSON in UTF-8.", at or None, None) from None
+
+
+def ignored_fields(body: bytes, honoured: Collection[str]) -> list[str]:
+    """Return the top-level fields that are set and not honoured, for `x-gateway-ignored-params`.
+
+    Names that do not fit a header are left out, and so is what comes after the 32nd.
+    """
+    fields = parse(body, dict[str, Raw])
+    named = [
+        name
+        for name, value in fields.items()
+        if name not in honoured and bytes(value) not in (b"null", b"[]") and _PLAIN_NAME.fullmatch(name)
+    ]
+    return named[:_MOST_NAMES]
+
+
+def loose_text(value: Raw) -> str:
+    """Return a field that should be a JSON string as text: a string's content, or the JSON as it stands."""
+    raw = bytes(value)
+    if raw == b"null":
+        return ""
+    return parse(value, str) if raw.startswith(b'"') else raw.decode(errors="replace")
+
+
+def checked_text(text: str, param: str) -> str:
+    """Return the text; raises the 400 for a NUL, which the platform cannot keep."""
+    if "\x00" in text:
+        raise invalid("The text holds a NUL character.", param)
+    return text
+
+
+def _wrong_field(message: str, at: str) -> ApiError:
+    found = _PATH.search(message)
+    path = found["path"] if found else ""
+    missing = _MISSING.search(message)
+    steps = [at, path.removeprefix("."), missing["field"] if missing else ""]
+    param = ".".join(step for step in steps if step).replace(".[", "[")
+    told = message[: found.start()] if found else message
+    return invalid(f"{told}.", param or None)
