@@ -2,14 +2,16 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.from-lock
+STAMP := $(VENV)/.made-from-lock
 PROTOS := $(patsubst proto/%,%,$(shell find proto -name '*.proto' | sort))
+CODE := server facade sandbox deploy docs tests examples
+# A call to protoc; its argument is where the code goes.
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I proto \
 	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
 	--python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup proto proto-check buf release-protos run test check lint types unit e2e format lock docs clean
+.PHONY: help setup run proto proto-check breaking release test check lint types imports buf unit e2e format lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,14 +19,72 @@ help: ## list the targets
 setup: $(STAMP) ## make .venv from the hashed lock
 
 $(STAMP): requirements.lock
-	@echo "setup: making $(VENV) from requirements.lock (about a minute)"
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "setup: Howler needs Python 3.11 or newer; name one with PYTHON=…")'
+	@echo "setup: making $(VENV) from requirements.lock, about a minute"
+	@test -n "$(PYTHON)" || { echo "setup: Howler needs Python 3.11 or newer on the PATH, or named by PYTHON=…" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit("setup: Howler needs Python 3.11 or newer; name one by PYTHON=…" if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "howler.pth").write_text(str(pathlib.Path("generated").resolve()) + "\n")'
 	@touch $@
 
+run: $(STAMP) ## serve: HTTP on 127.0.0.1:8080, gRPC on 127.0.0.1:50051; on the sandbox where no platform is configured
+	@exec $(BIN)/python deploy/up.py
+
 proto: $(STAMP) ## regenerate generated/ from proto/
 	@rm -rf generated/howler
 	@$(call PROTOC,generated)
 	@echo "proto: generated/ is up to date"
+
+proto-check: $(STAMP) ## fail where generated/ is not what proto/ gives
+	@rm -rf var/generated && mkdir -p var/generated
+	@$(call PROTOC,var/generated)
+	@diff -r -x __pycache__ generated var/generated || { echo "proto-check: generated/ has drifted; run make proto and commit it" >&2; exit 1; }
+	@rm -rf var/generated
+	@echo "proto-check: generated/ is what proto/ gives"
+
+buf: $(STAMP) ## lint the protos
+	@$(BIN)/buf lint proto
+	@echo "buf: lint passed (STANDARD + COMMENTS)"
+
+breaking: $(STAMP) ## fail where a proto breaks the released contract
+	@if test -f proto/released.binpb; then $(BIN)/buf breaking proto --against proto/released.binpb && echo "breaking: none (FILE)"; \
+	else echo "breaking: nothing to compare with, no contract was released yet (make release writes proto/released.binpb)"; fi
+
+release: $(STAMP) ## make today's contract the released one (proto/released.binpb)
+	@$(BIN)/buf build proto -o proto/released.binpb
+	@echo "release: wrote proto/released.binpb; commit it with the CHANGELOG"
+
+check: lint types imports buf proto-check breaking ## everything that needs no running process
+
+lint: $(STAMP) ## ruff
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check --quiet $(CODE) || { echo "lint: run make format" >&2; exit 1; }
+
+types: $(STAMP) ## mypy, strict
+	@$(BIN)/mypy
+
+imports: $(STAMP) ## the import contracts of pyproject.toml
+	@$(BIN)/lint-imports --no-logo
+
+unit: $(STAMP) ## the tests that start no process of ours
+	@$(BIN)/python -m pytest tests --ignore tests/e2e
+
+e2e: $(STAMP) ## the tests of the real processes, with the official openai package
+	@$(BIN)/python -m pytest tests/e2e
+
+test: check ## everything: the checks and all tests
+	@$(BIN)/python -m pytest tests
+
+format: $(STAMP) ## let ruff format the code
+	@$(BIN)/ruff check --fix --quiet $(CODE) || true
+	@$(BIN)/ruff format $(CODE)
+
+docs: $(STAMP) ## rewrite the tables of docs/configuration.md from the settings
+	@$(BIN)/python docs/settings_tables.py
+
+lock: $(STAMP) ## resolve the dependencies of pyproject.toml anew
+	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 \
+		--no-header --no-annotate --no-emit-index-url --upgrade --quiet -o requirements.lock
+
+clean: ## remove what the recipes made, all but var/
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
