@@ -50,7 +50,7 @@ class Child:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=1 << 20,
-            start_new_session=True,  # Ctrl-C in a terminal reaches only this process, which ends them in order
+            start_new_session=True,  # Ctrl-C in a terminal reaches only us, who end them in order
         )
         return cls(name, process)
 
