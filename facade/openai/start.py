@@ -64,6 +64,10 @@ class Asked:
     declares_tools: bool
     ignored: tuple[str, ...]
 
+    def named(self) -> str:
+        """Return the model that answers name until the platform has told which one runs."""
+        return self.model or "default"
+
 
 def start_turn(asked: Asked, rules: Rules, principal: str, request_id: str) -> StartTurn:
     """Return the turn to start: nothing of it outlives the connection."""

@@ -1,0 +1,101 @@
+"""`python -m facade`: settings -> backend -> routes -> a listening socket."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Generator
+from typing import Final
+
+import uvicorn
+import uvloop
+
+from facade.app import create_app
+from facade.backend import Backend
+from facade.config import Settings, SettingsError, host_and_port
+from facade.openai.start import Rules
+from facade.routes.front import Front
+
+_PATIENCE: Final = 5.0
+"""Seconds that running turns have to end by themselves when the process is told to go."""
+
+_KEEP_ALIVE: Final = 75
+"""Seconds that an idle connection is kept: longer than clients' pools keep theirs, or the two race."""
+
+
+class Listener(uvicorn.Server):
+    """uvicorn, with signals that end it in order: no more requests, turns ended, exit code 0."""
+
+    def __init__(self, config: uvicorn.Config, backend: Backend) -> None:
+        super().__init__(config)
+        self._backend = backend
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Take SIGINT and SIGTERM; unlike uvicorn's own, a signal taken is not raised again at the end."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop)
+        yield
+
+    def _stop(self) -> None:
+        if self.should_exit:
+            self._backend.end_turns()  # asked twice: no more patience
+        self.should_exit = True
+        asyncio.get_running_loop().call_later(_PATIENCE, self._backend.end_turns)
+
+
+async def serve(settings: Settings, listening: socket.socket) -> None:
+    """Serve until a signal comes."""
+    backend = Backend(settings.target())
+    rules = Rules(settings.model_fallback, settings.forward_instructions)
+    app = create_app(Front(backend, rules, settings.max_body_bytes))
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="websockets-sansio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE,
+        timeout_graceful_shutdown=int(_PATIENCE) + 2,
+    )
+    server = Listener(config, backend)
+    host, port = listening.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    print(f"facade: serving http://{shown}:{port}", flush=True)
+    await server.serve(sockets=[listening])
+    await backend.close()
+
+
+def main() -> int:
+    """Run the facade; 2 where a setting is wrong, 1 where the address cannot be had."""
+    try:
+        settings = Settings.load()
+    except SettingsError as error:
+        print(f"facade: {error}", file=sys.stderr)
+        return 2
+    logging.basicConfig(
+        level=settings.level(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    logging.getLogger("uvicorn.error").setLevel(max(settings.level(), logging.WARNING))
+    host, port = host_and_port(settings.http_addr)
+    try:
+        listening = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048
+        )
+    except OSError as error:
+        print(
+            f"facade: HOWLER_HTTP_ADDR: cannot listen on {settings.http_addr}: {error.strerror}",
+            file=sys.stderr,
+        )
+        return 1
+    uvloop.run(serve(settings, listening))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The routes: they await and answer, all else is done by the rooms below."""

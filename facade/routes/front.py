@@ -1,0 +1,64 @@
+"""What every route needs: the backend, the rules, and a request's own facts."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Final
+
+from starlette.requests import Request
+
+from facade.backend import Backend
+from facade.errors import ApiError
+from facade.openai.start import Rules
+from facade.sse import Header, Pace
+
+_ANONYMOUS: Final = "anonymous"
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """The facade's parts, made once by __main__."""
+
+    backend: Backend
+    rules: Rules
+    max_body_bytes: int
+    pace: Pace = field(default_factory=Pace)
+
+
+def request_id(request: Request) -> str:
+    """Return the id that edge.py gave the request."""
+    return str(request.state.request_id)
+
+
+def principal(request: Request) -> str:
+    """Return on whose behalf the request comes: the SHA-256 of its key, or `anonymous`.
+
+    Any key is taken, as a Bearer token or as `x-api-key`.
+    """
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    key = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "").strip()
+    return hashlib.sha256(key.encode()).hexdigest() if key else _ANONYMOUS
+
+
+def ignored_header(names: tuple[str, ...]) -> list[Header]:
+    """Return `x-gateway-ignored-params`, where there are such."""
+    return [(b"x-gateway-ignored-params", ",".join(names).encode())] if names else []
+
+
+async def read_body(request: Request, most: int) -> bytes:
+    """Return the body; raises the 413 as soon as it is known to be larger than `most` bytes."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > most:
+        raise _too_large(most)
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > most:
+            raise _too_large(most)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_large(most: int) -> ApiError:
+    return ApiError(
+        413, "invalid_request_error", "request_too_large", f"The body is larger than {most} bytes."
+    )

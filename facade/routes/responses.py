@@ -1,0 +1,51 @@
+"""POST /v1/responses."""
+
+import time
+import uuid
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from facade.errors import ApiError
+from facade.openai.fold import ResponsesFold
+from facade.openai.responses_request import read_responses
+from facade.openai.responses_stream import Audience, ResponsesStream
+from facade.openai.start import ignored_of, start_turn
+from facade.routes.front import Front, ignored_header, principal, read_body, request_id
+from facade.sse import TurnAnswer, TurnStream
+
+
+def responses_routes(front: Front) -> APIRouter:
+    """Return the routes, bound to the facade's parts."""
+    router = APIRouter()
+
+    @router.post("/v1/responses", response_model=None)
+    async def create(request: Request) -> Response:
+        wanted = read_responses(await read_body(request, front.max_body_bytes))
+        asked = wanted.asked
+        start = start_turn(asked, front.rules, principal(request), request_id(request))
+        headers = ignored_header(ignored_of(asked, front.rules))
+        stream = ResponsesStream(
+            uuid.uuid4().hex, int(time.time()), asked.named(), wanted.echo, _audience(request)
+        )
+        turn = front.backend.start(start)
+        if asked.stream:
+            return TurnStream(turn, stream, headers, front.pace)
+        return TurnAnswer(turn, ResponsesFold(stream), headers)
+
+    @router.websocket("/v1/responses")
+    async def refuse(socket: WebSocket) -> None:
+        """Answer 426: Codex falls back to HTTP at once then; a 404 makes it try seven times."""
+        error = ApiError(426, "invalid_request_error", "upgrade_required", "Use HTTP POST on this path.")
+        await socket.send_denial_response(
+            Response(error.body(), status_code=426, media_type="application/json")
+        )
+
+    return router
+
+
+def _audience(request: Request) -> Audience:
+    originator = request.headers.get("originator", "")
+    return Audience.CODEX if originator.lower().startswith("codex") else Audience.ANY
