@@ -1,0 +1,218 @@
+"""The platform, one method per call (upstream-protocol §1-6)."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+from urllib.parse import quote, urlencode
+
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.model.v1.model_service_pb2 import Model
+
+from server.errors import ServiceError
+from server.pool.account import USER_COOKIE, Session, TaskId
+from server.upstream.address import basic, checked_url, trusting
+from server.upstream.errors import Refusal, Undecided
+from server.upstream.headers import plain
+from server.upstream.http import API, Call, Http, twice
+from server.upstream.models import read_model
+from server.upstream.pages import rows
+from server.upstream.places import Places
+from server.upstream.sessions import log_in, user_of
+from server.upstream.shapes import objects_in
+from server.upstream.socket import Socket, opened
+from server.upstream.tasks import (
+    Chunk,
+    NewTask,
+    TaskInfo,
+    create_body,
+    read_chunks,
+    read_created,
+    read_task,
+)
+from server.upstream.users import User
+
+__all__ = ["Chunk", "NewTask", "Platform", "Socket", "TaskInfo", "User"]
+
+_E = ErrorReason
+_TASKS: Final = "/users/tasks"
+_STALE_CHOICE: Final = (
+    _E.ERROR_REASON_HOST_UNAVAILABLE,
+    _E.ERROR_REASON_IMAGE_NOT_FOUND,
+    _E.ERROR_REASON_UPSTREAM_ERROR,
+    _E.ERROR_REASON_UPSTREAM_REJECTED,
+)
+
+
+class Platform:
+    """The platform's HTTP and WebSocket surface; a context that owns its connections.
+
+    Timeouts in seconds. `image_id` and `host_id` fix where tasks run, empty
+    ones leave it to be picked. `basic_auth` is `user:password` of a proxy in
+    front of it, `ca_file` a PEM file to trust in place of the system's.
+
+    Every method raises ServiceError and nothing else: UPSTREAM_UNAVAILABLE,
+    CONNECT_TIMEOUT, UPSTREAM_PROTOCOL and what server/upstream/errors.py makes
+    of a refusal (SESSION_EXPIRED above all). Calls that may be repeated are
+    tried twice.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a setting of its own, named at the one call
+        self,
+        base_url: str,
+        *,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 35.0,
+        image_id: str = "",
+        host_id: str = "",
+        basic_auth: str = "",
+        ca_file: str = "",
+        headers: Mapping[str, str] = plain,
+    ) -> None:
+        """Raises ValueError for a base_url or a ca_file that cannot be meant, naming no secret."""
+        self._base_url = checked_url(base_url)
+        self._connect_timeout = connect_timeout
+        self._headers = dict(headers)
+        if basic_auth:
+            self._headers["Authorization"] = basic(basic_auth)
+        self._tls = trusting(ca_file) if self._base_url.startswith("https:") else None
+        self._http = Http(self._base_url, self._headers, connect_timeout, read_timeout, self._tls)
+        self._places = Places(self._http, image_id, host_id)
+
+    async def __aenter__(self) -> Self:
+        self._http.open()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.close()
+
+    async def login(self, email: str, password: str) -> str:
+        """Log in by password and return the session cookie's value.
+
+        Raises CAPTCHA_REQUIRED, untried where the server says so beforehand
+        (§2.3), LOGIN_FAILED, ACCOUNT_BLOCKED, and TEAM_SESSION for a session that cannot run tasks.
+        """
+        return await log_in(self._http, email, password)
+
+    async def whoami(self, cookie: str) -> User:
+        """Return the user of a session.
+
+        Raises SESSION_EXPIRED, and TEAM_SESSION for a team administrator's, which looks expired here (§2.1).
+        """
+        return await user_of(self._http, cookie)
+
+    async def models(self, session: Session) -> list[Model]:
+        """Return the account's models in the platform's order, hidden ones dropped, `id` left empty."""
+        found: dict[str, Model] = {}  # the platform may repeat models on every page (§3.1)
+        for row in await rows(self._http, session, "/users/models", "models"):
+            model = read_model(row)
+            if model is not None:
+                found.setdefault(model.upstream_id, model)
+        return list(found.values())
+
+    async def pick_image(self, session: Session) -> str:
+        """Return the image for a new task of the account; kept for five minutes. Raises IMAGE_NOT_FOUND."""
+        return await self._places.image(session)
+
+    async def pick_host(self, session: Session) -> str:
+        """Return the host for a new task of the account; kept for five minutes."""
+        return await self._places.host(session)
+
+    async def create_task(self, session: Session, task: NewTask) -> TaskId:
+        """Create a task, which runs its first turn from `content` by itself.
+
+        Never tried twice. A refusal is raised as what it is (after UPSTREAM_ERROR
+        a stray pending task may remain, §5.2). Raises UPSTREAM_UNAVAILABLE or
+        CONNECT_TIMEOUT when the request surely never reached the platform and
+        ACCEPTANCE_UNKNOWN when it may have.
+        """
+        body = create_body(task, await self.pick_image(session), await self.pick_host(session))
+        secrets = (task.content, task.system_prompt)
+        try:
+            data = await self._http.once(Call("POST", _TASKS, session.cookie, body=body, secrets=secrets))
+        except Refusal as refusal:
+            if refusal.reason in _STALE_CHOICE:
+                self._places.forget(session.account_id)
+            raise
+        except Undecided as undecided:
+            raise _unknown(undecided.message) from None
+        task_id = read_created(data)
+        if task_id is None:
+            raise _unknown("the answer names no task")
+        return task_id
+
+    async def task(self, session: Session, task_id: TaskId) -> TaskInfo:
+        """Return a task. Raises TASK_NOT_FOUND for one that is not the account's."""
+        return read_task(await self._of_task(Call("GET", _path_of(task_id), session.cookie)))
+
+    async def tasks(self, session: Session, statuses: Sequence[str], size: int = 100) -> list[TaskInfo]:
+        """Return the account's newest tasks in these states, at most `size` of them."""
+        query = {"page": "1", "size": str(size), "status": ",".join(statuses)}
+        data = await self._http.repeatable(Call("GET", _TASKS, session.cookie, query))
+        return [read_task(row) for row in objects_in(data, "tasks")]
+
+    async def stop_task(self, session: Session, task_id: TaskId) -> None:
+        """Stop a task for good; its slot is free then. Raises TASK_NOT_FOUND."""
+        await self._of_task(Call("PUT", f"{_TASKS}/stop", session.cookie, body={"id": task_id}))
+
+    async def delete_task(self, session: Session, task_id: TaskId) -> None:
+        """Delete a task, running or not. Raises TASK_NOT_FOUND, also for one that was deleted before."""
+        try:
+            await self._http.once(Call("DELETE", _path_of(task_id), session.cookie))
+        except Refusal as refusal:
+            raise _task_not_found(refusal) from None
+
+    async def rounds(self, session: Session, task_id: TaskId, limit: int = 1) -> list[Chunk]:
+        """Return the stored messages of the task's newest turns, oldest first. Raises TASK_NOT_FOUND."""
+        query = {"id": str(task_id), "limit": str(limit)}
+        return read_chunks(await self._of_task(Call("GET", f"{_TASKS}/rounds", session.cookie, query)))
+
+    async def _of_task(self, call: Call) -> Any:
+        try:
+            return await self._http.repeatable(call)
+        except Refusal as refusal:
+            raise _task_not_found(refusal) from None
+
+    @asynccontextmanager
+    async def stream(
+        self, session: Session, task_id: TaskId, mode: Literal["attach", "new"]
+    ) -> AsyncIterator[Socket]:
+        """Open the task's stream for a while. Raises TASK_NOT_FOUND for a task that is not the account's."""
+        url = f"ws{self._base_url.removeprefix('http')}{API}{_TASKS}/stream?" + urlencode(
+            {"id": task_id, "mode": mode}
+        )
+        headers = {**self._headers, "Cookie": f"{USER_COOKIE}={session.cookie}"}
+        headers.pop("Accept", None)
+        async with AsyncExitStack() as stack:
+
+            async def attempt() -> Socket:
+                return await stack.enter_async_context(
+                    opened(url, headers, (session.cookie,), self._connect_timeout, self._tls)
+                )
+
+            try:
+                socket = await twice(attempt)
+            except Refusal as refusal:
+                raise _task_not_found(refusal) from None
+            yield socket
+
+
+def _path_of(task_id: TaskId) -> str:
+    return f"{_TASKS}/{quote(task_id, safe='')}"
+
+
+def _task_not_found(refusal: Refusal) -> ServiceError:
+    """Read the platform's word for a task that is unknown or another account's: code 500, or 10002 (§1.4)."""
+    if refusal.code not in (500, 10002):
+        return refusal
+    return ServiceError(
+        _E.ERROR_REASON_TASK_NOT_FOUND, "the platform does not know the task as this account's"
+    )
+
+
+def _unknown(why: str) -> ServiceError:
+    return ServiceError(
+        _E.ERROR_REASON_ACCEPTANCE_UNKNOWN, f"it is not known whether the platform made the task: {why}"
+    )
