@@ -5,7 +5,7 @@ have read is dropped, and one that lags more than the cap behind is cut off.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -20,11 +20,13 @@ BATCH_BYTES: Final = 1 << 20
 class TurnLog:
     """The events of one turn that somebody has yet to read.
 
-    `cap` bounds their serialized size in bytes.
+    `cap` bounds their serialized size in bytes. `deserted` is called when the
+    last watcher leaves a log that has not ended.
     """
 
-    def __init__(self, cap: int = CAP_BYTES) -> None:
+    def __init__(self, deserted: Callable[[], None], cap: int = CAP_BYTES) -> None:
         self.next_seq = 1
+        self._deserted = deserted
         self._cap = cap
         self._events: list[TaskEvent] = []
         self._sizes: list[int] = []
@@ -110,14 +112,23 @@ class TurnLog:
         return self._events[start:end]
 
     @property
+    def watched(self) -> bool:
+        """True while somebody watches."""
+        return bool(self._watchers)
+
+    @property
     def ended(self) -> bool:
         """True once nothing more will be appended."""
         return self._closed
 
     def leave(self, watcher: "Watcher") -> None:
         """Forget a watcher."""
+        if watcher not in self._watchers:
+            return
         self._watchers.discard(watcher)
         self.trim()
+        if not self._watchers and not self._closed:
+            self._deserted()
 
     def raise_failure(self) -> None:
         """Raise the failure that ended the log, if one did."""
@@ -133,7 +144,6 @@ class Watcher:
         self._log = log
         self._ready = asyncio.Event()
         self._cut = False
-        self.gone = asyncio.Event()
 
     def wake(self) -> None:
         """Say that there is something to read."""
@@ -148,7 +158,6 @@ class Watcher:
         """Leave the log."""
         self._log.leave(self)
         self._ready.set()
-        self.gone.set()
 
     async def next(self) -> list[TaskEvent]:
         """Return what is ready, waiting for it; an empty list when the turn is over.

@@ -1,0 +1,140 @@
+"""Creates tasks so that no prompt ever runs twice (upstream-protocol §5.1, §5.2).
+
+A create whose answer was lost is read back before anything else is tried; a
+pending task that a failed create left behind is deleted. Both look for a task
+by its content, so they wait until no other create of the same content on the
+same account is under way, and hold new ones back while they look.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from howler.error.v1.error_reason_pb2 import ErrorReason
+
+from server.errors import ServiceError
+from server.pool.account import Session, TaskId
+from server.upstream.platform import NewTask, Platform
+
+_log = logging.getLogger(__name__)
+
+_READ_BACK_AFTER: Final = (0.2, 0.5, 1.0, 2.0)  # seconds between looks for a task whose create was lost
+_CLOCK_SLACK: Final = 2.0  # seconds that the platform's clock may be behind ours
+_Key = tuple[str, bytes]
+
+
+class Creator:
+    """Creates tasks on the platform.
+
+    `recorded` says whether Howler holds a task already; `now` is the time in seconds since 1970.
+    """
+
+    def __init__(
+        self, platform: Platform, recorded: Callable[[TaskId], Awaitable[bool]], now: Callable[[], float]
+    ) -> None:
+        self._platform = platform
+        self._recorded = recorded
+        self._now = now
+        self._changed = asyncio.Condition()
+        self._creating: Counter[_Key] = Counter()
+        self._looking: set[_Key] = set()
+        self._claimed: set[TaskId] = set()
+
+    async def create(self, session: Session, task: NewTask) -> TaskId:
+        """Create the task and return its id: the platform has accepted the turn.
+
+        Raises the platform's refusal; UPSTREAM_UNAVAILABLE when it surely did
+        not accept; ACCEPTANCE_UNKNOWN when even reading back did not tell.
+        """
+        key = (session.account_id, hashlib.sha256(task.content.encode()).digest())
+        asked_at = self._now()
+        try:
+            async with self._create_of(key):
+                task_id = await self._platform.create_task(session, task)
+                self._claimed.add(task_id)
+                return task_id
+        except ServiceError as error:
+            match error.reason:
+                case ErrorReason.ERROR_REASON_ACCEPTANCE_UNKNOWN:
+                    return await self._read_back(key, session, task, asked_at)
+                case ErrorReason.ERROR_REASON_UPSTREAM_ERROR:
+                    await self._delete_stray(key, session, task, asked_at)
+            raise
+
+    def settled(self, task_id: TaskId) -> None:
+        """Forget a claim: the task is recorded now."""
+        self._claimed.discard(task_id)
+
+    async def _read_back(self, key: _Key, session: Session, task: NewTask, asked_at: float) -> TaskId:
+        async with self._look_for(key):
+            for pause in _READ_BACK_AFTER:
+                await asyncio.sleep(pause)
+                found = await self._find(session, task, asked_at, ("pending", "processing"))
+                if found is not None:
+                    _log.warning("the answer to a create was lost; read back as task %s", found)
+                    self._claimed.add(found)
+                    return found
+        raise ServiceError(
+            ErrorReason.ERROR_REASON_UPSTREAM_UNAVAILABLE,
+            "the platform did not take the task on; nothing has run",
+        )
+
+    async def _delete_stray(self, key: _Key, session: Session, task: NewTask, asked_at: float) -> None:
+        try:
+            async with self._look_for(key):
+                stray = await self._find(session, task, asked_at, ("pending",))
+                if stray is not None:
+                    await self._platform.delete_task(session, stray)
+                    _log.warning("deleted the pending task %s that a failed create had left", stray)
+        except ServiceError as error:
+            _log.warning("could not look for the stray task of a failed create: %s", error.message)
+
+    async def _find(
+        self, session: Session, task: NewTask, asked_at: float, statuses: tuple[str, ...]
+    ) -> TaskId | None:
+        """Return the task that our create made: our content, not older than the request, unclaimed."""
+        try:
+            listed = await self._platform.tasks(session, statuses)
+        except ServiceError as error:
+            if statuses == ("pending",):
+                raise
+            raise ServiceError(
+                ErrorReason.ERROR_REASON_ACCEPTANCE_UNKNOWN,
+                f"the answer to the create was lost and reading back failed: {error.message}",
+            ) from None
+        for info in listed:
+            if info.content != task.content or info.created_at < asked_at - _CLOCK_SLACK:
+                continue
+            if info.task_id not in self._claimed and not await self._recorded(info.task_id):
+                return info.task_id
+        return None
+
+    @asynccontextmanager
+    async def _create_of(self, key: _Key) -> AsyncIterator[None]:
+        async with self._changed:
+            await self._changed.wait_for(lambda: key not in self._looking)
+            self._creating[key] += 1
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._creating[key] -= 1
+                if not self._creating[key]:
+                    del self._creating[key]
+                self._changed.notify_all()
+
+    @asynccontextmanager
+    async def _look_for(self, key: _Key) -> AsyncIterator[None]:
+        async with self._changed:
+            await self._changed.wait_for(lambda: key not in self._creating and key not in self._looking)
+            self._looking.add(key)
+        try:
+            yield
+        finally:
+            async with self._changed:
+                self._looking.discard(key)
+                self._changed.notify_all()

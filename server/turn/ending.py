@@ -1,0 +1,28 @@
+"""Decides what becomes of a task when its turn is over. Pure."""
+
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.task_event_pb2 import Ended
+from howler.task.v1.task_service_pb2 import TaskRetention
+
+from server.turn.live import Cause
+
+_GONE = (
+    ErrorReason.ERROR_REASON_VM_FAILED,
+    ErrorReason.ERROR_REASON_TASK_ENDED,
+    ErrorReason.ERROR_REASON_TASK_NOT_FOUND,
+)
+
+
+def may_stay(retention: TaskRetention, ended: Ended, cause: Cause | None, *, is_new: bool) -> bool:
+    """Tell whether the task stays, idle, for another turn (TaskRetention states the rules).
+
+    A task that existed before stays unless the platform ended it. A new one
+    stays only if its turn came to an orderly end (`ended.resumable`).
+    """
+    if ended.error in _GONE or cause is Cause.STOPPED:
+        return False
+    if not is_new:
+        return True
+    if not ended.resumable or retention == TaskRetention.TASK_RETENTION_STOP:
+        return False
+    return retention == TaskRetention.TASK_RETENTION_KEEP or cause is not Cause.DETACHED

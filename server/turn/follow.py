@@ -1,0 +1,133 @@
+"""Follows a running turn on its socket: frames to the machine, events to the log, replies back.
+
+This is the hot path: per frame one decode, one fold, one append; no task, no
+timer, no log line.
+"""
+
+import asyncio
+import time
+
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.task_event_pb2 import Answer, TaskEvent
+
+from server.acp.decode import Decoder
+from server.acp.turn import Turn
+from server.acp.uplink import CANCEL, reply_frame
+from server.errors import ServiceError
+from server.turn.dialect import Spoken
+from server.turn.limits import Limits
+from server.turn.live import Cause, Interrupted, LiveTurn
+from server.turn.watchdog import Watchdog
+from server.upstream.socket import Socket
+
+
+class Follower:
+    """Follows one turn, over one socket or over several in a row."""
+
+    def __init__(self, live: LiveTurn, machine: Turn, spoken: Spoken, limits: Limits) -> None:
+        self._live = live
+        self._machine = machine
+        self._spoken = spoken
+        self._decoder = Decoder()
+        self._limits = limits
+        self._socket: Socket | None = None
+        self._scope = asyncio.timeout(None)
+        self._sending: set[asyncio.Task[None]] = set()
+        self._bark: ServiceError | None = None
+
+    async def follow(self, socket: Socket) -> list[TaskEvent]:
+        """Follow the turn until the platform ends it and return its last events, yet to be told.
+
+        Returns nothing when the platform gave the socket up (`machine.severed`).
+        Raises UPSTREAM_LOST when the socket is lost, FIRST_EVENT_TIMEOUT or
+        IDLE_TIMEOUT when it went silent, and Interrupted when the agent did not
+        end an interrupted turn in time.
+        """
+        self._socket, self._bark = socket, None
+        self._machine.severed = None
+        watchdog = Watchdog(
+            idle=self._limits.idle,
+            first=self._limits.first_event,
+            began=lambda: self._machine.began,
+            bark=self._barked,
+        )
+        try:
+            async with asyncio.timeout(None) as self._scope:
+                self._live.on_interrupt = self._interrupt
+                self._live.answerer = self._answer
+                if self._live.cause is not None:
+                    self._interrupt()
+                return await self._pump(socket, watchdog)
+        except TimeoutError:
+            if self._live.cause is not None:
+                raise Interrupted(self._live.cause) from None
+            if self._bark is not None:
+                raise self._bark from None
+            raise
+        finally:
+            watchdog.stop()
+            self._socket = None
+            self._live.on_interrupt = self._live.answerer = None
+
+    async def _pump(self, socket: Socket, watchdog: Watchdog) -> list[TaskEvent]:
+        machine, log, decode = self._machine, self._live.log, self._decoder.decode
+        clock = asyncio.get_running_loop().time
+        while True:
+            message = await socket.receive()
+            watchdog.last_frame = clock()
+            events = machine.receive(decode(message))
+            if machine.ended:
+                self._spoken.learn(self._decoder)
+                return events
+            if events:
+                log.append(events, time.time_ns() // 1_000_000)
+                for reply in machine.to_send():
+                    await socket.send(reply_frame(reply, self._spoken.dialect))
+            if machine.severed is not None:
+                return []
+
+    def _barked(self, error: ServiceError) -> None:
+        self._bark = error
+        self._scope.reschedule(asyncio.get_running_loop().time())
+
+    def _interrupt(self) -> None:
+        """Ask the agent to stop and give it a while to say that it did.
+
+        Without its lease the turn may not send a thing: another holder may have the account.
+        """
+        cause = self._live.cause
+        if cause is None:
+            return
+        self._machine.interrupt(cause.end_reason, cause.error.message, cause.error.reason)
+        loop = asyncio.get_running_loop()
+        if cause is Cause.LEASE_LOST:
+            self._scope.reschedule(loop.time())
+            return
+        self._scope.reschedule(loop.time() + self._limits.cancel)
+        self._send_soon(CANCEL)
+
+    def _answer(self, question_id: str, answers: list[Answer], decline: bool) -> None:
+        """Answer a question for a caller. Raises QUESTION_NOT_FOUND or INVALID_REQUEST."""
+        try:
+            events = self._machine.answer(question_id, answers, decline=decline)
+        except LookupError:
+            raise ServiceError(
+                ErrorReason.ERROR_REASON_QUESTION_NOT_FOUND, "the turn has no such open question"
+            ) from None
+        except ValueError as error:
+            raise ServiceError(ErrorReason.ERROR_REASON_INVALID_REQUEST, f"answers: {error}") from None
+        self._live.log.append(events, time.time_ns() // 1_000_000)
+        for reply in self._machine.to_send():
+            self._send_soon(reply_frame(reply, self._spoken.dialect))
+
+    def _send_soon(self, frame: str) -> None:
+        task = asyncio.create_task(self._send(frame))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    async def _send(self, frame: str) -> None:
+        if self._socket is not None:
+            try:
+                await self._socket.send(frame)
+            except ServiceError:
+                return  # the reader of the same socket meets the loss and tells it

@@ -1,0 +1,233 @@
+"""Gets a turn what it needs before the platform accepts it: model, lease, task.
+
+Before the commit point a failure may be tried again on another account; the
+account that failed is reported to the pool, which treats it.
+"""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.model.v1.model_service_pb2 import MatchedBy, Model
+from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
+from howler.task.v1.task_service_pb2 import Task
+
+from server.catalog.resolve import resolve
+from server.errors import ServiceError
+from server.pool.account import AccountId, TaskId
+from server.turn.live import Cause, LiveTurn
+from server.upstream.platform import NewTask
+
+if TYPE_CHECKING:
+    from server.turn.runner import Rooms
+
+_log = logging.getLogger(__name__)
+_E = ErrorReason
+
+HOLDER: Final = "howler"
+LEASE_SECONDS: Final = 15.0
+_ATTEMPTS: Final = 4
+
+_ELSEWHERE: Final = frozenset(
+    {
+        _E.ERROR_REASON_SESSION_EXPIRED,
+        _E.ERROR_REASON_LOGIN_FAILED,
+        _E.ERROR_REASON_ACCOUNT_BLOCKED,
+        _E.ERROR_REASON_CONCURRENCY_LIMIT,
+        _E.ERROR_REASON_QUOTA_EXHAUSTED,
+        _E.ERROR_REASON_MODEL_ACCESS_DENIED,
+        _E.ERROR_REASON_HOST_UNAVAILABLE,
+        _E.ERROR_REASON_IMAGE_NOT_FOUND,
+        _E.ERROR_REASON_UPSTREAM_ERROR,
+        _E.ERROR_REASON_UPSTREAM_UNAVAILABLE,
+        _E.ERROR_REASON_CONNECT_TIMEOUT,
+    }
+)
+"""Failures before the commit point after which another account is worth a try (upstream-protocol §1.4)."""
+
+
+@dataclass(slots=True)
+class Grant:
+    """The right to run a turn: a lease, and the task once there is one.
+
+    `held` is True for a lease of the caller's own: it is neither renewed nor released here.
+    """
+
+    lease: Lease
+    held: bool
+    task_id: TaskId
+
+    @property
+    def account_id(self) -> AccountId:
+        """The account of the lease."""
+        return AccountId(self.lease.account_id)
+
+
+class Grants:
+    """Gets and gives back what one turn runs on. `current` is what it holds now."""
+
+    def __init__(self, live: LiveTurn, rooms: "Rooms") -> None:
+        self._live = live
+        self._rooms = rooms
+        self.current: Grant | None = None
+
+    async def model(self) -> tuple[Model, MatchedBy, frozenset[AccountId] | None]:
+        """Resolve the model and say which accounts have it; None means any.
+
+        Raises MODEL_NOT_FOUND, NO_ACCOUNT and the platform's failures.
+        """
+        listing = await self._rooms.catalog.listing()
+        start = self._live.start
+        model, matched_by = resolve(listing.models, start.model, strict=start.strict_model)
+        among = listing.accounts.get(model.upstream_id)
+        return model, matched_by, frozenset(map(AccountId, among)) if among is not None else None
+
+    async def create_task(self, model: Model, among: frozenset[AccountId] | None, prompt: str) -> Grant:
+        """Create a task on some account that has the model; when this returns the turn is accepted.
+
+        Raises Interrupted, POOL_EXHAUSTED, NO_ACCOUNT, ACCEPTANCE_UNKNOWN and
+        what the last account tried was refused with.
+        """
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._rooms.limits.queue
+        task = NewTask(
+            content=prompt, model_id=model.upstream_id, system_prompt=self._live.start.instructions
+        )
+        avoid: set[AccountId] = set()
+        refusal: ServiceError | None = None
+        for _ in range(_ATTEMPTS):
+            try:
+                grant = await self._lease(model, among, frozenset(avoid), max(0.0, until - loop.time()))
+            except ServiceError as error:
+                raise refusal or error from None
+            try:
+                return await self._create_on(grant, task, model)
+            except ServiceError as error:
+                await self.give_back()
+                if error.reason not in _ELSEWHERE or grant.held:
+                    raise
+                refusal = error
+                if error.reason != _E.ERROR_REASON_SESSION_EXPIRED:  # that one may have logged in again
+                    avoid.add(grant.account_id)
+                _log.info("turn %s: %r, trying another account", self._live.id, error)
+        assert refusal is not None
+        raise refusal
+
+    async def _lease(
+        self, model: Model, among: frozenset[AccountId] | None, avoid: frozenset[AccountId], wait: float
+    ) -> Grant:
+        held = self._live.start.lease
+        if held.lease_id:
+            lease = await self._rooms.pool.lease(held.lease_id, held.token)
+            if lease.mode != LeaseMode.LEASE_MODE_EXCLUSIVE:
+                raise ServiceError(_E.ERROR_REASON_INVALID_REQUEST, "lease: a turn needs an exclusive lease")
+            self.current = Grant(lease, held=True, task_id=TaskId(""))
+            return self.current
+        async with self._live.waiting(None, Cause.TIME_LIMIT.error):
+            lease = await self._rooms.pool.acquire(
+                LeaseMode.LEASE_MODE_EXCLUSIVE,
+                holder=HOLDER,
+                purpose=self._live.id,
+                wait=wait,
+                ttl=LEASE_SECONDS,
+                among=among,
+                avoid=avoid,
+                upstream_model_id=model.upstream_id,
+            )
+        self.current = Grant(lease, held=False, task_id=TaskId(""))
+        return self.current
+
+    async def _create_on(self, grant: Grant, task: NewTask, model: Model) -> Grant:
+        """Create the task and record it. Once it is created no failure may lead to another try."""
+        rooms, live = self._rooms, self._live
+        session = rooms.pool.session(grant.account_id)
+        try:
+            grant.task_id = await rooms.creator.create(session, task)
+        except ServiceError as error:
+            await rooms.pool.report(grant.account_id, error, model.upstream_id, session)
+            raise
+        now = Timestamp()
+        now.FromNanoseconds(time.time_ns())
+        record = Task(
+            task_id=grant.task_id,
+            account_id=grant.account_id,
+            model=model.id,
+            principal=live.start.principal,
+            turn_id=live.id,
+            create_time=now,
+            last_used_time=now,
+        )
+        try:
+            await rooms.pool.record_task(record, grant.lease)
+        except ServiceError:
+            await rooms.stopper.stop(grant.task_id)  # it lost its lease on the way: it must not run unwatched
+            raise
+        finally:
+            rooms.creator.settled(grant.task_id)
+        return grant
+
+    async def take_task(self, task_id: TaskId) -> tuple[Grant, Model]:
+        """Take a task that Howler holds for its next turn.
+
+        Raises TASK_NOT_FOUND, TASK_BUSY, TASK_ENDED, UNSUPPORTED_VALUE when
+        another model is asked for, and the platform's failures.
+        """
+        rooms, start = self._rooms, self._live.start
+        task = await rooms.store.task(task_id)
+        if task is None:
+            raise ServiceError(_E.ERROR_REASON_TASK_NOT_FOUND, "Howler holds no such task")
+        model = await self._model_of(task)
+        if start.lease.lease_id:
+            raise ServiceError(
+                _E.ERROR_REASON_UNSUPPORTED_VALUE, "lease: a task that exists holds its slot itself"
+            )
+        lease = await rooms.pool.acquire(
+            LeaseMode.LEASE_MODE_EXCLUSIVE,
+            holder=HOLDER,
+            purpose=self._live.id,
+            wait=0,
+            ttl=LEASE_SECONDS,
+            task_id=task_id,
+        )
+        self.current = grant = Grant(lease, held=False, task_id=task_id)
+        await self._check_task(grant)
+        await rooms.pool.touch_task(task_id, turn_id=self._live.id)
+        return grant, model
+
+    async def _check_task(self, grant: Grant) -> None:
+        """Raise TASK_ENDED, and record it, where the platform has ended the task."""
+        pool = self._rooms.pool
+        try:
+            info = await self._rooms.platform.task(pool.session(grant.account_id), grant.task_id)
+        except ServiceError as error:
+            if error.reason != _E.ERROR_REASON_TASK_NOT_FOUND:
+                raise
+            status = "gone"
+        else:
+            status = info.status
+        if status != "processing":
+            await pool.task_ended(grant.task_id)
+            raise ServiceError(_E.ERROR_REASON_TASK_ENDED, f"the platform says that the task is {status}")
+
+    async def _model_of(self, task: Task) -> Model:
+        """Return the task's model; refuse a request for another one."""
+        listing = await self._rooms.catalog.listing()
+        own = next((model for model in listing.models if model.id == task.model), Model(id=task.model))
+        if self._live.start.model:
+            asked, _ = resolve(listing.models, self._live.start.model, strict=True)
+            if asked.id != task.model:
+                raise ServiceError(
+                    _E.ERROR_REASON_UNSUPPORTED_VALUE,
+                    f"model: the task runs {task.model}; leave the model empty or make a new task",
+                )
+        return own
+
+    async def give_back(self) -> None:
+        """Release the lease, unless it is the caller's own; nothing is held then."""
+        grant, self.current = self.current, None
+        if grant is not None and not grant.held:
+            await self._rooms.pool.release(grant.lease.lease_id, grant.lease.token)

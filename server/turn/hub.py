@@ -1,0 +1,134 @@
+"""All turns that run, by id: starts them, finds them, steers them, ends them.
+
+Every door (an RPC today, a relay tomorrow) comes through here with the same StartTurn.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections import OrderedDict
+from typing import Final
+
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.task_event_pb2 import Answer, EndReason
+from howler.task.v1.task_service_pb2 import StartTurn, Task, TaskState
+
+from server.errors import ServiceError
+from server.pool.account import TaskId
+from server.turn.grant import LEASE_SECONDS
+from server.turn.live import Cause, LiveTurn, TurnId
+from server.turn.log import Watcher
+from server.turn.runner import Rooms, Runner
+
+_log = logging.getLogger(__name__)
+_E = ErrorReason
+
+_REMEMBERED: Final = 10_000  # turns that are over and still answer CancelTurn
+_HEARTBEAT: Final = LEASE_SECONDS / 3
+
+
+class Hub:
+    """The turns of this process."""
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._turns: dict[TurnId, tuple[LiveTurn, Runner]] = {}
+        self._tasks: dict[TurnId, asyncio.Task[None]] = {}
+        self._over: OrderedDict[TurnId, EndReason] = OrderedDict()
+        self._closing = False
+        self._heart = asyncio.create_task(self._beat(), name="lease heartbeat")
+
+    def start(self, start: StartTurn) -> Watcher:
+        """Start a turn and return a cursor at the beginning of its log. Raises SHUTTING_DOWN."""
+        if self._closing:
+            raise Cause.SHUTDOWN.error
+        turn_id = TurnId(f"turn_{uuid.uuid4().hex}")
+        live = LiveTurn(turn_id, start, detach_grace=self._rooms.limits.detach)
+        watcher = live.log.watch()
+        runner = Runner(live, self._rooms)
+        self._turns[turn_id] = live, runner
+        self._tasks[turn_id] = asyncio.create_task(self._run(live, runner), name=turn_id)
+        return watcher
+
+    async def _run(self, live: LiveTurn, runner: Runner) -> None:
+        try:
+            await runner.run()
+        except Exception:
+            _log.exception("turn %s: a bug", live.id)
+        finally:
+            del self._turns[live.id], self._tasks[live.id]
+            self._over[live.id] = live.end_reason
+            while len(self._over) > _REMEMBERED:
+                self._over.popitem(last=False)
+
+    async def cancel(self, turn_id: TurnId) -> EndReason:
+        """Interrupt a turn and return how it ended. Raises TURN_NOT_FOUND."""
+        if turn_id in self._over:
+            return self._over[turn_id]
+        live = self._live(turn_id)
+        live.interrupt(Cause.CANCELLED)
+        await live.over.wait()
+        return live.end_reason
+
+    def answer(self, turn_id: TurnId, question_id: str, answers: list[Answer], *, decline: bool) -> None:
+        """Answer a question of a turn. Raises TURN_NOT_FOUND, QUESTION_NOT_FOUND, INVALID_REQUEST."""
+        live = self._live(turn_id)
+        if live.answerer is None:
+            raise ServiceError(_E.ERROR_REASON_QUESTION_NOT_FOUND, "the turn has no such open question")
+        live.answerer(question_id, answers, decline)
+
+    async def stop_task(self, task_id: TaskId) -> Task:
+        """Stop a task and the turn on it. Raises TASK_NOT_FOUND and the platform's failures."""
+        task = await self._task(task_id)
+        if task.state == TaskState.TASK_STATE_ENDED:
+            return task
+        for live, _ in list(self._turns.values()):
+            if live.task_id == task_id and not live.over.is_set():
+                live.interrupt(Cause.STOPPED)
+                await live.over.wait()
+        await self._rooms.stopper.stop_once(task)
+        return await self._task(task_id)
+
+    async def _task(self, task_id: TaskId) -> Task:
+        task = await self._rooms.store.task(task_id)
+        if task is None:
+            raise ServiceError(_E.ERROR_REASON_TASK_NOT_FOUND, "Howler holds no such task")
+        return task
+
+    def _live(self, turn_id: TurnId) -> LiveTurn:
+        if turn_id not in self._turns:
+            raise ServiceError(_E.ERROR_REASON_TURN_NOT_FOUND, "no such turn runs")
+        return self._turns[turn_id][0]
+
+    async def _beat(self) -> None:
+        """Keep the leases of all turns alive; a turn that lost its own ends."""
+        while True:
+            await asyncio.sleep(_HEARTBEAT)
+            await asyncio.gather(*(self._renew(live, runner) for live, runner in list(self._turns.values())))
+
+    async def _renew(self, live: LiveTurn, runner: Runner) -> None:
+        grant = runner.grant
+        if grant is None:
+            return
+        pool, lease = self._rooms.pool, grant.lease
+        try:
+            if grant.held:
+                await pool.lease(lease.lease_id, lease.token)
+            else:
+                await pool.renew(lease.lease_id, lease.token, LEASE_SECONDS)
+        except ServiceError as error:
+            if runner.grant is grant:
+                _log.warning("turn %s: %s", live.id, error.message)
+                live.interrupt(Cause.LEASE_LOST)
+
+    async def close(self, grace: float) -> None:
+        """Refuse new turns, give those that run `grace` seconds, then end them."""
+        self._closing = True
+        if self._tasks:
+            _log.info("waiting up to %g s for %d turns to end", grace, len(self._tasks))
+            await asyncio.wait(list(self._tasks.values()), timeout=grace)
+        for live, _ in list(self._turns.values()):
+            live.interrupt(Cause.SHUTDOWN)
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=self._rooms.limits.cancel + 10)
+        self._heart.cancel()

@@ -1,0 +1,16 @@
+"""The deadlines of a turn, all in seconds."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long each part of a turn may take. Expiry of all but `turn` is a failure."""
+
+    queue: float = 30.0  # waiting for a slot
+    boot: float = 600.0  # from `accepted` to a VM that is ready
+    first_event: float = 60.0  # from then, or from the written input, to a sign of the agent
+    idle: float = 35.0  # without any frame; the platform pings every 10 s
+    turn: float = 7200.0  # the whole; its expiry is TIME_LIMIT
+    detach: float = 0.0  # between the last watcher's leaving and the cancel
+    cancel: float = 5.0  # between a `user-cancel` and giving up on the agent's `task-ended`

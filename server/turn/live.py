@@ -1,0 +1,129 @@
+"""A turn that runs: what is asked, its log, and what may interrupt it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from enum import Enum
+from typing import NewType
+
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.task_event_pb2 import Answer, EndReason
+from howler.task.v1.task_service_pb2 import DetachAction, StartTurn
+
+from server.errors import ServiceError
+from server.turn.log import TurnLog
+
+TurnId = NewType("TurnId", str)
+_E = ErrorReason
+
+
+class Cause(Enum):
+    """What interrupts a turn: how it ends then, why, and what people read."""
+
+    CANCELLED = (EndReason.END_REASON_CANCELLED, _E.ERROR_REASON_CANCELLED, "the turn was cancelled")
+    DETACHED = (EndReason.END_REASON_CANCELLED, _E.ERROR_REASON_CANCELLED, "the caller left")
+    STOPPED = (EndReason.END_REASON_CANCELLED, _E.ERROR_REASON_CANCELLED, "the task was stopped")
+    TIME_LIMIT = (
+        EndReason.END_REASON_TIME_LIMIT,
+        _E.ERROR_REASON_TIME_LIMIT,
+        "the turn reached its deadline or HOWLER_TURN_TIMEOUT",
+    )
+    LEASE_LOST = (EndReason.END_REASON_FAILED, _E.ERROR_REASON_LEASE_LOST, "the turn's lease lapsed")
+    SHUTDOWN = (EndReason.END_REASON_FAILED, _E.ERROR_REASON_SHUTTING_DOWN, "Howler is shutting down")
+
+    @property
+    def end_reason(self) -> EndReason:
+        """How an accepted turn ends."""
+        return self.value[0]
+
+    @property
+    def error(self) -> ServiceError:
+        """What a caller is told whose turn was not accepted yet."""
+        return ServiceError(self.value[1], self.value[2])
+
+
+class Interrupted(Exception):
+    """The turn was interrupted while it waited."""
+
+    def __init__(self, cause: Cause) -> None:
+        super().__init__(cause.name)
+        self.cause = cause
+
+
+class LiveTurn:
+    """One turn from its start to its end.
+
+    `cause` is what interrupted it, None while nothing did. `task_id` is empty
+    until the platform accepted a new task. `over` is set once the log has ended.
+    """
+
+    def __init__(self, turn_id: TurnId, start: StartTurn, *, detach_grace: float) -> None:
+        self.id = turn_id
+        self.start = start
+        self.log = TurnLog(self._deserted)
+        self.cause: Cause | None = None
+        self.task_id = start.task_id
+        self.end_reason = EndReason.END_REASON_UNSPECIFIED
+        self.over = asyncio.Event()
+        self.on_interrupt: Callable[[], None] | None = None
+        self.answerer: Callable[[str, list[Answer], bool], None] | None = None
+        told = start.on_detach
+        self._detach_grace = told.grace.ToMilliseconds() / 1000 if told.HasField("grace") else detach_grace
+        self._scope: asyncio.Timeout | None = None
+
+    def interrupt(self, cause: Cause) -> None:
+        """Interrupt the turn; the first cause counts."""
+        if self.cause is not None or self.over.is_set():
+            return
+        self.cause = cause
+        if self.on_interrupt is not None:
+            self.on_interrupt()
+        elif self._scope is not None:
+            self._scope.reschedule(asyncio.get_running_loop().time())
+
+    @asynccontextmanager
+    async def waiting(self, seconds: float | None, late: ServiceError) -> AsyncIterator[None]:
+        """Run the body until it is done, the turn is interrupted or the time is over.
+
+        Raises Interrupted in the second case and `late` in the third.
+        """
+        if self.cause is not None:
+            raise Interrupted(self.cause)
+        try:
+            async with asyncio.timeout(seconds) as scope:
+                self._scope = scope
+                yield
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            if self.cause is not None:
+                raise Interrupted(self.cause) from None
+            raise late from None
+        finally:
+            self._scope = None
+
+    def _deserted(self) -> None:
+        """The last watcher left: `on_detach` decides what becomes of the turn."""
+        if self.start.on_detach.action == DetachAction.DETACH_ACTION_KEEP:
+            return
+        if self._detach_grace > 0:
+            loop = asyncio.get_running_loop()
+            loop.call_later(self._detach_grace, self._still_deserted)
+        else:
+            self.interrupt(Cause.DETACHED)
+
+    def _still_deserted(self) -> None:
+        if not self.log.watched:
+            self.interrupt(Cause.DETACHED)
+
+    def end(self, reason: EndReason) -> None:
+        """Close the log of an accepted turn, whose `ended` stands in it."""
+        self.end_reason = reason
+        self.log.close()
+        self.over.set()
+
+    def fail(self, error: ServiceError) -> None:
+        """End a turn that the platform never accepted."""
+        self.end_reason = EndReason.END_REASON_FAILED
+        self.log.fail(error)
+        self.over.set()

@@ -1,0 +1,232 @@
+"""Runs one turn: model, lease, acceptance, VM, stream, end.
+
+The commit point is the platform's acceptance. Before it a failure ends the
+turn as a status, after trying other accounts where that may help; after it a
+failure is the event `ended`, and nothing is ever run twice.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.model.v1.model_service_pb2 import MatchedBy, Model
+from howler.task.v1.task_event_pb2 import Accepted, EndReason, TaskEvent
+from howler.task.v1.task_service_pb2 import ApprovalPolicy
+
+from server.acp.turn import Turn
+from server.acp.uplink import AUTO_APPROVE, NO_AUTO_APPROVE, FrameTooLarge, prompt_frame
+from server.catalog.cache import Catalog
+from server.conversation.transcript import as_prompt, last_input
+from server.errors import ServiceError
+from server.pool.account import TaskId
+from server.pool.pool import Pool
+from server.store.sqlite import Store
+from server.turn.boot import Boot
+from server.turn.create import Creator
+from server.turn.dialect import Spoken
+from server.turn.ending import may_stay
+from server.turn.follow import Follower
+from server.turn.grant import Grant, Grants
+from server.turn.limits import Limits
+from server.turn.live import Cause, Interrupted, LiveTurn
+from server.turn.stopper import Stopper
+from server.upstream.platform import Platform
+
+_log = logging.getLogger(__name__)
+_E = ErrorReason
+_Follow = Callable[[], Awaitable[list[TaskEvent]]]
+
+_SILENT: Final = (_E.ERROR_REASON_FIRST_EVENT_TIMEOUT, _E.ERROR_REASON_IDLE_TIMEOUT)
+_PAUSES: Final = (0.25, 4.0)  # seconds between tries to attach, at first and at most
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What a turn works with."""
+
+    pool: Pool
+    platform: Platform
+    catalog: Catalog
+    store: Store
+    creator: Creator
+    stopper: Stopper
+    spoken: Spoken
+    limits: Limits
+
+
+class Runner:
+    """Runs one turn to its end, whatever happens on the way."""
+
+    def __init__(self, live: LiveTurn, rooms: Rooms) -> None:
+        self._live = live
+        self._rooms = rooms
+        self._is_new = not live.start.task_id
+        self._grants = Grants(live, rooms)
+        self._sockets = AsyncExitStack()
+        self._prompt = _prompt_of(live, is_new=self._is_new)
+        given = len(self._prompt.encode()) + len(live.start.instructions.encode())
+        self._machine = Turn(given, live.start.question_policy)
+        self._follower = Follower(live, self._machine, rooms.spoken, rooms.limits)
+
+    @property
+    def grant(self) -> Grant | None:
+        """The lease that the turn runs on, while it has one."""
+        return self._grants.current
+
+    async def run(self) -> None:
+        """Run the turn; every failure ends up in its log."""
+        live = self._live
+        deadline = asyncio.get_running_loop().call_later(self._time_limit(), live.interrupt, Cause.TIME_LIMIT)
+        try:
+            await (self._run_on_new_task() if self._is_new else self._run_on_held_task())
+        except Interrupted as interruption:
+            live.fail(interruption.cause.error)
+        except ServiceError as error:
+            live.fail(error)
+        finally:
+            deadline.cancel()
+            await self._sockets.aclose()
+            if not live.over.is_set():  # a bug: let nobody wait for ever
+                live.fail(ServiceError(_E.ERROR_REASON_INTERNAL, "the turn failed for a reason of its own"))
+            await self._grants.give_back()
+
+    def _time_limit(self) -> float:
+        limit = self._rooms.limits.turn
+        told = self._live.start.deadline
+        return min(limit, told.ToMilliseconds() / 1000) if self._live.start.HasField("deadline") else limit
+
+    async def _run_on_new_task(self) -> None:
+        live = self._live
+        async with live.waiting(None, Cause.TIME_LIMIT.error):
+            model, matched_by, among = await self._grants.model()
+        grant = await self._grants.create_task(model, among, self._prompt)
+        live.task_id = grant.task_id
+        self._accepted(model, matched_by)
+        await self._carry_out(grant, lambda: self._follow_first_turn(grant))
+
+    async def _run_on_held_task(self) -> None:
+        live = self._live
+        async with live.waiting(None, Cause.TIME_LIMIT.error):
+            grant, model = await self._grants.take_task(TaskId(live.task_id))
+        try:
+            frame = prompt_frame(self._prompt, self._rooms.spoken.dialect)
+        except FrameTooLarge as error:
+            raise ServiceError(
+                _E.ERROR_REASON_PROMPT_TOO_LARGE,
+                f"the prompt makes {error}; a new task takes prompts of any length",
+            ) from None
+        session = self._rooms.pool.session(grant.account_id)
+        socket = await self._sockets.enter_async_context(
+            self._rooms.platform.stream(session, grant.task_id, "new")
+        )
+        await socket.send(self._approval())
+        if live.cause is not None:
+            raise Interrupted(live.cause)
+        await socket.send(frame)
+        self._accepted(model, MatchedBy.MATCHED_BY_UNSPECIFIED)
+        await self._carry_out(grant, lambda: self._follower.follow(socket))
+
+    def _accepted(self, model: Model, matched_by: MatchedBy) -> None:
+        live = self._live
+        told = Accepted(turn_id=live.id, task_id=live.task_id, model=model, matched_by=matched_by)
+        live.log.append([TaskEvent(accepted=told)], _now_ms())
+
+    def _approval(self) -> str:
+        manual = self._live.start.approval_policy == ApprovalPolicy.APPROVAL_POLICY_MANUAL
+        return NO_AUTO_APPROVE if manual else AUTO_APPROVE
+
+    async def _follow_first_turn(self, grant: Grant) -> list[TaskEvent]:
+        """Wait for the VM, then follow the turn: it runs from the create's `content` (§6.7, §6.8)."""
+        rooms = self._rooms
+        session = partial(rooms.pool.session, grant.account_id)
+        await Boot(self._live, rooms.platform, session, rooms.limits).ready()
+        return await self._attach(grant)
+
+    async def _attach(self, grant: Grant) -> list[TaskEvent]:
+        """Attach until the agent shows itself: a fresh task may refuse for a moment (§5.2, §12.5)."""
+        rooms, live = self._rooms, self._live
+        loop = asyncio.get_running_loop()
+        until = loop.time() + rooms.limits.first_event
+        pause = _PAUSES[0]
+        while True:
+            try:
+                session = rooms.pool.session(grant.account_id)
+                socket = await self._sockets.enter_async_context(
+                    rooms.platform.stream(session, grant.task_id, "attach")
+                )
+                await socket.send(self._approval())
+                events = await self._follower.follow(socket)
+                if self._machine.ended:
+                    return events
+                lost = ServiceError(
+                    _E.ERROR_REASON_UPSTREAM_LOST, f"the platform gave the stream up: {self._machine.severed}"
+                )
+            except ServiceError as error:
+                if error.reason in _SILENT:
+                    raise
+                lost = error
+            if self._machine.began or loop.time() + pause > until:
+                raise lost
+            await self._sockets.aclose()
+            async with live.waiting(None, Cause.TIME_LIMIT.error):
+                await asyncio.sleep(pause)
+            pause = min(pause * 2, _PAUSES[1])
+
+    async def _carry_out(self, grant: Grant, follow: _Follow) -> None:
+        """Follow the accepted turn to its end, tell it, and leave the task as it was asked for."""
+        live, machine = self._live, self._machine
+        try:
+            events = await follow()
+        except Interrupted as interruption:
+            cause = interruption.cause
+            machine.interrupt(cause.end_reason, cause.error.message, cause.error.reason)
+            events = machine.end(cause.end_reason, error=cause.error.reason, message=cause.error.message)
+        except ServiceError as error:
+            events = machine.end(
+                EndReason.END_REASON_FAILED,
+                error=error.reason,
+                message=error.message,
+                retry_after=error.retry_after,
+            )
+        except Exception:
+            _log.exception("turn %s: a bug", live.id)
+            events = machine.end(
+                EndReason.END_REASON_FAILED,
+                error=_E.ERROR_REASON_INTERNAL,
+                message=f"a bug in Howler; see the log for turn {live.id}",
+            )
+        if machine.ignored:
+            _log.warning("turn %s: %d messages of the platform could not be read", live.id, machine.ignored)
+        await self._finish(grant, events)
+
+    async def _finish(self, grant: Grant, events: list[TaskEvent]) -> None:
+        """Tell the end. A task that stays is free for its next turn before anybody reads of the end."""
+        live = self._live
+        ended = events[-1].ended
+        stays = may_stay(live.start.retention, ended, live.cause, is_new=self._is_new)
+        ended.resumable = stays
+        if stays:
+            await self._grants.give_back()
+        live.log.append(events, _now_ms())
+        live.end(ended.reason)
+        await self._sockets.aclose()
+        if not stays:
+            await self._rooms.stopper.stop(grant.task_id)
+
+
+def _prompt_of(live: LiveTurn, *, is_new: bool) -> str:
+    start = live.start
+    if start.WhichOneof("input") == "prompt":
+        return start.prompt
+    messages = start.messages.messages
+    return as_prompt(messages) if is_new else last_input(messages)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,62 @@
+"""Stops tasks that Howler made, on the platform and in the pool's books."""
+
+import asyncio
+import logging
+from typing import Final
+
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.task_service_pb2 import Task
+
+from server.errors import ServiceError
+from server.pool.account import AccountId, TaskId
+from server.pool.pool import Pool
+from server.store.sqlite import Store
+from server.upstream.platform import Platform
+
+_log = logging.getLogger(__name__)
+
+_GONE: Final = (ErrorReason.ERROR_REASON_TASK_NOT_FOUND, ErrorReason.ERROR_REASON_UPSTREAM_NOT_FOUND)
+_PAUSES: Final = (0.5, 2.0, 5.0)  # seconds between tries
+
+
+class Stopper:
+    """Stops tasks; only those that Howler recorded."""
+
+    def __init__(self, pool: Pool, platform: Platform, store: Store) -> None:
+        self._pool = pool
+        self._platform = platform
+        self._store = store
+
+    async def stop(self, task_id: TaskId) -> None:
+        """Stop a task, trying again a few times.
+
+        A task that resists stays on the books: it holds its slot and is stopped when that is needed.
+        """
+        task = await self._store.task(task_id)
+        if task is None:
+            return
+        for pause in (*_PAUSES, None):
+            try:
+                await self.stop_once(task)
+                return
+            except ServiceError as error:
+                if pause is None:
+                    _log.warning(
+                        "task %s could not be stopped and keeps its slot: %s", task_id, error.message
+                    )
+                    return
+            await asyncio.sleep(pause)
+
+    async def stop_once(self, task: Task) -> None:
+        """Stop a task or raise what the platform said."""
+        await self.stop_upstream(task)
+        await self._pool.task_ended(TaskId(task.task_id))
+
+    async def stop_upstream(self, task: Task) -> None:
+        """Stop a task on the platform alone; one that is gone there is no error."""
+        try:
+            session = self._pool.session(AccountId(task.account_id))
+            await self._platform.stop_task(session, TaskId(task.task_id))
+        except ServiceError as error:
+            if error.reason not in _GONE:
+                raise
