@@ -1,0 +1,187 @@
+"""Which account a caller gets, which idle task makes room for it, and who need not wait at all. PURE."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from howler.error.v1.error_reason_pb2 import ErrorReason
+
+from server.errors import ServiceError
+from server.pool.account import AccountId
+from server.pool.board import Board, Room, Seat
+
+_E = ErrorReason
+
+RETRY_SECONDS: Final = 5.0
+"""What a caller is told to wait when nobody can know when a slot comes free."""
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What a caller would take.
+
+    `account_id` and `among` restrict the accounts, `avoid` takes some away that were tried already.
+    `upstream_model_id` minds the cooldowns of that model. A shared want needs no slot and minds no cooldown:
+    these forbid turns, not calls.
+    """
+
+    exclusive: bool
+    account_id: AccountId | None = None
+    among: frozenset[AccountId] | None = None
+    avoid: frozenset[AccountId] = frozenset()
+    upstream_model_id: str = ""
+
+    def names(self, account_id: AccountId) -> bool:
+        """The account is one of those asked for, tried or not."""
+        return self.account_id in (None, account_id) and (self.among is None or account_id in self.among)
+
+    def takes(self, account_id: AccountId) -> bool:
+        """The account would do."""
+        return self.names(account_id) and account_id not in self.avoid
+
+
+def open_seats(board: Board, now: float) -> dict[AccountId, Seat]:
+    """Return the accounts that have a free slot and are not cooling, in the order of their registration."""
+    return {
+        seat.id: seat
+        for seat in board.seats.values()
+        if seat.member.enabled
+        and seat.member.has_session
+        and seat.used < seat.slots
+        and board.cooled_until(seat.id) <= now
+    }
+
+
+def choose(board: Board, want: Want, free: Iterable[Seat], now: float) -> Seat | None:
+    """Return the account of `free` (see open_seats) whose share of used slots is least; of equals, the one
+    that was granted longest ago.
+    """
+    fit = (
+        seat
+        for seat in free
+        if want.takes(seat.id) and board.cooled_until(seat.id, want.upstream_model_id) <= now
+    )
+    return min(fit, key=lambda seat: (seat.used / seat.slots, seat.turn), default=None)
+
+
+def choose_shared(board: Board, want: Want, now: float) -> Seat | None:
+    """Return the account that was granted longest ago, rather one that is not cooling."""
+    fit = (
+        seat
+        for seat in board.seats.values()
+        if seat.member.enabled and seat.member.has_session and want.takes(seat.id)
+    )
+    return min(fit, key=lambda seat: (board.cooled_until(seat.id) > now, seat.turn), default=None)
+
+
+def sleepers(board: Board, wants: Iterable[Want], now: float) -> Iterator[Seat]:
+    """Yield the accounts that a login would make usable for one of `wants`, and whose login may be tried now."""
+    asleep = [
+        seat
+        for seat in board.seats.values()
+        if seat.member.enabled
+        and not seat.member.has_session
+        and seat.member.can_log_in
+        and seat.login_after <= now
+    ]
+    if not asleep:
+        return
+    wanted = list(wants)
+    yield from (seat for seat in asleep if any(want.takes(seat.id) for want in wanted))
+
+
+def evictions(board: Board, wants: Iterable[Want], now: float) -> list[Room]:
+    """Return the idle tasks to stop so that each of `wants`, first come first, has a slot to come.
+
+    A task that is being stopped already counts for the first caller that its slot would do for; the others
+    are taken in the order in which they became idle, each for one caller.
+    """
+    idle = sorted(
+        (
+            room
+            for room in board.rooms.values()
+            if not room.lease_id
+            and (room.evicting or room.evict_after <= now)
+            and (seat := board.seats[room.account_id]).member.enabled
+            and seat.member.has_session
+            and board.cooled_until(room.account_id) <= now
+        ),
+        key=lambda room: (not room.evicting, room.idle_since),
+    )
+    chosen: list[Room] = []
+    for want in wants:
+        if not idle:
+            break
+        for index, room in enumerate(idle):
+            if want.takes(room.account_id) and (
+                board.cooled_until(room.account_id, want.upstream_model_id) <= now
+            ):
+                chosen.append(idle.pop(index))
+                break
+    return [room for room in chosen if not room.evicting]
+
+
+def refusal(board: Board, want: Want, now: float, deadline: float) -> ServiceError | None:
+    """Return why waiting until `deadline` is in vain, or None where it is not."""
+    could = [
+        seat
+        for seat in board.seats.values()
+        if want.names(seat.id) and seat.member.enabled and (seat.member.has_session or seat.member.can_log_in)
+    ]
+    if not could:
+        return _no_account(board, want)
+    left = [seat for seat in could if seat.id not in want.avoid]
+    soonest = min((_ready(board, seat, want) for seat in left or could), default=math.inf)
+    if not left:
+        return ServiceError(
+            _E.ERROR_REASON_POOL_EXHAUSTED,
+            "every account that would do was tried",
+            soonest - now if soonest > now else None,
+        )
+    if soonest > max(now, deadline):
+        seconds = soonest - now
+        return ServiceError(
+            _E.ERROR_REASON_POOL_EXHAUSTED,
+            "every account that would do is cooling or was just refused a login; "
+            f"the soonest can be had in {math.ceil(seconds)} s",
+            seconds,
+        )
+    return None
+
+
+def exhausted(board: Board, want: Want, now: float, waited: float) -> ServiceError:
+    """Return what a caller is told whose time ran out."""
+    seconds = min(
+        (_ready(board, seat, want) for seat in board.seats.values() if want.takes(seat.id)), default=0
+    )
+    return ServiceError(
+        _E.ERROR_REASON_POOL_EXHAUSTED,
+        f"no slot came free in {waited:g} s: every account is at its limit of active tasks",
+        seconds - now if seconds > now else RETRY_SECONDS,
+    )
+
+
+def _ready(board: Board, seat: Seat, want: Want) -> float:
+    """Return the moment from which nothing but a lack of slots keeps the account from being granted."""
+    if not seat.member.has_session:
+        return seat.login_after
+    return board.cooled_until(seat.id, want.upstream_model_id) if want.exclusive else 0.0
+
+
+def _no_account(board: Board, want: Want) -> ServiceError:
+    if want.account_id is not None:
+        text = "the account is not registered, is disabled, or has no session that the platform takes"
+    elif not board.seats:
+        text = (
+            "no account is registered: set HOWLER_UPSTREAM_COOKIE or HOWLER_ACCOUNTS_FILE, "
+            "or call PoolService.ImportAccount"
+        )
+    elif want.among is not None:
+        text = "no usable account has this model"
+    else:
+        text = (
+            f"none of the {len(board.seats)} registered accounts is usable: renew them by "
+            "HOWLER_UPSTREAM_COOKIE, HOWLER_ACCOUNTS_FILE or PoolService.ImportAccount"
+        )
+    return ServiceError(_E.ERROR_REASON_NO_ACCOUNT, text)

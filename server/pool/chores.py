@@ -1,0 +1,76 @@
+"""Work of the pool that no caller can cut short, and its one alarm clock."""
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from server.errors import ServiceError
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class Chores:
+    """Tasks that run to their end, or until `close`."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run work that nobody waits for; its failure is logged."""
+        task = self._start(work)
+        task.add_done_callback(_log_failure)
+        return task
+
+    async def settle(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run work to its end even when the caller is cancelled meanwhile."""
+        return await asyncio.shield(self._start(work))
+
+    def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait for its end."""
+        running = list(self._running)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def _log_failure(task: asyncio.Task[Any]) -> None:
+    if task.cancelled() or (error := task.exception()) is None:
+        return
+    if isinstance(error, ServiceError):
+        _log.warning("pool: %r", error)
+    else:
+        _log.error("pool: a chore failed", exc_info=error)
+
+
+class Alarm:
+    """Calls back once, at the earliest of the moments it was set to (seconds of the loop's clock)."""
+
+    def __init__(self, ring: Callable[[], None]) -> None:
+        self._ring = ring
+        self._handle: asyncio.TimerHandle | None = None
+
+    def by(self, when: float) -> None:
+        """Ring at `when`, unless it rings before; an infinite moment sets nothing."""
+        if math.isinf(when) or (self._handle is not None and self._handle.when() <= when):
+            return
+        self.off()
+        self._handle = asyncio.get_running_loop().call_at(when, self._rang)
+
+    def off(self) -> None:
+        """Do not ring."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _rang(self) -> None:
+        self._handle = None
+        self._ring()

@@ -1,0 +1,143 @@
+"""The callers that wait for a lease, first come first served, each until its deadline. Nothing is polled."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.pool.v1.pool_service_pb2 import Lease
+
+from server.errors import ServiceError
+from server.pool.account import AccountId
+from server.pool.board import Board, Held, Room, Seat
+from server.pool.choice import (
+    Want,
+    choose,
+    choose_shared,
+    evictions,
+    exhausted,
+    open_seats,
+    refusal,
+    sleepers,
+)
+
+
+@dataclass(eq=False, slots=True)
+class _Waiter:
+    """A caller that waits. `lease` lacks only its account; `future` gets the reservation or the refusal."""
+
+    want: Want
+    lease: Lease
+    future: asyncio.Future[Held]
+    deadline: float
+
+
+class Queue:
+    """Waiters in the order of their coming.
+
+    A waiter that no free slot would do for does not hold up those behind it. What it hands out is a
+    reservation on the board: the slot is taken, the ledger does not know of it yet.
+    """
+
+    def __init__(
+        self, board: Board, *, log_in: Callable[[AccountId], object], evict: Callable[[Room], object]
+    ) -> None:
+        self._board = board
+        self._log_in = log_in
+        self._evict = evict
+        self._waiters: dict[_Waiter, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    async def wait(self, want: Want, lease: Lease, seconds: float) -> Held:
+        """Wait for a reservation. A caller that is cancelled keeps none.
+
+        Raises NO_ACCOUNT and POOL_EXHAUSTED.
+        """
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        deadline = now + max(0.0, seconds)
+        if error := refusal(self._board, want, now, deadline):
+            raise error
+        waiter = _Waiter(want, lease, loop.create_future(), deadline)
+        self._waiters[waiter] = None
+        expiry: asyncio.TimerHandle | None = None
+        try:
+            # All others were tried when something changed last; nothing that is free would do for them.
+            self._serve([waiter], now)
+            if not waiter.future.done():
+                if seconds <= 0:
+                    raise exhausted(self._board, want, now, 0.0)
+                self._provoke(now)
+                expiry = loop.call_at(deadline, self._expire, waiter, seconds)
+            return await waiter.future
+        except asyncio.CancelledError:
+            future = waiter.future
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._board.let_go(future.result().id)
+                self.stir()
+            raise
+        finally:
+            if expiry is not None:
+                expiry.cancel()
+            self._waiters.pop(waiter, None)
+
+    def stir(self) -> None:
+        """Serve the waiters: something came free, or a task became idle."""
+        if self._waiters:
+            now = asyncio.get_running_loop().time()
+            self._serve(self._pending(), now)
+            self._provoke(now)
+
+    def recheck(self) -> None:
+        """Serve the waiters and refuse those that now wait in vain: an account or a cooldown changed."""
+        self.stir()
+        now = asyncio.get_running_loop().time()
+        for waiter in self._pending():
+            if error := refusal(self._board, waiter.want, now, waiter.deadline):
+                waiter.future.set_exception(error)
+
+    def close(self) -> None:
+        """Refuse all."""
+        for waiter in self._pending():
+            waiter.future.set_exception(
+                ServiceError(ErrorReason.ERROR_REASON_SHUTTING_DOWN, "Howler is shutting down")
+            )
+
+    def _pending(self) -> list[_Waiter]:
+        return [waiter for waiter in self._waiters if not waiter.future.done()]
+
+    def _serve(self, waiters: Iterable[_Waiter], now: float) -> None:
+        free: dict[AccountId, Seat] | None = None
+        for waiter in waiters:
+            if not waiter.want.exclusive:
+                seat = choose_shared(self._board, waiter.want, now)
+            else:
+                if free is None:
+                    free = open_seats(self._board, now)
+                seat = choose(self._board, waiter.want, free.values(), now) if free else None
+            if seat is None:
+                continue
+            waiter.lease.account_id = seat.id
+            held = Held(waiter.lease)
+            self._board.hold(held)
+            self._board.used_now(seat)
+            waiter.future.set_result(held)
+            del self._waiters[waiter]
+            if free is not None and seat.used >= seat.slots:
+                free.pop(seat.id, None)
+
+    def _provoke(self, now: float) -> None:
+        """Start what may help those who still wait: logins, and the end of idle tasks."""
+        for seat in sleepers(self._board, (waiter.want for waiter in self._waiters), now):
+            self._log_in(seat.id)
+        turns = (waiter.want for waiter in self._waiters if waiter.want.exclusive)
+        for room in evictions(self._board, turns, now):
+            room.evicting = True
+            self._evict(room)
+
+    def _expire(self, waiter: _Waiter, waited: float) -> None:
+        if not waiter.future.done():
+            now = asyncio.get_running_loop().time()
+            waiter.future.set_exception(exhausted(self._board, waiter.want, now, waited))

@@ -1,0 +1,65 @@
+"""The pool's state as callers see it: without credentials, the e-mail masked. PURE."""
+
+from collections import Counter
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.pool.v1.pool_service_pb2 import Account, GetPoolResponse, StateCount
+
+from server.errors import reason_name
+from server.pool.account import masked
+from server.pool.board import PLATFORM, Board, Seat
+
+
+def timestamp(microseconds: int) -> Timestamp:
+    """Return a moment given in microseconds since 1970."""
+    moment = Timestamp()
+    moment.FromMicroseconds(microseconds)
+    return moment
+
+
+def account(board: Board, seat: Seat) -> Account:
+    """Return an account; the cooldowns of the whole platform are its own too."""
+    member = seat.member
+    shown = Account(
+        account_id=member.account_id,
+        email=masked(member.email),
+        user_id=member.user_id,
+        name=member.name,
+        state=member.state,
+        enabled=member.enabled,
+        slots=seat.slots,
+        slots_used=seat.used,
+        cooldowns=[
+            cooling.cooldown
+            for cooling in board.coolings.values()
+            if cooling.account_id in (member.account_id, PLATFORM)
+        ],
+        has_password=bool(member.password),
+        create_time=timestamp(member.create_us),
+    )
+    if member.last_used_us:
+        shown.last_used_time.FromMicroseconds(member.last_used_us)
+    if member.reason != ErrorReason.ERROR_REASON_UNSPECIFIED:
+        shown.state_reason = reason_name(member.reason)
+    return shown
+
+
+def counts(board: Board, waiting: int, now: float) -> GetPoolResponse:
+    """Return the pool's counts at a moment of the board's clock."""
+    seats = list(board.seats.values())
+    cooling = {seat.id for seat in seats if board.cooled_until(seat.id) > now}
+    usable = [
+        seat for seat in seats if seat.member.enabled and seat.member.has_session and seat.id not in cooling
+    ]
+    states = Counter(seat.member.state for seat in seats)
+    return GetPoolResponse(
+        accounts=len(seats),
+        usable=len(usable),
+        states=[StateCount(state=state, count=count) for state, count in sorted(states.items())],
+        cooling=len(cooling),
+        disabled=sum(not seat.member.enabled for seat in seats),
+        slots=sum(seat.slots for seat in usable),
+        slots_used=sum(seat.used for seat in seats),
+        waiting=waiting,
+    )

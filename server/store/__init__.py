@@ -1,0 +1,1 @@
+"""What survives the process. The only SQL of Howler is here."""

@@ -1,0 +1,33 @@
+"""Reads the named queries of `sql/*.sql`."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+_NAME: Final = re.compile(r"^-- name: (\w+)$")
+_FOLDER: Final = Path(__file__).with_name("sql")
+
+
+def load_queries(folder: Path = _FOLDER) -> Mapping[str, str]:
+    """Return every query by its name. Raises ValueError for a name that is used twice or has no query."""
+    queries: dict[str, str] = {}
+    for path in sorted(folder.glob("*.sql")):
+        name, lines = "", list[str]()
+        for line in [*path.read_text(encoding="utf-8").splitlines(), "-- name: end"]:
+            if match := _NAME.match(line):
+                if name:
+                    queries[name] = _query(f"{path.name}: {name}", lines)
+                name, lines = match.group(1), []
+                if name in queries:
+                    raise ValueError(f"{path.name}: {name} is defined twice")
+            elif not line.startswith("--"):
+                lines.append(line)
+    return queries
+
+
+def _query(where: str, lines: list[str]) -> str:
+    text = "\n".join(lines).strip()
+    if not text.endswith(";"):
+        raise ValueError(f"{where} is not a statement")
+    return text

@@ -1,0 +1,48 @@
+"""Brings a SQLite database to the schema of this version: `migrations/NNNN_*.sql`, in order."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from server.store.errors import SchemaError
+
+_FOLDER: Final = Path(__file__).with_name("migrations")
+
+
+def migrate(connection: sqlite3.Connection, folder: Path = _FOLDER) -> int:
+    """Apply what is missing, all or nothing, and return the schema's version.
+
+    Raises SchemaError when the database was made by a newer Howler.
+    """
+    migrations = {int(path.name[:4]): path for path in sorted(folder.glob("[0-9][0-9][0-9][0-9]_*.sql"))}
+    newest = max(migrations)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT")
+        row = connection.execute("SELECT max(version) FROM schema_version").fetchone()
+        version = row[0] or 0
+        if version > newest:
+            raise SchemaError(
+                f"the database has schema {version}, this Howler knows {newest}: use the newer Howler, "
+                "or another database"
+            )
+        for number in range(version + 1, newest + 1):
+            for statement in _statements(migrations[number].read_text(encoding="utf-8")):
+                connection.execute(statement)
+            connection.execute("INSERT INTO schema_version (version) VALUES (?)", (number,))
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+    return newest
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script (executescript would commit before it starts)."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

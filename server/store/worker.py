@@ -1,0 +1,143 @@
+"""One thread that owns one SQLite connection and does what the event loop asks, many operations a transaction."""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from server.store.errors import StoreError
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], T]
+
+_BATCH: Final = 64  # operations in a transaction, at most: what a caller may have to wait for
+
+
+@dataclass(slots=True)
+class _Order:
+    """An operation, and where its outcome goes."""
+
+    operation: Operation[Any]
+    future: asyncio.Future[Any]
+    result: Any = None
+    error: BaseException | None = None
+
+
+class Worker:
+    """Runs operations in the order of their calls.
+
+    Those that queue up while a transaction runs share the next one (group commit), each in a savepoint:
+    one that fails undoes itself and no other. An operation whose caller is cancelled is carried out all the
+    same. `begin` is the statement that opens a transaction.
+    """
+
+    def __init__(self, name: str, begin: str, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._begin = begin
+        self._connect = connect
+        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._loop = asyncio.get_running_loop()
+        self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._closed = False
+
+    async def open(self) -> None:
+        """Start the thread and its connection. Raises what connecting raises."""
+        self._thread.start()
+        await self._opened
+
+    async def close(self) -> None:
+        """Do what is queued, then end the thread."""
+        if self._closed:
+            return
+        self._closed = True
+        self._orders.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    async def run(self, operation: Operation[T]) -> T:
+        """Return what the operation returns, once it is committed. Raises StoreError."""
+        if self._closed:
+            raise StoreError("the store is closed")
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._orders.put(_Order(operation, future))
+        return await future
+
+    def _work(self) -> None:
+        try:
+            connection = self._connect()
+        except Exception as error:
+            self._loop.call_soon_threadsafe(_fail, self._opened, error)
+            return
+        self._loop.call_soon_threadsafe(_succeed, self._opened)
+        try:
+            while (first := self._orders.get()) is not None:
+                batch, last = [first], False
+                while len(batch) < _BATCH and not last:
+                    try:
+                        order = self._orders.get_nowait()
+                    except queue.Empty:
+                        break
+                    if order is None:
+                        last = True
+                    else:
+                        batch.append(order)
+                self._transact(connection, batch)
+                with suppress(RuntimeError):  # the loop is gone, and with it everybody who waits
+                    self._loop.call_soon_threadsafe(_deliver, batch)
+                if last:
+                    break
+        finally:
+            connection.close()
+
+    def _transact(self, connection: sqlite3.Connection, batch: list[_Order]) -> None:
+        try:
+            connection.execute(self._begin)
+            for order in batch:
+                _attempt(connection, order)
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            for order in batch:
+                order.error = _translated(error)
+            if connection.in_transaction:
+                with suppress(sqlite3.Error):
+                    connection.execute("ROLLBACK")
+
+
+def _attempt(connection: sqlite3.Connection, order: _Order) -> None:
+    """Carry out one operation. Raises sqlite3.Error only where the whole transaction is lost."""
+    connection.execute("SAVEPOINT operation")
+    try:
+        order.result = order.operation(connection)
+    except Exception as error:
+        if not connection.in_transaction:  # SQLite gave the transaction up, as for a full disk
+            raise
+        connection.execute("ROLLBACK TO operation")
+        order.error = _translated(error) if isinstance(error, sqlite3.Error) else error
+    connection.execute("RELEASE operation")
+
+
+def _translated(error: sqlite3.Error) -> StoreError:
+    return StoreError(f"the database refused: {error}")
+
+
+def _deliver(batch: list[_Order]) -> None:
+    for order in batch:
+        if order.future.done():
+            continue  # its caller left
+        if order.error is not None:
+            order.future.set_exception(order.error)
+        else:
+            order.future.set_result(order.result)
+
+
+def _succeed(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _fail(future: asyncio.Future[None], error: BaseException) -> None:
+    if not future.done():
+        future.set_exception(error)
