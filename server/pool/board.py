@@ -18,6 +18,9 @@ CooldownKey = tuple[AccountId, CooldownScope, str]
 PLATFORM = AccountId("")
 """The account of a cooldown that covers the whole platform."""
 
+NO_TASK = TaskId("")
+NO_LEASE = LeaseId("")
+
 
 @dataclass(slots=True)
 class Held:
@@ -27,7 +30,7 @@ class Held:
     """
 
     lease: Lease
-    task_id: TaskId = TaskId("")
+    task_id: TaskId = NO_TASK
     deadline: float = math.inf
     ending: bool = False
 
@@ -48,7 +51,7 @@ class Held:
 
 
 @dataclass(slots=True)
-class Room:
+class ActiveTask:
     """An active task: idle while no live lease is bound to it.
 
     `idle_since` orders idle tasks. While `evicting` it is being stopped for its slot; when that
@@ -57,7 +60,7 @@ class Room:
 
     task: Task
     idle_since: int
-    lease_id: LeaseId = LeaseId("")
+    lease_id: LeaseId = NO_LEASE
     evicting: bool = False
     evict_after: float = 0.0
 
@@ -115,7 +118,7 @@ class Board:
         self.default_slots = default_slots
         self.seats: dict[AccountId, Seat] = {}
         self.leases: dict[LeaseId, Held] = {}
-        self.rooms: dict[TaskId, Room] = {}
+        self.tasks: dict[TaskId, ActiveTask] = {}
         self.coolings: dict[CooldownKey, Cooling] = {}
         self._count = 0
 
@@ -148,8 +151,8 @@ class Board:
         del self.seats[account_id]
         for held in [held for held in self.leases.values() if held.account_id == account_id]:
             del self.leases[held.id]
-        for room in [room for room in self.rooms.values() if room.account_id == account_id]:
-            del self.rooms[room.id]
+        for active in [active for active in self.tasks.values() if active.account_id == account_id]:
+            del self.tasks[active.id]
         for key in [key for key in self.coolings if key[0] == account_id]:
             del self.coolings[key]
 
@@ -158,7 +161,7 @@ class Board:
         self.leases[held.id] = held
         seat = self.seats[held.account_id]
         if held.task_id:
-            self.rooms[held.task_id].lease_id = held.id
+            self.tasks[held.task_id].lease_id = held.id
         elif held.exclusive:
             seat.unbound.add(held.id)
 
@@ -169,31 +172,31 @@ class Board:
             return None
         if seat := self.seats.get(held.account_id):
             seat.unbound.discard(lease_id)
-        room = self.rooms.get(held.task_id)
-        if room is not None and room.lease_id == lease_id:
-            room.lease_id = LeaseId("")
-            room.idle_since = self._next()
+        active = self.tasks.get(held.task_id)
+        if active is not None and active.lease_id == lease_id:
+            active.lease_id = NO_LEASE
+            active.idle_since = self._next()
         return held
 
-    def enter(self, task: Task, lease_id: LeaseId = LeaseId("")) -> None:
+    def enter(self, task: Task, lease_id: LeaseId = NO_LEASE) -> None:
         """Add an active task; the lease, if it is live, is bound to it and leaves it its slot."""
         seat = self.seats.get(AccountId(task.account_id))
         if seat is None:
             return
-        room = self.rooms[TaskId(task.task_id)] = Room(task, self._next())
-        seat.tasks.add(room.id)
+        active = self.tasks[TaskId(task.task_id)] = ActiveTask(task, self._next())
+        seat.tasks.add(active.id)
         held = self.leases.get(lease_id)
         if held is not None and not held.ending:
-            held.task_id = room.id
-            room.lease_id = lease_id
+            held.task_id = active.id
+            active.lease_id = lease_id
             seat.unbound.discard(lease_id)
 
-    def leave(self, task_id: TaskId) -> Room | None:
+    def leave(self, task_id: TaskId) -> ActiveTask | None:
         """Take a task away: its slot is free. A lease on it stays until it is ended."""
-        room = self.rooms.pop(task_id, None)
-        if room is not None and (seat := self.seats.get(room.account_id)):
+        active = self.tasks.pop(task_id, None)
+        if active is not None and (seat := self.seats.get(active.account_id)):
             seat.tasks.discard(task_id)
-        return room
+        return active
 
     def cooled_until(self, account_id: AccountId, upstream_model_id: str = "") -> float:
         """Return the moment from which no cooldown covers the account (and the model), 0 for now."""
@@ -210,7 +213,7 @@ class Board:
         """Yield every moment at which something on the board changes by itself; some are over."""
         yield from (held.deadline for held in self.leases.values() if not held.ending)
         yield from (cooling.until for cooling in self.coolings.values())
-        yield from (room.evict_after for room in self.rooms.values())
+        yield from (active.evict_after for active in self.tasks.values())
         yield from (
             seat.login_after
             for seat in self.seats.values()

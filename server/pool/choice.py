@@ -9,7 +9,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 
 from server.errors import ServiceError
 from server.pool.account import AccountId
-from server.pool.board import Board, Room, Seat
+from server.pool.board import ActiveTask, Board, Seat
 
 _E = ErrorReason
 
@@ -76,7 +76,7 @@ def choose_shared(board: Board, want: Want, now: float) -> Seat | None:
 
 
 def sleepers(board: Board, wants: Iterable[Want], now: float) -> Iterator[Seat]:
-    """Yield the accounts that a login would make usable for one of `wants`, and whose login may be tried now."""
+    """Yield the accounts that a login, which may be tried now, would make usable for one of `wants`."""
     asleep = [
         seat
         for seat in board.seats.values()
@@ -91,7 +91,7 @@ def sleepers(board: Board, wants: Iterable[Want], now: float) -> Iterator[Seat]:
     yield from (seat for seat in asleep if any(want.takes(seat.id) for want in wanted))
 
 
-def evictions(board: Board, wants: Iterable[Want], now: float) -> list[Room]:
+def evictions(board: Board, wants: Iterable[Want], now: float) -> list[ActiveTask]:
     """Return the idle tasks to stop so that each of `wants`, first come first, has a slot to come.
 
     A task that is being stopped already counts for the first caller that its slot would do for; the others
@@ -99,27 +99,27 @@ def evictions(board: Board, wants: Iterable[Want], now: float) -> list[Room]:
     """
     idle = sorted(
         (
-            room
-            for room in board.rooms.values()
-            if not room.lease_id
-            and (room.evicting or room.evict_after <= now)
-            and (seat := board.seats[room.account_id]).member.enabled
+            active
+            for active in board.tasks.values()
+            if not active.lease_id
+            and (active.evicting or active.evict_after <= now)
+            and (seat := board.seats[active.account_id]).member.enabled
             and seat.member.has_session
-            and board.cooled_until(room.account_id) <= now
+            and board.cooled_until(active.account_id) <= now
         ),
-        key=lambda room: (not room.evicting, room.idle_since),
+        key=lambda active: (not active.evicting, active.idle_since),
     )
-    chosen: list[Room] = []
+    chosen: list[ActiveTask] = []
     for want in wants:
         if not idle:
             break
-        for index, room in enumerate(idle):
-            if want.takes(room.account_id) and (
-                board.cooled_until(room.account_id, want.upstream_model_id) <= now
+        for index, active in enumerate(idle):
+            if want.takes(active.account_id) and (
+                board.cooled_until(active.account_id, want.upstream_model_id) <= now
             ):
                 chosen.append(idle.pop(index))
                 break
-    return [room for room in chosen if not room.evicting]
+    return [active for active in chosen if not active.evicting]
 
 
 def refusal(board: Board, want: Want, now: float, deadline: float) -> ServiceError | None:

@@ -11,9 +11,8 @@ from howler.pool.v1.pool_service_pb2 import AccountState, Cooldown, CooldownScop
 
 from server.errors import ServiceError, reason_name
 from server.pool.account import AccountId, Credentials, Member, Session
-from server.pool.board import PLATFORM, Board, Cooling, Seat
-from server.pool.chores import Chores
-from server.pool.ledger import Ledger
+from server.pool.board import PLATFORM, Cooling, Seat
+from server.pool.desk import Desk
 from server.pool.show import timestamp
 from server.pool.treatment import Cool, Demote, treatment
 
@@ -55,27 +54,13 @@ class Authenticator(Protocol):
 class Health:
     """Keeps the accounts' sessions alive, one login per account at a time.
 
-    `now_us` is the wall clock in microseconds since 1970. `tell` hears every change, `changed` is called
-    when one may matter to those who wait.
+    `changed` is called when something changed that may matter to those who wait.
     """
 
-    def __init__(
-        self,
-        board: Board,
-        ledger: Ledger,
-        authenticator: Authenticator,
-        chores: Chores,
-        *,
-        now_us: Callable[[], int],
-        tell: Callable[[PoolEvent, AccountId], None],
-        changed: Callable[[], None],
-    ) -> None:
-        self._board = board
-        self._ledger = ledger
+    def __init__(self, desk: Desk, authenticator: Authenticator, *, changed: Callable[[], None]) -> None:
+        self._desk = desk
+        self._board = desk.board
         self._authenticator = authenticator
-        self._chores = chores
-        self._now_us = now_us
-        self._tell = tell
         self._changed = changed
         self._logins: dict[AccountId, asyncio.Task[None]] = {}
         self._gate = asyncio.Semaphore(_LOGINS)
@@ -97,7 +82,7 @@ class Health:
                 return
             case Demote(state, relogin):
                 await self._demote(seat, state, error.reason)
-                if relogin and seat.member.can_log_in and seat.login_after <= _monotonic():
+                if relogin and seat.member.can_log_in and seat.login_after <= self._desk.now():
                     self.log_in(account_id)
                 self._changed()
             case Cool(scope, seconds):
@@ -106,10 +91,10 @@ class Health:
                 cooldown = Cooldown(
                     reason=reason_name(error.reason),
                     scope=scope,
-                    until_time=timestamp(self._now_us() + int(seconds * 1e6)),
+                    until_time=timestamp(self._desk.now_us() + int(seconds * 1e6)),
                     upstream_model_id=upstream_model_id if by_model else "",
                 )
-                await self._cool(Cooling(at, cooldown, _monotonic() + seconds))
+                await self._cool(Cooling(at, cooldown, self._desk.now() + seconds))
 
     def _mended(self, seat: Seat, session: Session | None) -> bool:
         """The report is of a session that a login has replaced since.
@@ -118,7 +103,7 @@ class Health:
         """
         if session is not None and session.cookie != seat.member.cookie:
             return True
-        fresh = seat.member.state == _S.ACCOUNT_STATE_ACTIVE and _monotonic() < seat.login_after
+        fresh = seat.member.state == _S.ACCOUNT_STATE_ACTIVE and self._desk.now() < seat.login_after
         return session is None and fresh
 
     async def _demote(self, seat: Seat, state: AccountState, reason: ErrorReason) -> None:
@@ -133,14 +118,14 @@ class Health:
         """Change an account's record, unless the account was removed meanwhile."""
         if member.account_id in self._board.seats:
             self._board.put(member)
-            await self._ledger.put_account(member)
+            await self._desk.ledger.put_account(member)
             if member.account_id in self._board.seats:
-                self._tell(PoolEvent.POOL_EVENT_CHANGED, member.account_id)
+                self._desk.tell(PoolEvent.POOL_EVENT_CHANGED, member.account_id)
 
     async def _cool(self, cooling: Cooling) -> None:
         self._board.coolings[cooling.key] = cooling
         _log.info("account %s: cooling, %s", cooling.account_id or "(all)", cooling.cooldown.reason)
-        await self._ledger.cool(cooling.account_id, cooling.cooldown)
+        await self._desk.ledger.cool(cooling.account_id, cooling.cooldown)
         self._tell_cooldown(PoolEvent.POOL_EVENT_COOLING, cooling)
         self._changed()
 
@@ -148,14 +133,14 @@ class Health:
         """End a cooldown, unless a later one has taken its place."""
         if self._board.coolings.get(cooling.key) is cooling:
             del self._board.coolings[cooling.key]
-            await self._ledger.uncool(cooling.account_id, cooling.cooldown)
+            await self._desk.ledger.uncool(cooling.account_id, cooling.cooldown)
             self._tell_cooldown(PoolEvent.POOL_EVENT_COOLED, cooling)
             self._changed()
 
     def _tell_cooldown(self, event: PoolEvent, cooling: Cooling) -> None:
         covered = list(self._board.seats) if cooling.account_id == PLATFORM else [cooling.account_id]
         for account_id in covered:
-            self._tell(event, account_id)
+            self._desk.tell(event, account_id)
 
     async def proven(self, account_id: AccountId) -> None:
         """Take note that the platform took the account's session."""
@@ -199,7 +184,7 @@ class Health:
         """Log an account in by its password, in the background; who comes meanwhile gets the same login."""
         task = self._logins.get(account_id)
         if task is None:
-            task = self._logins[account_id] = self._chores.spawn(self._log_in(account_id))
+            task = self._logins[account_id] = self._desk.chores.spawn(self._log_in(account_id))
             task.add_done_callback(lambda _: self._logins.pop(account_id, None))
         return task
 
@@ -208,7 +193,9 @@ class Health:
             seat = self._board.seats.get(account_id)
             if seat is None:
                 return
-            seat.login_after = _monotonic() + LOGIN_BACKOFF  # also when something unforeseen happens below
+            seat.login_after = (
+                self._desk.now() + LOGIN_BACKOFF
+            )  # also when something unforeseen happens below
             try:
                 member = seat.member
                 cookie = await self._authenticator.login(member.email, member.password)
@@ -216,7 +203,7 @@ class Health:
             except ServiceError as error:
                 await self._login_failed(seat, error)
             else:
-                seat.login_after = _monotonic() + LOGIN_PAUSE
+                seat.login_after = self._desk.now() + LOGIN_PAUSE
                 await self._welcome(account_id, cookie, user)
 
     async def _login_failed(self, seat: Seat, error: ServiceError) -> None:
@@ -225,7 +212,7 @@ class Health:
                 await self._demote(seat, state, error.reason)
             case _:  # the platform could not say
                 _log.warning("account %s: no login: %r", seat.id, error)
-                seat.login_after = _monotonic() + LOGIN_PAUSE
+                seat.login_after = self._desk.now() + LOGIN_PAUSE
         self._changed()
 
     async def _welcome(self, account_id: AccountId, cookie: str, user: Identity | None) -> None:
@@ -269,7 +256,3 @@ class Health:
             )
         )
         self._changed()
-
-
-def _monotonic() -> float:
-    return asyncio.get_running_loop().time()

@@ -27,7 +27,7 @@ class Ledger(Protocol):
     """
 
     async def open_books(self, now_us: int) -> Books:
-        """End every lease that is still recorded as live, drop cooldowns that are over, and return the rest."""
+        """End every lease still recorded as live, drop cooldowns that are over, and return the rest."""
 
     async def add_account(self, member: Member) -> None:
         """Record a new account, behind all others."""

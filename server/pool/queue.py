@@ -9,7 +9,7 @@ from howler.pool.v1.pool_service_pb2 import Lease
 
 from server.errors import ServiceError
 from server.pool.account import AccountId
-from server.pool.board import Board, Held, Room, Seat
+from server.pool.board import ActiveTask, Board, Held, Seat
 from server.pool.choice import (
     Want,
     choose,
@@ -40,7 +40,7 @@ class Queue:
     """
 
     def __init__(
-        self, board: Board, *, log_in: Callable[[AccountId], object], evict: Callable[[Room], object]
+        self, board: Board, *, log_in: Callable[[AccountId], object], evict: Callable[[ActiveTask], object]
     ) -> None:
         self._board = board
         self._log_in = log_in
@@ -133,9 +133,9 @@ class Queue:
         for seat in sleepers(self._board, (waiter.want for waiter in self._waiters), now):
             self._log_in(seat.id)
         turns = (waiter.want for waiter in self._waiters if waiter.want.exclusive)
-        for room in evictions(self._board, turns, now):
-            room.evicting = True
-            self._evict(room)
+        for active in evictions(self._board, turns, now):
+            active.evicting = True
+            self._evict(active)
 
     def _expire(self, waiter: _Waiter, waited: float) -> None:
         if not waiter.future.done():

@@ -12,10 +12,9 @@ from howler.task.v1.task_service_pb2 import Task
 from server.errors import ServiceError
 from server.pool import show
 from server.pool.account import AccountId, Credentials, Member, digest
-from server.pool.board import Board, Seat
-from server.pool.chores import Chores
+from server.pool.board import Seat
+from server.pool.desk import Desk
 from server.pool.health import Health
-from server.pool.ledger import Ledger
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
@@ -24,26 +23,11 @@ _E = ErrorReason
 class Roster:
     """The accounts' coming and going, one at a time."""
 
-    def __init__(
-        self,
-        board: Board,
-        ledger: Ledger,
-        health: Health,
-        chores: Chores,
-        *,
-        evict: Callable[[Task], Awaitable[None]],
-        new_id: Callable[[str], str],
-        now_us: Callable[[], int],
-        tell: Callable[[PoolEvent, AccountId], None],
-    ) -> None:
-        self._board = board
-        self._ledger = ledger
+    def __init__(self, desk: Desk, health: Health, evict: Callable[[Task], Awaitable[None]]) -> None:
+        self._desk = desk
+        self._board = desk.board
         self._health = health
-        self._chores = chores
         self._evict = evict
-        self._new_id = new_id
-        self._now_us = now_us
-        self._tell = tell
         self._lock = asyncio.Lock()
 
     async def register(self, accounts: Sequence[Credentials]) -> None:
@@ -66,7 +50,7 @@ class Roster:
         """Forget accounts that turned out to be another's twin and have no task left."""
         for seat in list(self._board.seats.values()):
             if seat.member.reason == _E.ERROR_REASON_ALREADY_EXISTS and not seat.used:
-                await self._ledger.remove_account(seat.id, self._now_us())
+                await self._desk.ledger.remove_account(seat.id, self._desk.now_us())
                 self._board.remove(seat.id)
 
     def check(self) -> None:
@@ -75,7 +59,7 @@ class Roster:
             member = seat.member
             good = member.state == AccountState.ACCOUNT_STATE_ACTIVE and member.user_id
             if not good and member.reason != _E.ERROR_REASON_ALREADY_EXISTS:
-                self._chores.spawn(self._health.check(seat.id))
+                self._desk.chores.spawn(self._health.check(seat.id))
 
     async def import_account(self, given: Credentials) -> tuple[Account, bool]:
         """Try credentials on the platform, then add the account or renew it. True says that it is new.
@@ -109,7 +93,7 @@ class Roster:
         if seat is None:
             raise ServiceError(_E.ERROR_REASON_ACCOUNT_NOT_FOUND, "no such account")
         self._board.put(replace(seat.member, enabled=False))  # nothing more is granted meanwhile
-        tasks = [self._board.rooms[task_id].task for task_id in seat.tasks]
+        tasks = [self._board.tasks[task_id].task for task_id in seat.tasks]
         results = await asyncio.gather(*map(self._evict, tasks), return_exceptions=True)
         for task, result in zip(tasks, results, strict=True):
             if isinstance(result, BaseException):
@@ -118,9 +102,9 @@ class Roster:
                 )
         async with self._lock:
             if account_id in self._board.seats:
-                await self._ledger.remove_account(account_id, self._now_us())
+                await self._desk.ledger.remove_account(account_id, self._desk.now_us())
                 self._board.remove(account_id)
-                self._tell(PoolEvent.POOL_EVENT_REMOVED, account_id)
+                self._desk.tell(PoolEvent.POOL_EVENT_REMOVED, account_id)
 
     def _known(self, given: Credentials) -> Seat | None:
         """Return the account with the same e-mail, else with the same cookie."""
@@ -135,13 +119,15 @@ class Roster:
         return next(by_email, None) or next(by_cookie, None)
 
     async def _add(self, member: Member) -> Seat:
-        member = replace(member, account_id=AccountId(self._new_id("acc")), create_us=self._now_us())
-        await self._ledger.add_account(member)
+        member = replace(
+            member, account_id=AccountId(self._desk.new_id("acc")), create_us=self._desk.now_us()
+        )
+        await self._desk.ledger.add_account(member)
         seat = self._board.put(member)
-        self._tell(PoolEvent.POOL_EVENT_IMPORTED, seat.id)
+        self._desk.tell(PoolEvent.POOL_EVENT_IMPORTED, seat.id)
         return seat
 
     async def _renew(self, member: Member) -> None:
-        await self._ledger.put_account(member)
+        await self._desk.ledger.put_account(member)
         self._board.put(member)
-        self._tell(PoolEvent.POOL_EVENT_IMPORTED, member.account_id)
+        self._desk.tell(PoolEvent.POOL_EVENT_IMPORTED, member.account_id)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -48,7 +48,7 @@ class Watchers:
                 )
             watcher.wake.set()
 
-    async def watch(self, snapshot: Callable[[], Iterable[Account]]) -> AsyncIterator[WatchResponse]:
+    async def watch(self, snapshot: Callable[[], Iterable[Account]]) -> AsyncGenerator[WatchResponse, None]:
         """Yield a SNAPSHOT per account, then every event, until the caller leaves.
 
         Raises SLOW_CONSUMER when the caller is too far behind, SHUTTING_DOWN when the pool closes.

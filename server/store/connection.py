@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from server.store.errors import DatabaseUrlError, StoreError
 
 _BUSY_MS: Final = 5000
-_PRAGMAS: Final = {
+_PRAGMAS: Final[dict[str, str | int]] = {
     "journal_mode": "wal",
     "busy_timeout": _BUSY_MS,
     "synchronous": 1,  # NORMAL: with WAL a crash of the process loses nothing
@@ -62,14 +62,17 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     try:
         for name, wanted in _PRAGMAS.items():
-            connection.execute(f"PRAGMA {name} = {wanted}")
-            actual = connection.execute(f"PRAGMA {name}").fetchone()[0]
-            if actual != wanted:
-                raise StoreError(f"the database {path}: PRAGMA {name} is {actual}, not {wanted}")
-    except sqlite3.Error as error:
+            _set(connection, name, wanted)
+    except BaseException as error:
         connection.close()
-        raise StoreError(f"the database {path} cannot be used: {error}") from error
-    except StoreError:
-        connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise StoreError(f"the database {path} cannot be used: {error}") from error
         raise
     return connection
+
+
+def _set(connection: sqlite3.Connection, pragma: str, wanted: str | int) -> None:
+    connection.execute(f"PRAGMA {pragma} = {wanted}")
+    actual = connection.execute(f"PRAGMA {pragma}").fetchone()[0]
+    if actual != wanted:
+        raise StoreError(f"the database cannot be used: PRAGMA {pragma} is {actual}, not {wanted}")

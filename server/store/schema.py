@@ -20,13 +20,7 @@ def migrate(connection: sqlite3.Connection, folder: Path = _FOLDER) -> int:
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT")
-        row = connection.execute("SELECT max(version) FROM schema_version").fetchone()
-        version = row[0] or 0
-        if version > newest:
-            raise SchemaError(
-                f"the database has schema {version}, this Howler knows {newest}: use the newer Howler, "
-                "or another database"
-            )
+        version = _version(connection, newest)
         for number in range(version + 1, newest + 1):
             for statement in _statements(migrations[number].read_text(encoding="utf-8")):
                 connection.execute(statement)
@@ -36,6 +30,16 @@ def migrate(connection: sqlite3.Connection, folder: Path = _FOLDER) -> int:
         raise
     connection.execute("COMMIT")
     return newest
+
+
+def _version(connection: sqlite3.Connection, newest: int) -> int:
+    version = int(connection.execute("SELECT max(version) FROM schema_version").fetchone()[0] or 0)
+    if version > newest:
+        raise SchemaError(
+            f"the database has schema {version}, this Howler knows {newest}: use the newer Howler, "
+            "or another database"
+        )
+    return version
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""One thread that owns one SQLite connection and does what the event loop asks, many operations a transaction."""
+"""One thread that owns one SQLite connection and does what the event loop asks of it."""
 
 import asyncio
 import queue
