@@ -10,7 +10,7 @@ import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import grpc
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -22,6 +22,7 @@ _log = logging.getLogger("howler.rpc")
 _QUIET: Final = ("/grpc.health.v1.", "/grpc.reflection.")
 _ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _Context = grpc.aio.ServicerContext[Any, Any]
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic in the stubs alone
 
 
 class Edge(grpc.aio.ServerInterceptor):
@@ -29,9 +30,9 @@ class Edge(grpc.aio.ServerInterceptor):
 
     async def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler[Any, Any] | None]],
+        continuation: Callable[[grpc.HandlerCallDetails], "Awaitable[_Handler | None]"],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+    ) -> "_Handler | None":
         """Wrap the handler of one RPC."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
