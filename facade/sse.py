@@ -60,8 +60,10 @@ class Fold(Protocol):
         """Return the answer as JSON; raises what the turn failed of."""
 
 
-class Turn(AsyncIterator[Sequence[TaskEvent]], Protocol):
+class Turn(Protocol):
     """A running turn: batches of its events; raises ApiError where it fails without telling an event."""
+
+    def __aiter__(self) -> AsyncIterator[Sequence[TaskEvent]]: ...
 
     def leave(self) -> None:
         """Leave it, which ends the iteration; the server cancels it then."""

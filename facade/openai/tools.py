@@ -70,7 +70,8 @@ class Tool:
     def summary(self) -> str:
         """Return what it does in one line: the name, and what of the input tells most."""
         name, detail = self.name(), one_line(self._detail())
-        return name if not detail or detail in name else f"{name}: {detail}"
+        said = f" {detail} " in f" {name.replace('`', '')} "  # `Edit a.py` names its file already
+        return name if not detail or said else f"{name}: {detail}"
 
     def outcome(self) -> str:
         """Return how it ended in a few words."""

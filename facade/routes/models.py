@@ -3,6 +3,7 @@
 import msgspec
 from fastapi import APIRouter
 from howler.model.v1.model_service_pb2 import ResolveRequest
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,6 +22,8 @@ def model_routes(front: Front) -> APIRouter:
 
     @router.get("/v1/models/{model_id:path}", response_model=None)
     async def retrieve(request: Request, model_id: str) -> Response:
+        if not model_id:
+            raise HTTPException(404)
         wanted = ResolveRequest(model=model_id, strict=front.rules.strict(model_id))
         model = await front.backend.resolve(wanted, request_id(request))
         return Response(msgspec.json.encode(model_object(model)), media_type="application/json")

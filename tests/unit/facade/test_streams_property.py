@@ -1,0 +1,89 @@
+"""Whatever events come, in whatever batches, both machines tell a legal answer."""
+
+from howler.task.v1 import task_event_pb2 as pb
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from facade.openai.chat_stream import ChatStream
+from facade.openai.fold import ChatFold, ResponsesFold
+from facade.openai.responses_request import Echo
+from facade.openai.responses_stream import Audience, ResponsesStream
+from tests.support.facade import accepted, ended, plan, started, text, thought, tool
+from tests.support.openai_judge import (
+    judge_chat_completion,
+    judge_chat_stream,
+    judge_response,
+    judge_response_stream,
+)
+
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+ids = st.sampled_from(["a", "b", "c"])
+contents = st.one_of(
+    st.builds(text, words),
+    st.builds(thought, words),
+    st.builds(tool, ids, st.integers(1, 4), title=words, raw_input=words, output=words),
+    st.builds(plan, st.tuples(words, st.integers(0, 3))),
+    st.builds(
+        lambda q: pb.TaskEvent(question=pb.Question(question_id=q, items=[pb.QuestionItem(text="?")])), ids
+    ),
+    st.builds(lambda q: pb.TaskEvent(question_resolved=pb.QuestionResolved(question_id=q)), ids),
+    st.builds(
+        lambda k, w: pb.TaskEvent(notice=pb.Notice(kind=k, message=w)),
+        st.sampled_from(pb.NoticeKind.values()),
+        words,
+    ),
+    st.builds(lambda w: pb.TaskEvent(image=pb.Image(uri=w)), words),
+    st.builds(lambda w: pb.TaskEvent(raw=pb.Raw(type=w)), words),
+    st.just(started()),
+    st.just(accepted()),
+    st.just(pb.TaskEvent()),
+)
+turns = st.tuples(
+    st.lists(contents, max_size=25),
+    st.sampled_from(pb.EndReason.values()),
+    st.lists(contents, max_size=3),
+).map(lambda t: [*t[0], ended(t[1]), *t[2]])
+
+
+def batched(events: list[pb.TaskEvent], size: int) -> list[list[pb.TaskEvent]]:
+    return [events[i : i + size] for i in range(0, len(events), size)]
+
+
+def failed(events: list[pb.TaskEvent]) -> bool:
+    end = next(event.ended for event in events if event.HasField("ended"))
+    good = {"COMPLETED", "TIME_LIMIT", "CANCELLED"}
+    return pb.EndReason.Name(end.reason).removeprefix("END_REASON_") not in good
+
+
+@settings(max_examples=150, deadline=None)
+@given(turns, st.integers(1, 5))
+def test_chat(events: list[pb.TaskEvent], size: int) -> None:
+    stream = ChatStream("chatcmpl-1", 1, "asked", include_usage=True)
+    parts = [stream.receive(batch) + stream.keep_alive() for batch in batched(events, size)]
+    verdict = judge_chat_stream(b"".join(parts), include_usage=True)
+    at_once = ChatStream("chatcmpl-1", 1, "asked", include_usage=True)
+    assert judge_chat_stream(at_once.receive(events), include_usage=True).content == verdict.content
+    fold = ChatFold("chatcmpl-1", 1, "asked")
+    fold.receive(events)
+    if not failed(events):
+        assert judge_chat_completion(fold.answer()).choices[0].message.content == verdict.content
+    assert (verdict.error is not None) == failed(events)
+
+
+@settings(max_examples=150, deadline=None)
+@given(turns, st.integers(1, 5), st.sampled_from(Audience))
+def test_responses(events: list[pb.TaskEvent], size: int, audience: Audience) -> None:
+    stream = ResponsesStream("u1", 1, "asked", Echo(), audience)
+    parts = [stream.receive(batch) + stream.keep_alive() for batch in batched(events, size)]
+    verdict = judge_response_stream(b"".join(parts))
+    said = "".join(e.text_delta.text for e in events[: _end(events)])
+    assert verdict.text == said
+    fold = ResponsesFold(ResponsesStream("u1", 1, "asked", Echo(), audience))
+    fold.receive(events)
+    if not failed(events):
+        assert judge_response(fold.answer()) == verdict.response
+    assert (verdict.terminal == "response.failed") == failed(events)
+
+
+def _end(events: list[pb.TaskEvent]) -> int:
+    return next(i for i, event in enumerate(events) if event.HasField("ended"))
