@@ -4,11 +4,14 @@ Below `rpc/` code raises `ServiceError` and nothing else on purpose. Whatever
 else arrives at the edge is a bug.
 """
 
+import logging
+import uuid
 from typing import Final
 
 import grpc
 from howler.error.v1.error_reason_pb2 import ErrorReason
 
+_log = logging.getLogger("howler")
 _PREFIX: Final = "ERROR_REASON_"
 
 
@@ -33,6 +36,13 @@ class ServiceError(Exception):
 def reason_name(reason: ErrorReason) -> str:
     """Return the reason as callers see it: `POOL_EXHAUSTED`."""
     return ErrorReason.Name(reason).removeprefix(_PREFIX)
+
+
+def incident(error: BaseException, where: str) -> ServiceError:
+    """Log a bug whole and return what a caller may see of it: the incident's id and nothing else."""
+    name = uuid.uuid4().hex[:12]
+    _log.error("incident %s in %s", name, where, exc_info=error)
+    return ServiceError(ErrorReason.ERROR_REASON_INTERNAL, f"internal error, incident {name}")
 
 
 _C = grpc.StatusCode

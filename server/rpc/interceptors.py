@@ -8,14 +8,12 @@ import asyncio
 import logging
 import re
 import time
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 import grpc
-from howler.error.v1.error_reason_pb2 import ErrorReason
 
-from server.errors import ServiceError, reason_name
+from server.errors import ServiceError, incident, reason_name
 from server.rpc.status import to_status
 
 _log = logging.getLogger("howler.rpc")
@@ -104,11 +102,6 @@ class _Account:
         if isinstance(error, grpc.aio.AbortError):
             raise error
         if not isinstance(error, ServiceError):
-            error = self._incident(error)
+            error = incident(error, self._method)
         self._outcome = reason_name(error.reason)
         await self._context.abort_with_status(to_status(error))
-
-    def _incident(self, error: Exception) -> ServiceError:
-        incident = uuid.uuid4().hex[:12]
-        _log.error("incident %s in %s", incident, self._method, exc_info=error)
-        return ServiceError(ErrorReason.ERROR_REASON_INTERNAL, f"internal error, incident {incident}")

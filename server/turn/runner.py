@@ -23,7 +23,7 @@ from server.acp.turn import Turn
 from server.acp.uplink import AUTO_APPROVE, NO_AUTO_APPROVE, FrameTooLarge, prompt_frame
 from server.catalog.cache import Catalog
 from server.conversation.transcript import as_prompt, last_input
-from server.errors import ServiceError
+from server.errors import ServiceError, incident
 from server.pool.account import TaskId
 from server.pool.pool import Pool
 from server.store.sqlite import Store
@@ -89,11 +89,11 @@ class Runner:
             live.fail(interruption.cause.error)
         except ServiceError as error:
             live.fail(error)
+        except Exception as error:
+            live.fail(incident(error, live.id))
         finally:
             deadline.cancel()
             await self._sockets.aclose()
-            if not live.over.is_set():  # a bug: let nobody wait for ever
-                live.fail(ServiceError(_E.ERROR_REASON_INTERNAL, "the turn failed for a reason of its own"))
             await self._grants.give_back()
 
     def _time_limit(self) -> float:
@@ -188,19 +188,9 @@ class Runner:
             machine.interrupt(cause.end_reason, cause.error.message, cause.error.reason)
             events = machine.end(cause.end_reason, error=cause.error.reason, message=cause.error.message)
         except ServiceError as error:
-            events = machine.end(
-                EndReason.END_REASON_FAILED,
-                error=error.reason,
-                message=error.message,
-                retry_after=error.retry_after,
-            )
-        except Exception:
-            _log.exception("turn %s: a bug", live.id)
-            events = machine.end(
-                EndReason.END_REASON_FAILED,
-                error=_E.ERROR_REASON_INTERNAL,
-                message=f"a bug in Howler; see the log for turn {live.id}",
-            )
+            events = _failed(machine, error)
+        except Exception as error:
+            events = _failed(machine, incident(error, live.id))
         if machine.ignored:
             _log.warning("turn %s: %d messages of the platform could not be read", live.id, machine.ignored)
         await self._finish(grant, events)
@@ -226,6 +216,12 @@ def _prompt_of(live: LiveTurn, *, is_new: bool) -> str:
         return start.prompt
     messages = start.messages.messages
     return as_prompt(messages) if is_new else last_input(messages)
+
+
+def _failed(machine: Turn, error: ServiceError) -> list[TaskEvent]:
+    return machine.end(
+        EndReason.END_REASON_FAILED, error=error.reason, message=error.message, retry_after=error.retry_after
+    )
 
 
 def _now_ms() -> int:
