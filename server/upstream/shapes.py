@@ -20,7 +20,7 @@ def object_in(data: Any, what: str) -> dict[str, Any]:
 
 
 def objects_in(data: Any, key: str) -> list[dict[str, Any]]:
-    """Return the objects listed under `key`, or of a bare list; a null list is an empty one.
+    """Return the objects listed under `key`, or of a bare list; nothing at all is an empty list.
 
     Raises UPSTREAM_PROTOCOL where there is no list.
     """

@@ -1,0 +1,28 @@
+"""Models to test with."""
+
+from howler.model.v1.model_service_pb2 import Model
+
+from server.catalog.names import named
+
+
+def model(
+    upstream_id: str, provider: str, name: str, remark: str = "", *, created: int = 0, default: bool = False
+) -> Model:
+    """Make a model as the platform lists it."""
+    made = Model(
+        upstream_id=upstream_id, provider=provider, model=name, display_name=remark, is_default=default
+    )
+    made.create_time.seconds = created
+    return made
+
+
+LISTED = named(
+    [
+        model("u1", "OpenAI", "gpt-x", "Big One", created=30),
+        model("u2", "DeepSeek", "gpt-x", "Cheap One", created=20),
+        model("u3", "OpenAI", "gpt-x", "Old One", created=10, default=True),
+        model("u4", "OpenAI", "vendor/free", "gpt-x", created=40),
+        model("u5", "Moonshot", "kimi", "DeepSeek/gpt-x", created=50),
+    ]
+)
+"""Ids: u1 `monkeycode/OpenAI/gpt-x#2`, u3 (the older) `monkeycode/OpenAI/gpt-x`."""

@@ -1,0 +1,202 @@
+"""P5: one refresh for all waiters, stale served while refreshing, an outage survived."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+import pytest
+from howler.error.v1.error_reason_pb2 import ErrorReason
+
+from server.catalog.cache import Catalog
+from server.catalog.listing import Listing
+from server.errors import ServiceError
+
+DOWN = ServiceError(ErrorReason.ERROR_REASON_UPSTREAM_UNAVAILABLE, "the platform is down")
+
+
+class Source:
+    """A platform to load from, slow and failing as told; each list is dated by its number."""
+
+    def __init__(self) -> None:
+        self.loads = 0
+        self.failure: Exception | None = None
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def load(self) -> Listing:
+        self.loads += 1
+        number = self.loads
+        await self.open.wait()
+        if self.failure is not None:
+            raise self.failure
+        return Listing(models=(), accounts={}, fetched_at=number)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def catalog(source: Source, clock: Clock) -> AsyncIterator[Catalog]:
+    made = Catalog(source.load, clock, ttl=300)
+    yield made
+    await made.close()
+
+
+async def settle() -> None:
+    """Let the refresh in the background go as far as it can."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_one_refresh_for_a_hundred_waiters(catalog: Catalog, source: Source) -> None:
+    """P5."""
+    source.open.clear()
+    waiters = [asyncio.create_task(catalog.listing()) for _ in range(100)]
+    refreshers = [asyncio.create_task(catalog.refresh()) for _ in range(100)]
+    await settle()
+    source.open.set()
+    lists = await asyncio.gather(*waiters, *refreshers)
+    assert source.loads == 1
+    assert {listing.fetched_at for listing in lists} == {1}
+
+
+async def test_a_fresh_list_is_not_fetched_again(catalog: Catalog, source: Source, clock: Clock) -> None:
+    """P5."""
+    await catalog.listing()
+    clock.now += 299.9
+    await catalog.listing()
+    await settle()
+    assert source.loads == 1
+
+
+async def test_a_stale_list_is_served_while_it_is_refreshed(
+    catalog: Catalog, source: Source, clock: Clock
+) -> None:
+    """P5."""
+    await catalog.listing()
+    clock.now += 300
+    source.open.clear()
+    assert [(await catalog.listing()).fetched_at for _ in range(5)] == [1] * 5
+    await settle()
+    assert source.loads == 2
+    source.open.set()
+    await settle()
+    assert (await catalog.listing()).fetched_at == 2
+
+
+async def test_an_outage_is_survived_and_told_once(
+    catalog: Catalog, source: Source, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """P5."""
+    caplog.set_level(logging.INFO)
+    await catalog.listing()
+    source.failure = DOWN
+    clock.now += 300
+    for _ in range(4):
+        assert (await catalog.listing()).fetched_at == 1
+        await settle()
+        clock.now += 120
+    assert source.loads == 5
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    source.failure = None
+    await catalog.listing()
+    await settle()
+    assert (await catalog.listing()).fetched_at == 6
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+async def test_a_refresh_that_failed_is_not_repeated_at_once(
+    catalog: Catalog, source: Source, clock: Clock
+) -> None:
+    await catalog.listing()
+    source.failure = DOWN
+    clock.now += 300
+    for _ in range(10):
+        await catalog.listing()
+        await settle()
+    assert source.loads == 2
+    clock.now += 1
+    await catalog.listing()
+    await settle()
+    assert source.loads == 3
+
+
+async def test_without_any_list_the_failure_is_told_and_each_call_tries(
+    catalog: Catalog, source: Source
+) -> None:
+    source.failure = DOWN
+    for _ in range(3):
+        with pytest.raises(ServiceError) as raised:
+            await catalog.listing()
+        assert raised.value is DOWN
+    source.failure = None
+    assert (await catalog.listing()).fetched_at == 4
+
+
+async def test_refresh_tells_its_failure_and_keeps_the_list(catalog: Catalog, source: Source) -> None:
+    await catalog.refresh()
+    source.failure = DOWN
+    with pytest.raises(ServiceError):
+        await catalog.refresh()
+    assert (await catalog.listing()).fetched_at == 1
+
+
+async def test_a_waiter_that_leaves_does_not_end_the_refresh(catalog: Catalog, source: Source) -> None:
+    source.open.clear()
+    leaving = asyncio.create_task(catalog.listing())
+    staying = asyncio.create_task(catalog.listing())
+    await settle()
+    leaving.cancel()
+    await settle()
+    assert leaving.cancelled()
+    source.open.set()
+    assert (await staying).fetched_at == 1
+    assert source.loads == 1
+
+
+async def test_a_failure_that_nobody_waits_for_is_no_warning_of_the_loop(
+    catalog: Catalog, source: Source, caplog: pytest.LogCaptureFixture
+) -> None:
+    source.open.clear()
+    source.failure = DOWN
+    leaving = asyncio.create_task(catalog.listing())
+    await settle()
+    leaving.cancel()
+    source.open.set()
+    await settle()
+    assert [record.name for record in caplog.records] == ["server.catalog.cache"]
+
+
+async def test_a_bug_is_logged_whole(
+    catalog: Catalog, source: Source, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    await catalog.listing()
+    source.failure = KeyError("bug")
+    clock.now += 300
+    await catalog.listing()
+    await settle()
+    assert "KeyError" in caplog.text
+    assert (await catalog.listing()).fetched_at == 1
+
+
+async def test_what_expired_is_fetched_again(catalog: Catalog, source: Source) -> None:
+    await catalog.listing()
+    catalog.expire()
+    await catalog.listing()
+    await settle()
+    assert (await catalog.listing()).fetched_at == 2

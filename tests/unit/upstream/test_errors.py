@@ -1,0 +1,154 @@
+"""Every row of the platform's error table (upstream-protocol §1.4), and older backends' aliases (§10)."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from howler.error.v1.error_reason_pb2 import ErrorReason
+
+from server.errors import reason_name
+from server.upstream.errors import CODES, reason_of, words_for
+from server.upstream.headers import VERSION
+
+# The table's rows in its order: code or codes, and the word for them.
+ROWS = """
+400 UPSTREAM_REJECTED
+401 SESSION_EXPIRED
+403 UPSTREAM_FORBIDDEN
+500 UPSTREAM_ERROR
+10000 UPSTREAM_UNAVAILABLE
+10001 UPSTREAM_FORBIDDEN
+10002 UPSTREAM_NOT_FOUND
+10003 UPSTREAM_ALREADY_EXISTS
+10004 UPSTREAM_UNAVAILABLE
+10005 UPSTREAM_UNAVAILABLE
+10006 UPSTREAM_UNAVAILABLE
+10007 UPSTREAM_REJECTED
+10008 UPSTREAM_UNAVAILABLE
+10100 UPSTREAM_FORBIDDEN
+10101 UPSTREAM_ERROR
+10102 UPSTREAM_REJECTED
+10200 UPSTREAM_REJECTED
+10201 UPSTREAM_FORBIDDEN
+10202 UPSTREAM_FORBIDDEN
+10203 UPSTREAM_REJECTED
+10204 HOST_UNAVAILABLE
+10205 HOST_UNAVAILABLE
+10206 UPSTREAM_PRECONDITION
+10207 UPSTREAM_UNAVAILABLE
+10208 UPSTREAM_UNAVAILABLE
+10209 UPSTREAM_PRECONDITION
+10230 CONCURRENCY_LIMIT
+10231 TASK_ENDED
+10232 UPSTREAM_REJECTED
+10300 UPSTREAM_REJECTED
+10301 UPSTREAM_REJECTED
+10302 MODEL_NOT_FOUND
+10303 IMAGE_NOT_FOUND
+10400 UPSTREAM_REJECTED
+10401 UPSTREAM_REJECTED
+10402 UPSTREAM_REJECTED
+10403 UPSTREAM_PRECONDITION
+10404 UPSTREAM_PRECONDITION
+10405 UPSTREAM_PRECONDITION
+10406 UPSTREAM_PRECONDITION
+10407 UPSTREAM_PRECONDITION
+10408 UPSTREAM_REJECTED
+10409 UPSTREAM_PRECONDITION
+10500 UPSTREAM_PRECONDITION
+10507 UPSTREAM_PRECONDITION
+10501 UPSTREAM_REJECTED
+10502 UPSTREAM_UNAVAILABLE
+10503 UPSTREAM_ALREADY_EXISTS
+10508 UPSTREAM_ALREADY_EXISTS
+10504 UPSTREAM_REJECTED
+10505 UPSTREAM_REJECTED
+10506 UPSTREAM_REJECTED
+10601 UPSTREAM_PRECONDITION
+10602 UPSTREAM_PRECONDITION
+10603 SESSION_EXPIRED
+10605 ACCOUNT_BLOCKED
+10606 LOGIN_FAILED
+10607 UPSTREAM_REJECTED
+10608 UPSTREAM_REJECTED
+10609 QUOTA_EXHAUSTED
+10610 QUOTA_EXHAUSTED
+10611-10616 UPSTREAM_REJECTED
+10617-10624 UPSTREAM_PRECONDITION
+10625 UPSTREAM_PRECONDITION
+10626-10632 UPSTREAM_PRECONDITION
+10700-10702 UPSTREAM_UNAVAILABLE
+10801 UPSTREAM_ERROR
+10810 UPSTREAM_PRECONDITION
+10811 CONCURRENCY_LIMIT
+10812 MODEL_ACCESS_DENIED
+10813 UPSTREAM_REJECTED
+10900-10906 UPSTREAM_REJECTED
+11200 UPSTREAM_PRECONDITION
+11300-11304 UPSTREAM_UNAVAILABLE
+40002 LOGIN_FAILED
+40003 ACCOUNT_BLOCKED
+40004 ACCOUNT_BLOCKED
+40100 SESSION_EXPIRED
+40300 UPSTREAM_FORBIDDEN
+50000 UPSTREAM_UNAVAILABLE
+"""
+
+
+def spelled_out() -> list[tuple[int, str]]:
+    rows = []
+    for line in ROWS.split("\n")[1:-1]:
+        codes, reason = line.split()
+        first, _, last = codes.partition("-")
+        rows += [(code, reason) for code in range(int(first), int(last or first) + 1)]
+    return rows
+
+
+@pytest.mark.parametrize(("code", "reason"), spelled_out())
+def test_row(code: int, reason: str) -> None:
+    """P7.3."""
+    assert reason_name(reason_of(code)) == reason
+
+
+def test_the_table_has_no_row_beyond_these() -> None:
+    http_only = {404, 405}
+    assert set(CODES) - http_only == {code for code, _ in spelled_out()}
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (302, "UPSTREAM_PROTOCOL"),
+        (404, "UPSTREAM_NOT_FOUND"),
+        (408, "UPSTREAM_UNAVAILABLE"),
+        (409, "UPSTREAM_ALREADY_EXISTS"),
+        (413, "PROMPT_TOO_LARGE"),
+        (418, "UPSTREAM_REJECTED"),
+        (429, "UPSTREAM_UNAVAILABLE"),
+        (501, "UPSTREAM_ERROR"),
+        (502, "UPSTREAM_UNAVAILABLE"),
+        (503, "UPSTREAM_UNAVAILABLE"),
+        (504, "UPSTREAM_UNAVAILABLE"),
+        (522, "UPSTREAM_UNAVAILABLE"),
+        (10099, "UPSTREAM_ERROR"),
+        (10999, "UPSTREAM_REJECTED"),
+        (11399, "UPSTREAM_UNAVAILABLE"),
+        (50001, "UPSTREAM_UNAVAILABLE"),
+        (-1, "UPSTREAM_ERROR"),
+        (1 << 70, "UPSTREAM_ERROR"),
+    ],
+)
+def test_codes_that_no_table_names(code: int, reason: str) -> None:
+    assert reason_name(reason_of(code)) == reason
+
+
+def test_every_word_that_a_code_can_mean_has_words_for_people() -> None:
+    reachable = {reason_of(code) for code in [*range(-1, 60_000)]}
+    assert ErrorReason.ERROR_REASON_UNSPECIFIED not in reachable
+    for reason in reachable:
+        assert words_for(reason)
+
+
+def test_the_version_is_the_projects() -> None:
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())
+    assert project["project"]["version"] == VERSION
