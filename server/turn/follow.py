@@ -6,6 +6,7 @@ timer, no log line.
 
 import asyncio
 import time
+from contextlib import suppress
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_event_pb2 import Answer, TaskEvent
@@ -43,7 +44,7 @@ class Follower:
         IDLE_TIMEOUT when it went silent, and Interrupted when the agent did not
         end an interrupted turn in time.
         """
-        self._socket, self._bark = socket, None
+        self._socket = socket
         self._machine.severed = None
         watchdog = Watchdog(
             idle=self._limits.idle,
@@ -62,6 +63,7 @@ class Follower:
             if self._live.cause is not None:
                 raise Interrupted(self._live.cause) from None
             if self._bark is not None:
+                await self._give_up()
                 raise self._bark from None
             raise
         finally:
@@ -89,6 +91,12 @@ class Follower:
     def _barked(self, error: ServiceError) -> None:
         self._bark = error
         self._scope.reschedule(asyncio.get_running_loop().time())
+
+    async def _give_up(self) -> None:
+        """Tell the agent of a silent turn to stop, for what it is worth: nobody will read its answer."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self._send(CANCEL)
 
     def _interrupt(self) -> None:
         """Ask the agent to stop and give it a while to say that it did.

@@ -43,6 +43,7 @@ _E = ErrorReason
 _Follow = Callable[[], Awaitable[list[TaskEvent]]]
 
 _SILENT: Final = (_E.ERROR_REASON_FIRST_EVENT_TIMEOUT, _E.ERROR_REASON_IDLE_TIMEOUT)
+_WORTH_ASKING: Final = (*_SILENT, _E.ERROR_REASON_UPSTREAM_LOST)
 _PAUSES: Final = (0.25, 4.0)  # seconds between tries to attach, at first and at most
 
 
@@ -188,12 +189,27 @@ class Runner:
             machine.interrupt(cause.end_reason, cause.error.message, cause.error.reason)
             events = machine.end(cause.end_reason, error=cause.error.reason, message=cause.error.message)
         except ServiceError as error:
-            events = _failed(machine, error)
+            events = _failed(machine, await self._diagnosed(grant, error))
         except Exception as error:
             events = _failed(machine, incident(error, live.id))
         if machine.ignored:
             _log.warning("turn %s: %d messages of the platform could not be read", live.id, machine.ignored)
         await self._finish(grant, events)
+
+    async def _diagnosed(self, grant: Grant, error: ServiceError) -> ServiceError:
+        """Ask the platform why a stream went silent or was lost: its task may have ended (§6.5)."""
+        if error.reason not in _WORTH_ASKING:
+            return error
+        try:
+            session = self._rooms.pool.session(grant.account_id)
+            status = (await self._rooms.platform.task(session, grant.task_id)).status
+        except ServiceError as refusal:
+            status = "gone" if refusal.reason == _E.ERROR_REASON_TASK_NOT_FOUND else ""
+        if status in ("finished", "gone"):
+            return ServiceError(_E.ERROR_REASON_TASK_ENDED, f"the platform says that the task is {status}")
+        if status == "error":
+            return ServiceError(_E.ERROR_REASON_VM_FAILED, "the platform says that the task's VM failed")
+        return error
 
     async def _finish(self, grant: Grant, events: list[TaskEvent]) -> None:
         """Tell the end. A task that stays is free for its next turn before anybody reads of the end."""
