@@ -1,18 +1,30 @@
-"""The facade as one ASGI application."""
+"""The facade as one ASGI application: the routes, one envelope for all errors, and the outermost layer."""
+
+import logging
+import re
+import time
+import uuid
+from typing import Final
 
 from fastapi import FastAPI
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from facade.edge import Edge
-from facade.errors import ApiError
+from facade.errors import ApiError, internal
 from facade.routes.chat import chat_routes
 from facade.routes.front import Front
 from facade.routes.health import health_routes
 from facade.routes.models import model_routes
 from facade.routes.responses import responses_routes
+from facade.sse import send_json
+
+_log = logging.getLogger(__name__)
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_STARTS: Final = frozenset({"http.response.start", "websocket.http.response.start"})
 
 
 def create_app(front: Front) -> ASGIApp:
@@ -44,3 +56,55 @@ async def _tell_routing(request: Request, error: Exception) -> Response:
     answer = await _tell(request, told)
     answer.headers.update(error.headers or {})
     return answer
+
+
+class Edge:
+    """Gives each request an id, answers with it, logs a line without query and body, and catches bugs.
+
+    The id is the caller's `x-request-id` where that is plain text of at most
+    128 characters, else a fresh `req_…`. It stands in `scope["state"]["request_id"]`.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope))
+        scope.setdefault("state", {})["request_id"] = request_id
+        began, status = time.monotonic(), 0
+
+        async def tell(message: Message) -> None:
+            nonlocal status
+            if message["type"] in _STARTS:
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, tell)
+        except ClientDisconnect:
+            status = status or 499  # nobody is there to read it; nginx's word for the log
+        except Exception:
+            incident = uuid.uuid4().hex
+            _log.exception("incident %s in request %s", incident, request_id)
+            if not status:
+                error = internal(incident)
+                await send_json(tell, error.status, error.body(), error.headers())
+        finally:
+            taken = (time.monotonic() - began) * 1000
+            method, path = scope.get("method", "WEBSOCKET"), _plain(scope["path"])
+            _log.info("%s %s %d %.0f ms %s", method, path, status, taken, request_id)
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
+    return given if _REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
+
+
+def _plain(path: str) -> str:
+    """Return a path fit for a line of the log."""
+    return path[:200].encode("unicode_escape").decode()

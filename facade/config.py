@@ -67,7 +67,7 @@ class Settings(BaseSettings):
         10 * 1024 * 1024, gt=0, description="The largest HTTP request body taken, in bytes; larger is a 413."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="How much the processes log on stderr: `debug`, `info`, `warning` or `error`."
+        "info", description="What is logged, to stderr."
     )
 
     @classmethod

@@ -51,7 +51,7 @@ class ApiError(Exception):
     is in seconds.
     """
 
-    def __init__(  # noqa: PLR0913 (the envelope has these fields)
+    def __init__(
         self,
         status: int,
         type_: str,

@@ -39,8 +39,8 @@ async def test_running_turns_are_told_of_the_end(tmp_path: Path) -> None:
             async with http.stream("POST", "/v1/chat/completions?key=sk-1", json=body) as answer:
                 async for piece in answer.aiter_bytes():
                     if not raw:
-                        program.signal(signal.SIGTERM)
-                        program.signal(signal.SIGTERM)
+                        program.signal(signal.SIGINT)
+                        program.signal(signal.SIGTERM)  # asked twice: without patience
                     raw += piece
         assert await program.ended() == 0
         await asyncio.wait_for(peer.left.wait(), 5)
