@@ -81,7 +81,12 @@ class Edge:
             nonlocal status
             if message["type"] in _STARTS:
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+                message["headers"] = [
+                    *message["headers"],
+                    (b"x-request-id", request_id.encode()),
+                    (b"openai-version", b"2020-10-01"),
+                    (b"openai-processing-ms", b"%d" % ((time.monotonic() - began) * 1000)),
+                ]
             await send(message)
 
         try:

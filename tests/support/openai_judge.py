@@ -247,7 +247,7 @@ def _judge_final(response: Any, terminal: str) -> None:
 
 
 def _item(verdict: ResponseVerdict, event: Any, type_: str) -> _Item:
-    item = verdict.items[event.output_index]
+    item: _Item = verdict.items[event.output_index]
     assert item.open
     assert (item.id, item.type) == (event.item_id, type_)
     return item

@@ -9,6 +9,7 @@ import httpx2
 import openai
 import pytest
 from openai import AsyncOpenAI
+from openai.types.chat import ChatCompletionMessageParam
 
 from facade.sse import Pace
 from tests.support.facade import (
@@ -33,7 +34,7 @@ from tests.support.openai_judge import (
 )
 
 QUICK = Pace(open_after=0.05, keep_alive_after=0.05)
-HI = [{"role": "user", "content": "hi"}]
+HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hi"}]
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"
 ANSWER = [
@@ -124,6 +125,8 @@ async def test_headers(scene: Scene) -> None:
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
     assert answer.headers["cache-control"] == "no-cache, no-transform"
     assert answer.headers["x-accel-buffering"] == "no"
+    assert answer.headers["openai-version"] == "2020-10-01"
+    assert answer.headers["openai-processing-ms"].isdecimal()
     assert answer.headers["x-gateway-ignored-params"] == "temperature,seed"
     assert scene.peer.request_ids == ["mine-1"]
 
