@@ -7,13 +7,14 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1.model_service_pb2 import Model
 from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
 
 from server.catalog.listing import Listing
 from server.catalog.names import named
 from server.errors import ServiceError
-from server.pool.account import AccountId, LeaseId, Session
+from server.pool.account import AccountId, Session
 
 _log = logging.getLogger(__name__)
 
@@ -32,13 +33,19 @@ class Accounts(Protocol):
     ) -> Lease:
         """Grant a lease."""
 
-    async def release(self, lease_id: LeaseId, token: int) -> None:
+    async def release(self, lease_id: str, token: int) -> None:
         """End a lease."""
 
     def session(self, account_id: AccountId) -> Session:
         """Return an account's session."""
 
-    async def report(self, account_id: AccountId, error: ServiceError) -> None:
+    async def report(
+        self,
+        account_id: AccountId,
+        error: ServiceError,
+        upstream_model_id: str = "",
+        session: Session | None = None,
+    ) -> None:
         """Treat an account for what the platform said to it."""
 
 
@@ -63,7 +70,13 @@ async def load(pool: Accounts, platform: Models, now: Callable[[], float] = time
             try:
                 return await _models_of(pool, platform, account_id)
             except ServiceError as error:
-                return error
+                if error.reason != ErrorReason.ERROR_REASON_SESSION_EXPIRED:
+                    return error
+                expired = error
+            try:  # the pool may have logged it in again
+                return await _models_of(pool, platform, account_id)
+            except ServiceError:
+                return expired
 
     # None asks for any account: the pool says why there is none, or logs one in.
     fetched = await asyncio.gather(*map(fetch, accounts or [None]))
@@ -84,12 +97,14 @@ async def _models_of(
     )
     granted = AccountId(lease.account_id)
     try:
-        return granted, await platform.models(pool.session(granted))
-    except ServiceError as error:
-        await pool.report(granted, error)
-        raise
+        session = pool.session(granted)
+        try:
+            return granted, await platform.models(session)
+        except ServiceError as error:
+            await pool.report(granted, error, session=session)
+            raise
     finally:
-        await pool.release(LeaseId(lease.lease_id), lease.token)
+        await pool.release(lease.lease_id, lease.token)
 
 
 def _merged(lists: list[tuple[AccountId, list[Model]]], fetched_at: float) -> Listing:

@@ -57,7 +57,7 @@ class Platform:
     tried twice.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a setting of its own, named at the one call
+    def __init__(
         self,
         base_url: str,
         *,
