@@ -1,0 +1,1 @@
+"""PURE: the deterministic agent, a script of steps for every prompt."""

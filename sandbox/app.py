@@ -1,0 +1,31 @@
+"""Puts the sandbox's web application together."""
+
+from typing import Final
+
+from aiohttp import WSCloseCode, web
+
+from sandbox.middleware import MIDDLEWARES
+from sandbox.routes import control, create, offers, oracle, rounds, stream, tasks, uploads, users
+from sandbox.routes.caller import BACKEND
+from sandbox.routes.socket import OPEN, OpenSockets
+from sandbox.world.backend import Backend
+
+_BODY_LIMIT: Final = 10 * 1024 * 1024  # bytes; the proxy's limit under /api/ (§1.1)
+
+
+def build(backend: Backend) -> web.Application:
+    """Return the application that serves this backend."""
+    app = web.Application(middlewares=MIDDLEWARES, client_max_size=_BODY_LIMIT)
+    app[BACKEND] = backend
+    app[OPEN] = OpenSockets()
+    app[uploads.SIGNED] = {}
+    for part in (users, offers, create, rounds, tasks, stream, control, uploads, oracle):
+        app.add_routes(part.routes)
+    app.on_shutdown.append(_close_sockets)
+    return app
+
+
+async def _close_sockets(app: web.Application) -> None:
+    await app[BACKEND].close()
+    for ws in list(app[OPEN].all):
+        await ws.close(code=WSCloseCode.GOING_AWAY)

@@ -1,0 +1,1 @@
+"""The platform's HTTP and WebSocket surface, by resource, and the sandbox's own control endpoint."""

@@ -1,0 +1,1 @@
+"""The platform behind the routes: accounts, tasks, machines, agents."""

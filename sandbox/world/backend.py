@@ -1,0 +1,35 @@
+"""Everything behind the routes, put together."""
+
+from dataclasses import dataclass, field
+
+from sandbox.settings import Settings
+from sandbox.world.accounts import Accounts, load
+from sandbox.world.faults import Faults
+from sandbox.world.lifecycle import Lifecycle
+from sandbox.world.oracle import Oracle
+from sandbox.world.storage import Storage
+from sandbox.world.tasks import Tasks
+
+
+@dataclass(slots=True)
+class Backend:
+    """The state of one sandbox."""
+
+    settings: Settings
+    accounts: Accounts
+    faults: Faults
+    lifecycle: Lifecycle
+    tasks: Tasks = field(default_factory=Tasks)
+    oracle: Oracle = field(default_factory=Oracle)
+    storage: Storage = field(default_factory=Storage)
+
+    async def close(self) -> None:
+        """End what still runs."""
+        for task in self.tasks:
+            await self.lifecycle.close(task)
+
+
+def build(settings: Settings) -> Backend:
+    """Make a fresh backend; AccountsFileError if its accounts cannot be read."""
+    faults = Faults()
+    return Backend(settings, Accounts(load(settings.accounts)), faults, Lifecycle(settings, faults))
