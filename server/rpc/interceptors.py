@@ -9,6 +9,7 @@ import logging
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -67,8 +68,11 @@ def _stream(call: Any, method: str) -> Any:
     async def wrapped(request: Any, context: _Context) -> AsyncIterator[Any]:
         with _Account(method, context) as account:
             try:
-                async for answer in call(request, context):
-                    yield answer
+                async with aclosing(
+                    call(request, context)
+                ) as answers:  # leaving is told to the handler at once
+                    async for answer in answers:
+                        yield answer
             except Exception as error:
                 await account.abort(error)
 

@@ -18,6 +18,7 @@ from server.turn.live import TurnId
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 _MAX_ID_BYTES: Final = 128
+_MAX_ANSWER_BYTES: Final = 8192  # in one frame of 32,768 bytes, twice in base64 and with its questions
 _PAGE, _MAX_PAGE = 100, 1000
 
 
@@ -68,6 +69,11 @@ class TaskService(TaskServiceServicer):
         self, request: pb.AnswerQuestionRequest, context: _Context
     ) -> pb.AnswerQuestionResponse:
         """Answer what the agent asks."""
+        if (
+            sum(len(value.encode()) for answer in request.answers for value in answer.values)
+            > _MAX_ANSWER_BYTES
+        ):
+            raise _invalid(f"answers are longer than {_MAX_ANSWER_BYTES} bytes in all")
         self._hub.answer(
             TurnId(request.turn_id), request.question_id, list(request.answers), decline=request.decline
         )

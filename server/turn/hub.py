@@ -13,7 +13,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_event_pb2 import Answer, EndReason
 from howler.task.v1.task_service_pb2 import StartTurn, Task, TaskState
 
-from server.errors import ServiceError
+from server.errors import ServiceError, incident
 from server.pool.account import TaskId
 from server.turn.grant import LEASE_SECONDS
 from server.turn.live import Cause, LiveTurn, TurnId
@@ -53,8 +53,8 @@ class Hub:
     async def _run(self, live: LiveTurn, runner: Runner) -> None:
         try:
             await runner.run()
-        except Exception:
-            _log.exception("turn %s: a bug", live.id)
+        except Exception as error:
+            incident(error, live.id)
         finally:
             del self._turns[live.id], self._tasks[live.id]
             self._over[live.id] = live.end_reason
@@ -104,7 +104,10 @@ class Hub:
         """Keep the leases of all turns alive; a turn that lost its own ends."""
         while True:
             await asyncio.sleep(_HEARTBEAT)
-            await asyncio.gather(*(self._renew(live, runner) for live, runner in list(self._turns.values())))
+            renewals = (self._renew(live, runner) for live, runner in list(self._turns.values()))
+            for outcome in await asyncio.gather(*renewals, return_exceptions=True):
+                if isinstance(outcome, Exception):
+                    incident(outcome, "the lease heartbeat")
 
     async def _renew(self, live: LiveTurn, runner: Runner) -> None:
         grant = runner.grant
