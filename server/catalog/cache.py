@@ -12,6 +12,7 @@ from server.errors import ServiceError
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE, _LAST_PAUSE = 1.0, 60.0  # seconds between refreshes that fail, while a stale list serves
+_SETTLE: Final = 0.2  # seconds in which changes are gathered before a refresh
 TTL: Final = 300.0
 
 
@@ -35,6 +36,7 @@ class Catalog:
         self._fresh_until = 0.0
         self._pause = 0.0
         self._try_at = 0.0
+        self._renewal: asyncio.TimerHandle | None = None
         self._refreshing: asyncio.Task[Listing] | None = None
 
     async def listing(self) -> Listing:
@@ -53,12 +55,25 @@ class Catalog:
         """
         return await asyncio.shield(self._begin())
 
-    def expire(self) -> None:
-        """Let the next `listing` begin a refresh: what the list was made of has changed."""
-        self._fresh_until = self._try_at = 0.0
+    def renew(self) -> None:
+        """Refresh a list that there is, in the background: what it was made of has changed.
+
+        Changes that come close together make one refresh.
+        """
+        if self._renewal is None:
+            self._renewal = asyncio.get_running_loop().call_later(_SETTLE, self._renew)
+
+    def _renew(self) -> None:
+        self._renewal = None
+        if self._refreshing is not None:  # it may have begun before the change
+            self.renew()
+        elif self._listing is not None:
+            self._begin()
 
     async def close(self) -> None:
-        """End a refresh that is under way."""
+        """End a refresh that is under way or due."""
+        if self._renewal is not None:
+            self._renewal.cancel()
         if self._refreshing is not None:
             self._refreshing.cancel()
             await asyncio.wait([self._refreshing])
@@ -79,8 +94,8 @@ class Catalog:
         error = task.exception()  # asked for, so that nobody has to wait for it
         if error is None:
             self._keep(task.result())
-            return
-        self._failed(error)
+        else:
+            self._failed(error)
 
     def _keep(self, listing: Listing) -> None:
         if self._pause and self._listing is not None:

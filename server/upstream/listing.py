@@ -4,13 +4,14 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Final, Protocol
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1.model_service_pb2 import Model
-from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
+from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode, PoolEvent, WatchResponse
 
+from server.catalog.cache import Catalog
 from server.catalog.listing import Listing
 from server.catalog.names import named
 from server.errors import ServiceError
@@ -19,6 +20,11 @@ from server.pool.account import AccountId, Session
 _log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 8
+_CHANGES: Final = (
+    PoolEvent.POOL_EVENT_IMPORTED,
+    PoolEvent.POOL_EVENT_CHANGED,
+    PoolEvent.POOL_EVENT_REMOVED,
+)
 _WAIT: Final = 10.0  # seconds for a shared lease; only a login keeps one waiting
 
 
@@ -47,6 +53,9 @@ class Accounts(Protocol):
         session: Session | None = None,
     ) -> None:
         """Treat an account for what the platform said to it."""
+
+    def watch(self) -> AsyncIterator[WatchResponse]:
+        """Yield what changes. Raises SLOW_CONSUMER, and SHUTTING_DOWN at the end."""
 
 
 class Models(Protocol):
@@ -120,3 +129,18 @@ def _merged(lists: list[tuple[AccountId, list[Model]]], fetched_at: float) -> Li
         accounts={upstream_id: frozenset(holders) for upstream_id, holders in owners.items()},
         fetched_at=fetched_at,
     )
+
+
+async def keep_current(pool: Accounts, catalog: Catalog) -> None:
+    """Renew the catalogue whenever an account comes, goes or changes, until the pool closes."""
+    while True:
+        try:
+            async for change in pool.watch():
+                if change.event in _CHANGES:
+                    catalog.renew()
+        except ServiceError as error:
+            if error.reason != ErrorReason.ERROR_REASON_SLOW_CONSUMER:
+                return
+            catalog.renew()  # what was missed may have been a change
+        else:
+            return

@@ -10,12 +10,13 @@ from aiohttp import web
 from howler.pool.v1.pool_service_pb2 import AccountState
 from howler.task.v1.task_service_pb2 import Task
 
+from server.catalog.cache import Catalog
 from server.catalog.listing import Listing
 from server.errors import ServiceError, reason_name
-from server.pool.account import Credentials
+from server.pool.account import AccountId, Credentials
 from server.pool.pool import Pool
 from server.store.sqlite import Store
-from server.upstream.listing import load
+from server.upstream.listing import keep_current, load
 from server.upstream.platform import Platform
 from tests.upstream.stand_in import upstream
 
@@ -146,3 +147,24 @@ async def test_many_accounts_are_asked_a_few_at_a_time(tmp_path: Path) -> None:
     assert having(listing)["a1"] == 30
     assert len(listing.models) == 31
     assert 1 < backend.most_at_once <= 8
+
+
+async def test_the_catalogue_follows_the_pool(tmp_path: Path) -> None:
+    """An account that comes later is used at once, not after five minutes."""
+    backend = Backend(ann=["a1"], bob=["b1"])
+    async with howler(tmp_path, backend, Credentials(cookie="ann")) as (pool, platform):
+        catalog = Catalog(lambda: load(pool, platform))
+        following = asyncio.create_task(keep_current(pool, catalog))
+        assert having(await catalog.listing()) == {"a1": 1}
+        await pool.import_account(Credentials(cookie="bob"))
+        async with asyncio.timeout(10):
+            while having(await catalog.listing()) != {"a1": 1, "b1": 1}:
+                await asyncio.sleep(0.01)
+        ann = next(account for account in await pool.accounts() if account.user_id == "user-ann")
+        await pool.remove_account(AccountId(ann.account_id))
+        async with asyncio.timeout(10):
+            while having(await catalog.listing()) != {"b1": 1}:
+                await asyncio.sleep(0.01)
+    async with asyncio.timeout(10):
+        await following  # it ends with the pool
+    await catalog.close()

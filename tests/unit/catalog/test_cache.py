@@ -194,9 +194,33 @@ async def test_a_bug_is_logged_whole(
     assert (await catalog.listing()).fetched_at == 1
 
 
-async def test_what_expired_is_fetched_again(catalog: Catalog, source: Source) -> None:
+async def fetched(catalog: Catalog, number: int) -> None:
+    """Wait until the list is that of the given number."""
+    async with asyncio.timeout(10):
+        while (await catalog.listing()).fetched_at != number:
+            await asyncio.sleep(0.01)
+
+
+async def test_changes_bring_one_new_list(catalog: Catalog, source: Source) -> None:
     await catalog.listing()
-    catalog.expire()
-    await catalog.listing()
+    for _ in range(100):
+        catalog.renew()
+    await fetched(catalog, 2)
+    assert source.loads == 2
+
+
+async def test_a_change_during_a_refresh_brings_another_one(catalog: Catalog, source: Source) -> None:
+    source.open.clear()
+    first = asyncio.create_task(catalog.listing())
     await settle()
-    assert (await catalog.listing()).fetched_at == 2
+    catalog.renew()
+    await asyncio.sleep(0.5)  # the change is due, and cannot have been in the list under way
+    source.open.set()
+    assert (await first).fetched_at == 1
+    await fetched(catalog, 2)
+
+
+async def test_a_change_before_there_is_a_list_fetches_none(catalog: Catalog, source: Source) -> None:
+    catalog.renew()
+    await asyncio.sleep(0.5)
+    assert source.loads == 0
