@@ -3,12 +3,12 @@
 import json
 
 from sandbox.agent import acp
-from sandbox.agent.plays import REPERTOIRE as REPERTOIRE
 from sandbox.agent.plays import answer, thoughts
-from sandbox.agent.scenario import Command
+from sandbox.agent.scenario import Command, Repertoire
 from sandbox.agent.step import Ask, OpenPort, Scene, Script, Write
 from sandbox.wire.prompt import Reply
 
+ACTS = Repertoire()
 _MOST_BYTES = 64 * 1024 * 1024
 
 
@@ -39,7 +39,7 @@ def _edit(call_id: str, scene: Scene) -> Script:
     )
 
 
-@REPERTOIRE.add("/tools", "three tool calls in every state (one written to the repository), then the answer")
+@ACTS.add("/tools", "three tool calls in every state (one written to the repository), then the answer")
 def tools(scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     yield from _shell(f"t{scene.turn}a")
@@ -57,7 +57,7 @@ def tools(scene: Scene, _command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/toolfail", "a tool call that fails and one that never ends, then the answer")
+@ACTS.add("/toolfail", "a tool call that fails and one that never ends, then the answer")
 def tool_failure(scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     failing = f"t{scene.turn}a"
@@ -74,7 +74,7 @@ def tool_failure(scene: Scene, _command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/big N", "a tool call with an output of N bytes, then the answer")
+@ACTS.add("/big N", "a tool call with an output of N bytes, then the answer")
 def big(scene: Scene, command: Command) -> Script:
     yield acp.STARTED
     call_id = f"t{scene.turn}a"
@@ -86,7 +86,7 @@ def big(scene: Scene, command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/plan", "a plan of three entries, told three times, then the answer")
+@ACTS.add("/plan", "a plan of three entries, told three times, then the answer")
 def plan(scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     for done in range(3):
@@ -101,7 +101,7 @@ def plan(scene: Scene, _command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/ask", "a question in its own carrier; the turn waits for the reply and tells it")
+@ACTS.add("/ask", "a question in its own carrier; the turn waits for the reply and tells it")
 def ask(scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     call_id = f"q{scene.turn}"
@@ -117,7 +117,7 @@ def ask(scene: Scene, _command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/ask2", "two questions as an ordinary tool call, the second with several answers")
+@ACTS.add("/ask2", "two questions as an ordinary tool call, the second with several answers")
 def ask_twice(scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     call_id = f"q{scene.turn}"
@@ -166,7 +166,7 @@ def _told(answers_json: str) -> str:
     )
 
 
-@REPERTOIRE.add("/port", "the agent opens port 3000 of its machine, then answers")
+@ACTS.add("/port", "the agent opens port 3000 of its machine, then answers")
 def port(scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     yield OpenPort(3000)
@@ -174,9 +174,7 @@ def port(scene: Scene, _command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add(
-    "/all", "thoughts, plan, tools, usage, commands, an image, a retry and the answer in one turn"
-)
+@ACTS.add("/all", "thoughts, plan, tools, usage, commands, an image, a retry and the answer in one turn")
 def everything(scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     yield acp.update(

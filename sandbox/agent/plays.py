@@ -7,7 +7,7 @@ from sandbox.agent.answer import pieces, sentences, tokens
 from sandbox.agent.scenario import Command, Repertoire
 from sandbox.agent.step import Crash, Emit, Pause, Scene, Script
 
-REPERTOIRE = Repertoire()
+PLAYS = Repertoire()
 _DAY = 86_400.0  # seconds; the longest silence that ends
 _MOST_BYTES = 64 * 1024 * 1024
 _UNICODE = '中文 é e\u0301 👩‍👩‍👧 \U0001f1e8\U0001f1f3 \u2028 עברית \u200d \ufeff <b>&amp;</b> \\ " \x7f'
@@ -28,7 +28,7 @@ def thoughts(scene: Scene) -> Script:
     yield acp.thought("A short answer will do.")
 
 
-@REPERTOIRE.add("(anything else)", "a thought, then an answer in chunks that quotes the prompt")
+@PLAYS.add("(anything else)", "a thought, then an answer in chunks that quotes the prompt")
 def plain(scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     yield from thoughts(scene)
@@ -36,7 +36,7 @@ def plain(scene: Scene, _command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/think", "twenty chunks of thought, then the answer")
+@PLAYS.add("/think", "twenty chunks of thought, then the answer")
 def think(scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     for number in range(1, 21):
@@ -45,7 +45,7 @@ def think(scene: Scene, _command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/image", "text, a PNG as an image chunk, text")
+@PLAYS.add("/image", "text, a PNG as an image chunk, text")
 def image(scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     yield acp.said("Here is a picture: ")
@@ -56,7 +56,7 @@ def image(scene: Scene, _command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/error", "some text, a task-error, then task-ended")
+@PLAYS.add("/error", "some text, a task-error, then task-ended")
 def error(_scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     yield acp.said("This will fail. ")
@@ -64,7 +64,7 @@ def error(_scene: Scene, _command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/fatal", "a task-error, then nothing more: the agent is dead until a control restart")
+@PLAYS.add("/fatal", "a task-error, then nothing more: the agent is dead until a control restart")
 def fatal(_scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     yield acp.said("This will crash. ")
@@ -72,7 +72,7 @@ def fatal(_scene: Scene, _command: Command) -> Script:
     yield Crash()
 
 
-@REPERTOIRE.add("/silence S", "S seconds without a frame of the turn (pings go on), then the answer")
+@PLAYS.add("/silence S", "S seconds without a frame of the turn (pings go on), then the answer")
 def silence(scene: Scene, command: Command) -> Script:
     yield acp.STARTED
     yield Pause(command.number(0, 5, _DAY))
@@ -80,13 +80,13 @@ def silence(scene: Scene, command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/mute", "task-started, then nothing until cancelled")
+@PLAYS.add("/mute", "task-started, then nothing until cancelled")
 def mute(_scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     yield Pause(math.inf)
 
 
-@REPERTOIRE.add("/burst N", "N chunks of text at once: tok0 tok1 …")
+@PLAYS.add("/burst N", "N chunks of text at once: tok0 tok1 …")
 def burst(_scene: Scene, command: Command) -> Script:
     yield acp.STARTED
     for number in range(command.count(0, 1000, 1_000_000)):
@@ -94,7 +94,7 @@ def burst(_scene: Scene, command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/pace N MS", "N chunks of text, one every MS milliseconds: tok0 tok1 …")
+@PLAYS.add("/pace N MS", "N chunks of text, one every MS milliseconds: tok0 tok1 …")
 def pace(_scene: Scene, command: Command) -> Script:
     yield acp.STARTED
     seconds = command.number(1, 100, 60_000) / 1000
@@ -104,20 +104,20 @@ def pace(_scene: Scene, command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/long N", "one chunk of N bytes of text")
+@PLAYS.add("/long N", "one chunk of N bytes of text")
 def long(_scene: Scene, command: Command) -> Script:
     yield acp.STARTED
     yield acp.said("x" * command.count(0, 100_000, _MOST_BYTES))
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/empty", "a turn without a word")
+@PLAYS.add("/empty", "a turn without a word")
 def empty(_scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/retry", "the agent retries its model call twice, then answers")
+@PLAYS.add("/retry", "the agent retries its model call twice, then answers")
 def retry(scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     for attempt in (1, 2):
@@ -126,7 +126,7 @@ def retry(scene: Scene, _command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/compact", "the context is compacted, then the answer")
+@PLAYS.add("/compact", "the context is compacted, then the answer")
 def compact(scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     yield acp.update("compact_status", status="started")
@@ -135,7 +135,7 @@ def compact(scene: Scene, _command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/usage", "three usage updates, one of them partial, then the answer")
+@PLAYS.add("/usage", "three usage updates, one of them partial, then the answer")
 def usage(scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     yield acp.usage(1200)
@@ -145,7 +145,7 @@ def usage(scene: Scene, _command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/commands", "the agent tells its commands, then answers")
+@PLAYS.add("/commands", "the agent tells its commands, then answers")
 def commands(scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     yield acp.update(
@@ -159,9 +159,7 @@ def commands(scene: Scene, _command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add(
-    "/unknown", "an unknown sessionUpdate, an unknown kind and an unknown frame type, then the answer"
-)
+@PLAYS.add("/unknown", "an unknown sessionUpdate, an unknown kind and an unknown frame type, then the answer")
 def unknown(scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     yield acp.update("hologram_update", shape="cube")
@@ -171,7 +169,7 @@ def unknown(scene: Scene, _command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/unicode", "text of many scripts, cut between code points of one character")
+@PLAYS.add("/unicode", "text of many scripts, cut between code points of one character")
 def unicode(_scene: Scene, _command: Command) -> Script:
     yield acp.STARTED
     for start in range(0, len(_UNICODE), 3):
@@ -179,24 +177,11 @@ def unicode(_scene: Scene, _command: Command) -> Script:
     yield acp.ENDED
 
 
-@REPERTOIRE.add("/slowboot S", "the machine takes S seconds to boot, then the answer")
+@PLAYS.add("/slowboot S", "the machine takes S seconds to boot, then the answer")
 def slow_boot(scene: Scene, command: Command) -> Script:
     return plain(scene, command)
 
 
-@REPERTOIRE.add(
-    "/bootfail", "the machine fails to boot, the task becomes `error` (only as a task's first prompt)"
-)
+@PLAYS.add("/bootfail", "the machine fails to boot, the task becomes `error` (only as a task's first prompt)")
 def boot_failure(scene: Scene, command: Command) -> Script:
     return plain(scene, command)
-
-
-def boot_seconds(prompt: str, usual: float) -> float:
-    """Return how long the machine of a task with this first prompt boots, in seconds."""
-    command = REPERTOIRE.choose(prompt)
-    return command.number(0, 3, _DAY) if command.name == "slowboot" else usual
-
-
-def boot_fails(prompt: str) -> bool:
-    """Tell whether the machine of a task with this first prompt never gets ready."""
-    return REPERTOIRE.choose(prompt).name == "bootfail"

@@ -1,8 +1,21 @@
-"""All that the agent can play."""
+"""All that the agent can play, and what a task's first prompt means for its machine."""
 
-from sandbox.agent import acts
-from sandbox.agent.plays import REPERTOIRE, boot_fails, boot_seconds
+from typing import Final
 
-assert acts.REPERTOIRE is REPERTOIRE  # importing a module of plays adds them
+from sandbox.agent.acts import ACTS
+from sandbox.agent.plays import PLAYS
+from sandbox.agent.scenario import Repertoire
 
-__all__ = ["REPERTOIRE", "boot_fails", "boot_seconds"]
+REPERTOIRE: Final[Repertoire] = PLAYS | ACTS
+_HOUR: Final = 3_600.0  # seconds; the slowest boot
+
+
+def boot_seconds(prompt: str, usual: float) -> float:
+    """Return how long the machine of a task with this first prompt boots, in seconds."""
+    command = REPERTOIRE.choose(prompt)
+    return command.number(0, 3, _HOUR) if command.name == "slowboot" else usual
+
+
+def boot_fails(prompt: str) -> bool:
+    """Tell whether the machine of a task with this first prompt never gets ready."""
+    return REPERTOIRE.choose(prompt).name == "bootfail"

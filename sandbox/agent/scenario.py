@@ -62,6 +62,12 @@ class Repertoire:
 
         return register
 
+    def __or__(self, other: "Repertoire") -> "Repertoire":
+        """Return what both can play; a scenario of `other` wins over one of the same name."""
+        union = Repertoire()
+        union._scenarios = self._scenarios | other._scenarios
+        return union
+
     def choose(self, prompt: str) -> Command:
         """Return what a prompt names: at its start, else at the start of its last non-empty line."""
         lines = [line for line in prompt.splitlines() if line.strip()]
