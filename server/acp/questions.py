@@ -4,6 +4,7 @@ PURE. Both carriers of a question (upstream-protocol §7.6) arrive here as `Aske
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from howler.task.v1.task_event_pb2 import (
     Answer,
@@ -16,10 +17,14 @@ from howler.task.v1.task_event_pb2 import (
 )
 from howler.task.v1.task_service_pb2 import QuestionPolicy
 
-from server.acp.frames import Answered, Asked
+from server.acp.frames import Answered, Asked, Called
 from server.acp.uplink import Reply
 
 _R = QuestionResolution
+_SETTLED: Final = {
+    ToolCallState.TOOL_CALL_STATE_COMPLETED: _R.QUESTION_RESOLUTION_ELSEWHERE,
+    ToolCallState.TOOL_CALL_STATE_FAILED: _R.QUESTION_RESOLUTION_EXPIRED,
+}
 
 
 class Questions:
@@ -34,25 +39,31 @@ class Questions:
     def asked(self, frame: Asked) -> list[TaskEvent]:
         """Tell a new question and, where the policy says so, its answer."""
         if frame.id in self._seen:
-            failed = frame.state == ToolCallState.TOOL_CALL_STATE_FAILED
-            return self._drop(frame.id, _R.QUESTION_RESOLUTION_EXPIRED) if failed else []
+            return self.changed(frame)
         self._seen.add(frame.id)
         self._open[frame.id] = frame.items
         events = [TaskEvent(question=Question(question_id=frame.id, items=frame.items))]
-        match frame.state, self._policy:
-            case (ToolCallState.TOOL_CALL_STATE_COMPLETED, _):
-                return events + self._drop(frame.id, _R.QUESTION_RESOLUTION_ELSEWHERE)
-            case (ToolCallState.TOOL_CALL_STATE_FAILED, _):
-                return events + self._drop(frame.id, _R.QUESTION_RESOLUTION_EXPIRED)
-            case (_, QuestionPolicy.QUESTION_POLICY_ASK):
+        if frame.state in _SETTLED:
+            return events + self.changed(frame)
+        match self._policy:
+            case QuestionPolicy.QUESTION_POLICY_ASK:
                 return events
-            case (_, QuestionPolicy.QUESTION_POLICY_DECLINE):
+            case QuestionPolicy.QUESTION_POLICY_DECLINE:
                 return events + self.resolve(frame.id, _R.QUESTION_RESOLUTION_DECLINED, [])
         chosen = [
             Answer(text=item.text, values=[option.label for option in item.options[:1]])
             for item in frame.items
         ]
         return events + self.resolve(frame.id, _R.QUESTION_RESOLUTION_AUTO, chosen)
+
+    def knows(self, name: str) -> bool:
+        """Tell whether the id is a question's."""
+        return name in self._seen
+
+    def changed(self, frame: Asked | Called) -> list[TaskEvent]:
+        """Take note of the state of the call that carries a question: it may settle what is open."""
+        resolution = _SETTLED.get(frame.state) if frame.state is not None else None
+        return self._drop(frame.id, resolution) if resolution is not None else []
 
     def resolve(
         self, name: str, resolution: QuestionResolution, answers: Sequence[Answer]

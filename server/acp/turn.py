@@ -102,7 +102,8 @@ class Turn:
             case Began():
                 return self._content([])
             case Called():
-                return self._content(self._tools.receive(frame))
+                told = self._questions.changed(frame) if self._questions.knows(frame.id) else None
+                return self._content(self._tools.receive(frame) if told is None else told)
             case Asked():
                 return self._content(self._questions.asked(frame))
             case Answered():

@@ -192,6 +192,15 @@ def test_questions_that_others_answer_or_drop() -> None:
     }
 
 
+def test_an_update_of_the_call_that_carries_a_question_is_no_tool() -> None:
+    turn = Turn(0, ASK)
+    turn.receive(Asked(id="q", items=(ITEM,)))
+    assert turn.receive(Called(id="q", state=RUNNING)) == []
+    events = turn.receive(Called(id="q", state=DONE, output="all"))
+    assert kinds(events) == ["question_resolved"]
+    assert turn.receive(Called(id="q", state=DONE)) == []
+
+
 def test_an_error_ends_the_turn_failed_unless_the_agent_goes_on() -> None:
     failed = fold(Said(text="a"), Erred(message="no"), Over())
     assert failed[2].notice.kind == NoticeKind.NOTICE_KIND_AGENT_ERROR
