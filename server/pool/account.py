@@ -37,7 +37,7 @@ class Credentials:
     `slots` is how many active tasks the account may have; 0 means the default.
     """
 
-    email: str = ""
+    email: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     cookie: str = field(default="", repr=False)
     slots: int = 0

@@ -77,13 +77,17 @@ class ActiveTask:
 
 @dataclass(slots=True)
 class Seat:
-    """An account on the board: what it has, and when it was granted last (`turn`, a count)."""
+    """An account on the board: what it has, and when it was granted last (`turn`, a count).
+
+    `login_after` is when its next login may be tried, unless one is under way (`logging_in`).
+    """
 
     member: Member
     slots: int
     turn: int
     tasks: set[TaskId] = field(default_factory=set)
     unbound: set[LeaseId] = field(default_factory=set)
+    logging_in: bool = False
     login_after: float = 0.0
 
     @property
@@ -187,6 +191,8 @@ class Board:
         seat.tasks.add(active.id)
         held = self.leases.get(lease_id)
         if held is not None and not held.ending:
+            if earlier := self.tasks.get(held.task_id):
+                earlier.lease_id, earlier.idle_since = NO_LEASE, self._next()
             held.task_id = active.id
             active.lease_id = lease_id
             seat.unbound.discard(lease_id)

@@ -83,6 +83,7 @@ def sleepers(board: Board, wants: Iterable[Want], now: float) -> Iterator[Seat]:
         if seat.member.enabled
         and not seat.member.has_session
         and seat.member.can_log_in
+        and not seat.logging_in
         and seat.login_after <= now
     ]
     if not asleep:
@@ -165,7 +166,9 @@ def exhausted(board: Board, want: Want, now: float, waited: float) -> ServiceErr
 def _ready(board: Board, seat: Seat, want: Want) -> float:
     """Return the moment from which nothing but a lack of slots keeps the account from being granted."""
     if not seat.member.has_session:
-        return seat.login_after
+        return 0.0 if seat.logging_in else seat.login_after
+    if any(board.tasks[task_id].evicting for task_id in seat.tasks):
+        return 0.0  # room is being made, which ends the cooldown it is made for
     return board.cooled_until(seat.id, want.upstream_model_id) if want.exclusive else 0.0
 
 

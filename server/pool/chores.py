@@ -26,7 +26,12 @@ class Chores:
 
     async def settle(self, work: Coroutine[Any, Any, T]) -> T:
         """Run work to its end even when the caller is cancelled meanwhile."""
-        return await asyncio.shield(self._start(work))
+        task = self._start(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.add_done_callback(_log_failure)  # nobody else would hear of it
+            raise
 
     def _start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)

@@ -22,6 +22,7 @@ _S = AccountState
 
 LOGIN_PAUSE: Final = 10.0  # seconds between two logins of an account: a herd's late reports start none
 LOGIN_BACKOFF: Final = 30.0  # after one that the platform refused
+_LOGIN_MOMENT: Final = 2.0  # seconds
 _LOGINS: Final = 8  # at a time, over all accounts
 
 
@@ -180,31 +181,45 @@ class Health:
         else:
             await self._welcome(account_id, session.cookie, user)
 
+    async def logins_settled(self) -> None:
+        """Wait for the first session or until no login is under way; then a moment for the other logins."""
+        while self._logins and not any(seat.member.has_session for seat in self._board.seats.values()):
+            await asyncio.wait(list(self._logins.values()), return_when=asyncio.FIRST_COMPLETED)
+        if self._logins:
+            await asyncio.wait(list(self._logins.values()), timeout=_LOGIN_MOMENT)
+
     def log_in(self, account_id: AccountId) -> asyncio.Task[None]:
         """Log an account in by its password, in the background; who comes meanwhile gets the same login."""
         task = self._logins.get(account_id)
         if task is None:
+            if seat := self._board.seats.get(account_id):
+                seat.logging_in = True
             task = self._logins[account_id] = self._desk.chores.spawn(self._log_in(account_id))
             task.add_done_callback(lambda _: self._logins.pop(account_id, None))
         return task
 
     async def _log_in(self, account_id: AccountId) -> None:
-        async with self._gate:
-            seat = self._board.seats.get(account_id)
-            if seat is None:
-                return
-            seat.login_after = (
-                self._desk.now() + LOGIN_BACKOFF
-            )  # also when something unforeseen happens below
-            try:
+        seat = self._board.seats.get(account_id)
+        if seat is None:
+            return
+        try:
+            async with self._gate:
                 member = seat.member
                 cookie = await self._authenticator.login(member.email, member.password)
                 user = None if member.user_id else await self._authenticator.whoami(cookie)
-            except ServiceError as error:
-                await self._login_failed(seat, error)
-            else:
-                seat.login_after = self._desk.now() + LOGIN_PAUSE
-                await self._welcome(account_id, cookie, user)
+        except ServiceError as error:
+            self._login_over(seat, LOGIN_BACKOFF)
+            await self._login_failed(seat, error)
+        except Exception:
+            self._login_over(seat, LOGIN_BACKOFF)
+            self._changed()
+            raise
+        else:
+            self._login_over(seat, LOGIN_PAUSE)
+            await self._welcome(account_id, cookie, user)
+
+    def _login_over(self, seat: Seat, pause: float) -> None:
+        seat.logging_in, seat.login_after = False, self._desk.now() + pause
 
     async def _login_failed(self, seat: Seat, error: ServiceError) -> None:
         match treatment(error.reason, failed_logins=seat.member.failed_logins):

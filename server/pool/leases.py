@@ -77,7 +77,8 @@ class Leases:
                 board.used_now(seat)
                 return held
             now = self._desk.now()
-            if not seat.member.can_log_in or seat.login_after > now or deadline <= now:
+            soon = seat.member.can_log_in and (seat.logging_in or seat.login_after <= now)
+            if not soon or deadline <= now:
                 raise session_expired()
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(deadline):

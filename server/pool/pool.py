@@ -103,10 +103,10 @@ class Pool:
 
     async def __aexit__(self, *_: object) -> None:
         """Refuse who waits, end who watches, cancel what runs in the background."""
-        self._desk.alarm.off()
         self._queue.close()
         self._desk.watchers.close()
         await self._desk.chores.close()
+        self._desk.alarm.off()
 
     async def acquire(
         self,
@@ -214,7 +214,11 @@ class Pool:
         return show.counts(self._desk.board, len(self._queue), self._desk.now())
 
     async def usable(self) -> list[AccountId]:
-        """Return the accounts that plain calls can be made as, cooling or not."""
+        """Return the accounts that plain calls can be made as, cooling or not.
+
+        Waits a moment for logins that are under way, and for the first where there is no other account.
+        """
+        await self._health.logins_settled()
         return [
             seat.id
             for seat in self._desk.board.seats.values()
@@ -241,9 +245,9 @@ class Pool:
 
         `session` is the one that was used; with it a late report of an old session changes nothing.
         """
-        await self._desk.chores.settle(self._health.report(account_id, error, upstream_model_id, session))
         if error.reason == _E.ERROR_REASON_CONCURRENCY_LIMIT:
             self._tasks.make_room(account_id)
+        await self._desk.chores.settle(self._health.report(account_id, error, upstream_model_id, session))
 
     def watch(self) -> AsyncGenerator[WatchResponse, None]:
         """Yield the pool as it is, then its events. Raises SLOW_CONSUMER, and SHUTTING_DOWN at the end."""

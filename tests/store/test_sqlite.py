@@ -1,0 +1,202 @@
+"""What is SQLite's own: files, PRAGMAs, migrations, the writer thread and its group commits."""
+
+import asyncio
+import sqlite3
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from server.pool.account import AccountId, Member
+from server.store import connection as connections
+from server.store.connection import connect, sqlite_path
+from server.store.errors import DatabaseUrlError, SchemaError, StoreError
+from server.store.queries import load_queries
+from server.store.schema import migrate
+from server.store.sqlite import Store
+from server.store.worker import Worker
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [("sqlite:///var/howler.db", "var/howler.db"), ("sqlite:////srv/a%20b.db", "/srv/a b.db")],
+)
+def test_urls(url: str, path: str) -> None:
+    assert sqlite_path(url) == Path(path)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "sqlite://", "sqlite:///", "mysql://x/y", "/var/x.db", "sqlite://host/x"]
+)
+def test_urls_that_name_nothing(url: str) -> None:
+    with pytest.raises(DatabaseUrlError, match="HOWLER_DATABASE_URL: must have the form"):
+        Store(url)
+
+
+def test_postgresql_is_not_there_yet() -> None:
+    with pytest.raises(DatabaseUrlError, match="not supported yet"):
+        Store("postgresql://user:canary@host/db")
+
+
+async def test_the_database_is_private(tmp_path: Path) -> None:
+    async with Store(f"sqlite:///{tmp_path}/var/howler.db") as store:
+        await store.add_account(Member(AccountId("a")))
+        folder = tmp_path / "var"
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+        assert "howler.db" in modes
+        assert set(modes.values()) == {0o600}
+
+
+async def test_a_second_server_is_refused(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/howler.db"
+    async with Store(url):
+        with pytest.raises(StoreError, match="in use by another Howler server"):
+            async with Store(url):
+                pass
+    async with Store(url):
+        pass
+
+
+async def test_what_is_no_database_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "howler.db").write_text("this is no database, " * 500)
+    with pytest.raises(StoreError, match="cannot be used"):
+        async with Store(f"sqlite:///{tmp_path}/howler.db"):
+            pass
+    with pytest.raises(StoreError, match="cannot be opened"):
+        async with Store("sqlite:////proc/none/howler.db"):
+            pass
+
+
+def test_a_pragma_that_does_not_hold_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T-F7."""
+    monkeypatch.setitem(connections._PRAGMAS, "page_size", 1000)  # no power of two: SQLite ignores it
+    with pytest.raises(StoreError, match="PRAGMA page_size is 4096, not 1000"):
+        connect(tmp_path / "howler.db")
+
+
+def test_a_newer_schema_is_refused(tmp_path: Path) -> None:
+    """T-F6."""
+    database = connect(tmp_path / "howler.db")
+    newest = migrate(database)
+    assert migrate(database) == newest
+    database.execute("INSERT INTO schema_version (version) VALUES (?)", (newest + 1,))
+    with pytest.raises(SchemaError, match=f"has schema {newest + 1}, this Howler knows {newest}"):
+        migrate(database)
+    database.close()
+
+
+def test_a_migration_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "migrations"
+    folder.mkdir()
+    (folder / "0001_a.sql").write_text("CREATE TABLE a (x);\nCREATE TABLE a (x);\n")
+    database = connect(tmp_path / "howler.db")
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(database, folder)
+    assert database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+    database.close()
+
+
+def test_every_query_compiles_and_says_what_it_is_for(tmp_path: Path) -> None:
+    database = connect(tmp_path / "howler.db")
+    migrate(database)
+    for name, sql in load_queries().items():
+        parameters = {word[1:].strip("(),;") for word in sql.split() if word.startswith((":", "(:"))}
+        values = dict.fromkeys({*parameters, *_names(sql)})
+        database.execute(f"EXPLAIN {sql}", values)
+        assert name
+    for path in (Path(connections.__file__).parent / "sql").glob("*.sql"):
+        lines = path.read_text().splitlines()
+        for number, line in enumerate(lines):
+            if line.startswith("-- name:"):
+                assert lines[number + 1].startswith("-- "), f"{path.name}: {line} has no line of intent"
+    database.close()
+
+
+def _names(sql: str) -> set[str]:
+    found = set()
+    for part in sql.split(":")[1:]:
+        name = ""
+        for char in part:
+            if not (char.isalnum() or char == "_"):
+                break
+            name += char
+        found.add(name)
+    return found
+
+
+def test_queries_with_mistakes(tmp_path: Path) -> None:
+    (tmp_path / "a.sql").write_text("-- name: one\n-- It.\nSELECT 1;\n-- name: one\nSELECT 2;\n")
+    with pytest.raises(ValueError, match="one is defined twice"):
+        load_queries(tmp_path)
+    (tmp_path / "a.sql").write_text("-- name: one\n-- It.\n")
+    with pytest.raises(ValueError, match="one is not a statement"):
+        load_queries(tmp_path)
+
+
+async def opened(path: Path) -> Worker:
+    worker = Worker("test", "BEGIN IMMEDIATE", lambda: connect(path))
+    await worker.open()
+    await worker.run(lambda db: db.execute("CREATE TABLE n (x INTEGER PRIMARY KEY)").rowcount)
+    return worker
+
+
+async def test_one_failure_in_a_group_hurts_only_itself(tmp_path: Path) -> None:
+    worker = await opened(tmp_path / "x.db")
+    hold = threading.Event()
+    first = asyncio.create_task(worker.run(lambda _: hold.wait(5)))
+    await asyncio.sleep(0.05)
+
+    def insert(db: sqlite3.Connection, number: int) -> int:
+        db.execute("INSERT INTO n VALUES (?)", (number,))
+        if number == 13:
+            raise LookupError("mine")
+        return number
+
+    work = [asyncio.create_task(worker.run(lambda db, n=n % 40: insert(db, n))) for n in range(80)]
+    await asyncio.sleep(0)
+    hold.set()
+    results = await asyncio.gather(first, *work, return_exceptions=True)
+    done = [result for result in results[1:] if isinstance(result, int)]
+    assert sorted(done) == [n for n in range(40) if n != 13]
+    assert sum(isinstance(result, LookupError) for result in results) == 2
+    assert sum(isinstance(result, StoreError) for result in results) == 39
+    assert await worker.run(lambda db: db.execute("SELECT count(*) FROM n").fetchone()[0]) == 39
+    await worker.close()
+
+
+async def test_queued_work_is_done_before_closing_and_refused_after(tmp_path: Path) -> None:
+    worker = await opened(tmp_path / "x.db")
+    work = [
+        asyncio.create_task(worker.run(lambda db, n=n: db.execute("INSERT INTO n VALUES (?)", (n,)).rowcount))
+        for n in range(200)
+    ]
+    await asyncio.sleep(0)
+    await worker.close()
+    assert await asyncio.gather(*work) == [1] * 200
+    with pytest.raises(StoreError, match="closed"):
+        await worker.run(lambda db: None)
+
+
+async def test_a_cancelled_caller_does_not_stop_its_operation(tmp_path: Path) -> None:
+    worker = await opened(tmp_path / "x.db")
+    work = asyncio.create_task(worker.run(lambda db: db.execute("INSERT INTO n VALUES (1)").rowcount))
+    await asyncio.sleep(0)
+    work.cancel()
+    assert await worker.run(lambda db: db.execute("SELECT count(*) FROM n").fetchone()[0]) == 1
+    await worker.close()
+
+
+async def test_a_lost_transaction_is_told_to_all_and_the_next_one_works(tmp_path: Path) -> None:
+    worker = await opened(tmp_path / "x.db")
+
+    def give_up(db: sqlite3.Connection) -> None:
+        db.execute("INSERT INTO n VALUES (1)")
+        db.execute("ROLLBACK")  # as SQLite does by itself when the disk is full
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with pytest.raises(StoreError, match="disk is full"):
+        await worker.run(give_up)
+    assert await worker.run(lambda db: db.execute("SELECT count(*) FROM n").fetchone()[0]) == 0
+    await worker.close()
