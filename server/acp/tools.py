@@ -34,6 +34,10 @@ class Tools:
     def __init__(self) -> None:
         self._calls: dict[str, _Call] = {}
 
+    def knows(self, name: str) -> bool:
+        """Tell whether the call was announced."""
+        return name in self._calls
+
     def receive(self, told: Called) -> list[TaskEvent]:
         """Merge what is told and return the event that says what changed, if anything did.
 

@@ -101,9 +101,10 @@ class Turn:
                 return []
             case Began():
                 return self._content([])
+            case Called(id=name) if self._questions.knows(name):
+                return self._content(self._questions.changed(frame))
             case Called():
-                told = self._questions.changed(frame) if self._questions.knows(frame.id) else None
-                return self._content(self._tools.receive(frame) if told is None else told)
+                return self._content(self._tools.receive(frame))
             case Asked():
                 return self._content(self._questions.asked(frame))
             case Answered():
@@ -124,6 +125,13 @@ class Turn:
                 self.ignored += 1
                 return []
         return self._told(frame)
+
+    def _called(self, told: Called) -> list[TaskEvent]:
+        """Tell a tool call. One that carries a question is told as that question alone (§7.6)."""
+        if not self._questions.knows(told.id):
+            return self._tools.receive(told)
+        moved = self._questions.moved(told.id, told.state)
+        return self._tools.receive(told) + moved if self._tools.knows(told.id) else moved
 
     def _told(self, frame: Frame) -> list[TaskEvent]:
         """Return what is told beside the answer."""
@@ -255,6 +263,10 @@ def _newer(told: int | None, known: int | None) -> int | None:
     return known if told is None else told
 
 
+def _sum(read: int, written: int) -> int:
+    return min(read + written, (1 << 63) - 1)  # each fits an int64; hostile ones together may not
+
+
 def _usage(meter: Metered) -> Usage:
     usage = Usage()
     if meter.context_used is not None or meter.context_size is not None:
@@ -267,7 +279,7 @@ def _usage(meter: Metered) -> Usage:
             TokenUsage(
                 input_tokens=read,
                 output_tokens=written,
-                total_tokens=meter.total_tokens if meter.total_tokens is not None else read + written,
+                total_tokens=meter.total_tokens if meter.total_tokens is not None else _sum(read, written),
                 source=UsageSource.USAGE_SOURCE_EXACT,
             )
         )

@@ -93,11 +93,14 @@ def _shown(block: dict[str, Any], at: int) -> Frame | None:
         data = binascii.a2b_base64(text_of(block.get("data")))
     except (ValueError, binascii.Error):
         return None
+    uri = text_of(first(block, "uri", "url"))
+    if not data and not uri:
+        return None
     guess = next((mime for magic, mime in _SIGNATURES.items() if data.startswith(magic)), "")
     return Shown(
         mime_type=text_of(first(block, "mimeType", "mime_type")) or guess or "application/octet-stream",
         data=data,
-        uri=text_of(first(block, "uri", "url")),
+        uri=uri,
         at=at,
     )
 
