@@ -6,6 +6,7 @@ out under one lock, so that keep-alives never cut into them.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -19,6 +20,7 @@ from facade.errors import ApiError
 
 Header = tuple[bytes, bytes]
 
+_SETTLE_SECONDS: Final = 1.0
 _STREAM_HEADERS: Final[list[Header]] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
@@ -94,7 +96,7 @@ class TurnStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell the turn until it ends or the caller leaves."""
-        gone = asyncio.create_task(_until_gone(receive, self._turn.leave))
+        gone = asyncio.create_task(_until_gone(receive, self._leave))
         tending = asyncio.create_task(self._tend(send))
         try:
             await self._relay(send)
@@ -104,8 +106,15 @@ class TurnStream(Response):
             async with self._lock:
                 await self._fail(error, send)
         finally:
+            tending.cancel()
+            if self._stream.finished:
+                await _settle(self._turn)
             self._turn.leave()
             await _cancelled(gone, tending)
+
+    def _leave(self) -> None:
+        if not self._stream.finished:
+            self._turn.leave()
 
     async def _relay(self, send: Send) -> None:
         stream, lock = self._stream, self._lock
@@ -159,7 +168,7 @@ class TurnAnswer(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer when the turn is over; nobody is answered who left before."""
-        gone = asyncio.create_task(_until_gone(receive, self._turn.leave))
+        gone = asyncio.create_task(_until_gone(receive, self._leave))
         try:
             async for events in self._turn:
                 self._fold.receive(events)
@@ -173,8 +182,14 @@ class TurnAnswer(Response):
         except ApiError as error:
             await send_json(send, error.status, error.body(), [*error.headers(), *self._extra])
         finally:
+            if self._fold.finished:
+                await _settle(self._turn)
             self._turn.leave()
             await _cancelled(gone)
+
+    def _leave(self) -> None:
+        if not self._fold.finished:
+            self._turn.leave()
 
 
 async def send_json(send: Send, status: int, body: bytes, headers: list[Header]) -> None:
@@ -182,6 +197,14 @@ async def send_json(send: Send, status: int, body: bytes, headers: list[Header])
     common = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": [*common, *headers]})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _settle(turn: Turn) -> None:
+    """Let the RPC of a turn that is over end by itself: cancelled, it looks as if the caller had left."""
+    with contextlib.suppress(TimeoutError, ApiError):
+        async with asyncio.timeout(_SETTLE_SECONDS):
+            async for _ in turn:
+                pass
 
 
 def _cut_off() -> ApiError:

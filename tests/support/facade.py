@@ -117,10 +117,11 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
     starts: list[tasks_pb2.StartTurn] = field(default_factory=list)
     request_ids: list[str] = field(default_factory=list)
     left: asyncio.Event = field(default_factory=asyncio.Event)
+    played: asyncio.Event = field(default_factory=asyncio.Event)
     resolves: list[models_pb2.ResolveRequest] = field(default_factory=list)
 
     async def Stream(self, request: Any, context: Any) -> AsyncIterator[tasks_pb2.StreamResponse]:
-        """Play the script; `left` tells that the caller went before its end."""
+        """Play the script to its end (`played`), or until the caller goes (`left`)."""
         self.starts.append(request.start)
         self.request_ids += [v for k, v in context.invocation_metadata() or () if k == "x-request-id"]
         try:
@@ -131,6 +132,7 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
                     await step.wait()
                 else:
                     yield tasks_pb2.StreamResponse(events=step)
+            self.played.set()
         except asyncio.CancelledError:
             self.left.set()
             raise

@@ -256,6 +256,20 @@ async def test_leaving_before_acceptance_cancels_the_turn(scene: Scene) -> None:
         await scene.peer.left.wait()
 
 
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_turn_that_is_over_is_not_cancelled(scene: Scene, path: str, stream: bool) -> None:
+    """A caller that stays to the end has not left: on_detach is for others."""
+    told = asyncio.Event()
+    scene.peer.script = [*ANSWER, told]
+    answer = await scene.http.post(path, json=scene.body(path, stream=stream))
+    told.set()
+    assert answer.status_code == 200
+    async with asyncio.timeout(5):
+        await scene.peer.played.wait()
+    assert not scene.peer.left.is_set()
+
+
 async def _ask(scene: Scene, path: str, stream: bool) -> None:
     await scene.http.post(path, json=scene.body(path, stream=stream))
 
