@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from howler.task.v1.task_event_pb2 import Diff, Location, QuestionItem, QuestionOption, ToolCallState
 
+from server.acp.cut import MAX_LOCATIONS, MAX_NAME_CHARS, named
 from server.acp.frames import Asked, Called, Frame
 from server.acp.shapes import count, fields, first, items, text_of
 
@@ -28,9 +29,9 @@ STATES: Final = {
 
 
 def read_call(update: dict[str, Any], at: int) -> Frame | None:
-    """Return a tool call, a change of one, or the question that it carries; None without an id."""
+    """Return a tool call, a change of one, or the question that it carries; None without a usable id."""
     name = text_of(first(update, "toolCallId", "tool_call_id", "tool_id", "id"))
-    if not name:
+    if not name or len(name) > MAX_NAME_CHARS:
         return None
     state = STATES.get(text_of(update.get("status")))
     asked = asked_in(update) if _asks(update) else None
@@ -39,7 +40,7 @@ def read_call(update: dict[str, Any], at: int) -> Frame | None:
     given = first(update, "rawInput", "tool_input")
     raw_output = first(update, "rawOutput", "extra")
     output = _output(update, raw_output)
-    located = update.get("locations")
+    located = items(update.get("locations"))[:MAX_LOCATIONS]
     return Called(
         id=name,
         title=_told(first(update, "title", "tool_name")),
@@ -48,7 +49,9 @@ def read_call(update: dict[str, Any], at: int) -> Frame | None:
         raw_input=text_of(given) if given not in (None, {}, "") else None,
         output=output,
         raw_output=_rest(raw_output, output),
-        locations=tuple(_location(place) for place in located) if isinstance(located, list) else None,
+        locations=tuple(_location(place) for place in located[:MAX_LOCATIONS])
+        if isinstance(located, list)
+        else None,
         diffs=_diffs(update),
         at=at,
     )
@@ -91,7 +94,7 @@ def _rest(raw: Any, output: str | None) -> str | None:
 def _location(place: Any) -> Location:
     told = fields(place)
     line = count(told.get("line")) or 0
-    return Location(path=text_of(told.get("path")), line=min(line, 2**31 - 1))
+    return Location(path=named(text_of(told.get("path"))), line=min(line, 2**31 - 1))
 
 
 def _diffs(update: dict[str, Any]) -> tuple[Diff, ...] | None:
@@ -100,7 +103,7 @@ def _diffs(update: dict[str, Any]) -> tuple[Diff, ...] | None:
         return None
     return tuple(
         Diff(
-            path=text_of(block.get("path")),
+            path=named(text_of(block.get("path"))),
             old_text=text_of(block.get("oldText")),
             new_text=text_of(block.get("newText")),
         )

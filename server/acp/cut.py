@@ -8,6 +8,9 @@ from typing import Final
 MAX_FIELD_BYTES: Final = 1 << 20
 MAX_DELTA_BYTES: Final = 256 << 10
 MAX_IMAGE_BYTES: Final = 3 << 20
+MAX_LIST_BYTES: Final = 3 << 20  # of a message whose plan, commands or questions are told whole
+MAX_NAME_CHARS: Final = 4096  # a title, a path, an address
+MAX_LOCATIONS: Final = 100
 
 
 def bounded(text: str) -> tuple[str, bool]:
@@ -18,6 +21,11 @@ def bounded(text: str) -> tuple[str, bool]:
     if len(raw) <= MAX_FIELD_BYTES:
         return text, False
     return raw[:MAX_FIELD_BYTES].decode(errors="ignore"), True
+
+
+def named(text: str) -> str:
+    """Return a title, a path or another name, cut to MAX_NAME_CHARS."""
+    return text[:MAX_NAME_CHARS]
 
 
 def pieces(text: str) -> list[str]:

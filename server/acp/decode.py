@@ -13,8 +13,10 @@ from typing import Any, Final
 import msgspec
 from howler.task.v1.task_event_pb2 import NoticeKind
 
+from server.acp.cut import MAX_LIST_BYTES
 from server.acp.frames import (
     Answered,
+    Asked,
     Began,
     Echo,
     Erred,
@@ -22,7 +24,9 @@ from server.acp.frames import (
     Interrupted,
     Junk,
     Noted,
+    Offered,
     Over,
+    Planned,
     Severed,
     Silent,
     Unknown,
@@ -69,7 +73,11 @@ class Decoder:
                 return Junk()
             envelope = slow
         try:
-            return self._frame(envelope)
+            frame = self._frame(envelope)
+            if len(message) > MAX_LIST_BYTES and isinstance(frame, Answered | Asked | Offered | Planned):
+                data = text_of(self.payload(envelope.data))
+                return Unknown(type=envelope.type, kind=envelope.kind, data=data, at=frame.at)
+            return frame
         except (ValueError, TypeError, OverflowError, RecursionError):
             return Junk(at=_at(envelope))
 

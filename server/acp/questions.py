@@ -65,19 +65,6 @@ class Questions:
         resolution = _SETTLED.get(frame.state) if frame.state is not None else None
         return self._drop(frame.id, resolution) if resolution is not None else []
 
-    def knows(self, name: str) -> bool:
-        """Tell whether the id is a question's."""
-        return name in self._seen
-
-    def moved(self, name: str, state: ToolCallState | None) -> list[TaskEvent]:
-        """Take note of the state of the call that carries a question: its end ends the question (§7.6)."""
-        match state:
-            case ToolCallState.TOOL_CALL_STATE_COMPLETED:
-                return self._drop(name, _R.QUESTION_RESOLUTION_ELSEWHERE)
-            case ToolCallState.TOOL_CALL_STATE_FAILED:
-                return self._drop(name, _R.QUESTION_RESOLUTION_EXPIRED)
-        return []
-
     def resolve(
         self, name: str, resolution: QuestionResolution, answers: Sequence[Answer]
     ) -> list[TaskEvent]:

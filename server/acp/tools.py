@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from howler.task.v1.task_event_pb2 import Diff, Location, TaskEvent, ToolCall, ToolCallState
 
-from server.acp.cut import bounded
+from server.acp.cut import bounded, named
 from server.acp.frames import Called
 
 _PENDING = ToolCallState.TOOL_CALL_STATE_PENDING
@@ -60,9 +60,9 @@ class Tools:
     def _merge(self, call: _Call, told: Called, event: ToolCall) -> bool:
         changed = False
         for name in ("title", "kind"):
-            value = getattr(told, name)
+            value = named(getattr(told, name) or "")
             if value and value != getattr(call, name):
-                setattr(call, name, bounded(value)[0])
+                setattr(call, name, value)
                 changed = True
         for name in ("raw_input", "output", "raw_output"):
             value = getattr(told, name)

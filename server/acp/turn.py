@@ -28,7 +28,7 @@ from howler.task.v1.task_event_pb2 import (
 )
 from howler.task.v1.task_service_pb2 import QuestionPolicy
 
-from server.acp.cut import MAX_IMAGE_BYTES, bounded, pieces
+from server.acp.cut import MAX_IMAGE_BYTES, bounded, named, pieces
 from server.acp.frames import (
     Answered,
     Asked,
@@ -101,12 +101,13 @@ class Turn:
                 return []
             case Began():
                 return self._content([])
-            case Called(id=name) if self._questions.knows(name):
-                return self._content(self._questions.changed(frame))
             case Called():
-                return self._content(self._tools.receive(frame))
-            case Asked():
-                return self._content(self._questions.asked(frame))
+                return self._content(self._called(frame))
+            case Asked(id=name, state=state):
+                asked = self._questions.asked(frame)
+                if self._tools.knows(name):
+                    asked = self._tools.receive(Called(id=name, state=state)) + asked
+                return self._content(asked)
             case Answered():
                 return self._content(self._questions.answered_elsewhere(frame))
             case Over(usage=usage):
@@ -127,11 +128,14 @@ class Turn:
         return self._told(frame)
 
     def _called(self, told: Called) -> list[TaskEvent]:
-        """Tell a tool call. One that carries a question is told as that question alone (§7.6)."""
+        """Tell a tool call; what carries a question is told as that question.
+
+        An agent may announce the call first and fill its questions in later: then it is both.
+        """
         if not self._questions.knows(told.id):
             return self._tools.receive(told)
-        moved = self._questions.moved(told.id, told.state)
-        return self._tools.receive(told) + moved if self._tools.knows(told.id) else moved
+        settled = self._questions.changed(told)
+        return self._tools.receive(told) + settled if self._tools.knows(told.id) else settled
 
     def _told(self, frame: Frame) -> list[TaskEvent]:
         """Return what is told beside the answer."""
@@ -151,7 +155,8 @@ class Turn:
                 return [_notice(kind, message)]
             case Unknown(type=name, kind=kind, data=data):
                 data, truncated = bounded(data)
-                return [TaskEvent(raw=Raw(type=name, kind=kind, data=data, truncated=truncated))]
+                raw = Raw(type=named(name), kind=named(kind), data=data, truncated=truncated)
+                return [TaskEvent(raw=raw)]
         raise AssertionError(f"no case for {type(frame).__name__}")
 
     def _spoken(self, text: str, deltas: list[TaskEvent]) -> list[TaskEvent]:

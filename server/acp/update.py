@@ -10,6 +10,7 @@ from typing import Any, Final
 from howler.task.v1.task_event_pb2 import Command, NoticeKind, PlanEntry, PlanEntryStatus
 
 from server.acp.calls import STATES, asked_in, read_call
+from server.acp.cut import MAX_NAME_CHARS, named
 from server.acp.frames import (
     Asked,
     Frame,
@@ -94,11 +95,14 @@ def _shown(block: dict[str, Any], at: int) -> Frame | None:
     except (ValueError, binascii.Error):
         return None
     uri = text_of(first(block, "uri", "url"))
-    if not data and not uri:
+    if len(uri) > MAX_NAME_CHARS or not (data or uri):
         return None
-    guess = next((mime for magic, mime in _SIGNATURES.items() if data.startswith(magic)), "")
+    mime = named(text_of(first(block, "mimeType", "mime_type")))
+    guess = next((name for magic, name in _SIGNATURES.items() if data.startswith(magic)), "")
     return Shown(
-        mime_type=text_of(first(block, "mimeType", "mime_type")) or guess or "application/octet-stream",
+        mime_type=named(text_of(first(block, "mimeType", "mime_type")))
+        or guess
+        or "application/octet-stream",
         data=data,
         uri=uri,
         at=at,
