@@ -49,9 +49,7 @@ def read_call(update: dict[str, Any], at: int) -> Frame | None:
         raw_input=text_of(given) if given not in (None, {}, "") else None,
         output=output,
         raw_output=_rest(raw_output, output),
-        locations=tuple(_location(place) for place in located[:MAX_LOCATIONS])
-        if isinstance(located, list)
-        else None,
+        locations=tuple(_location(place) for place in located) or None,
         diffs=_diffs(update),
         at=at,
     )

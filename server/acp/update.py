@@ -100,9 +100,7 @@ def _shown(block: dict[str, Any], at: int) -> Frame | None:
     mime = named(text_of(first(block, "mimeType", "mime_type")))
     guess = next((name for magic, name in _SIGNATURES.items() if data.startswith(magic)), "")
     return Shown(
-        mime_type=named(text_of(first(block, "mimeType", "mime_type")))
-        or guess
-        or "application/octet-stream",
+        mime_type=mime or guess or "application/octet-stream",
         data=data,
         uri=uri,
         at=at,

@@ -67,7 +67,7 @@ def prompt_frame(text: str, dialect: Dialect) -> str:
         case Dialect.TEXT:
             frame = _Uplink("user-input", text)
         case Dialect.LEGACY:
-            inner = _json({"content": text})
+            inner = b'{"content": ' + _json(text) + b"}"  # Python's json put the space there (§10.1)
             frame = _Uplink("user_input", {"content": _base64(inner)})
         case _:
             assert_never(dialect)
