@@ -52,7 +52,7 @@ class Howler:
         enter = self._stack.enter_async_context
         try:
             if not self._upstream:
-                self.sandbox = await enter(Sandbox(env=self._sandbox_env))
+                self.sandbox = await enter(Sandbox(**self._sandbox_env))
                 self._upstream = self.sandbox.url
                 self._env.setdefault("HOWLER_ACCOUNTS_FILE", str(ROOT / "sandbox" / "accounts.json"))
             env = {
