@@ -13,6 +13,7 @@ from server.upstream.platform import Platform
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 COOKIE = "0f6f3c1e-5d0b-4a57-9d5f-6f0c6f1d2a3b"
+USER = {"id": "u-1", "name": "Ann", "email": "a@b.c", "role": "individual", "is_blocked": False}
 SESSION = Session(AccountId("acc_1"), COOKIE)
 
 

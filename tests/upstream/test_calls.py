@@ -13,6 +13,7 @@ from server.upstream.platform import NewTask, Platform
 from tests.upstream.stand_in import (
     COOKIE,
     SESSION,
+    USER,
     Handler,
     Recorder,
     answers,
@@ -28,7 +29,6 @@ MODEL = {
     "model": "gpt-x",
     "owner": {"id": "u", "type": "public", "name": "MC"},
 }
-USER = {"id": "u-1", "name": "Ann", "email": "a@b.c", "role": "individual", "is_blocked": False}
 TASK = {
     "id": "t-1",
     "status": "processing",
@@ -138,97 +138,6 @@ async def test_owner_is_an_object_or_a_string() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    "data", [{"user": USER, "teams": [{"team_name": "T"}]}, {**USER, "team": {"name": "T"}}]
-)
-async def test_whoami(data: object) -> None:
-    """P12: `{user, teams}`, or a flat user with older backends (§10)."""
-    async with platform(GET_users_status=says(data)) as made:
-        user = await made.whoami(COOKIE)
-    assert (user.user_id, user.email, user.role, user.is_blocked, user.team) == (
-        "u-1",
-        "a@b.c",
-        "individual",
-        False,
-        "T",
-    )
-    assert "a@b.c" not in repr(user)
-
-
-@pytest.mark.parametrize(
-    ("team", "reason"),
-    [(says({"user": USER}), "TEAM_SESSION"), (answers("Unauthorized", status=401), "SESSION_EXPIRED")],
-)
-async def test_a_team_session_is_told_from_an_expired_one(team: Handler, reason: str) -> None:
-    """P12, §2.1: it gets 401 on the users' routes."""
-    asked = Recorder(team)
-    expired = says(code=401, message="unauthorized", status=401)
-    async with platform(GET_users_status=expired, GET_teams_users_status=asked) as made:
-        with pytest.raises(ServiceError) as raised:
-            await made.whoami(COOKIE)
-    assert reason_name(raised.value.reason) == reason
-    assert asked.asked[0].headers["Cookie"] == f"monkeycode_ai_team_session={COOKIE}"
-
-
-def logged_in(name: str, status: int = 200) -> Handler:
-    async def handler(_: web.Request) -> web.Response:
-        reply = web.json_response({"code": 0, "message": "success", "data": USER}, status=status)
-        reply.set_cookie(name, "fresh-cookie", httponly=True, path="/")
-        return reply
-
-    return handler
-
-
-@pytest.mark.parametrize("status", [200, 302])
-async def test_login(status: int) -> None:
-    """P12, §2.2: the password goes as it is; older backends answer 302 (§10)."""
-    asked = Recorder(logged_in("monkeycode_ai_session", status))
-    routes = {"POST_users_password__login": asked, "GET_server_config": says({"captcha_enabled": False})}
-    async with platform(**routes) as made:
-        assert await made.login("a@b.c", "p:w") == "fresh-cookie"
-    assert asked.bodies == [{"email": "a@b.c", "password": "p:w"}]
-    assert "Cookie" not in asked.asked[0].headers
-
-
-@pytest.mark.parametrize(
-    "config",
-    [
-        says({"captcha_enabled": True}),
-        says({"edition": "saas"}),
-        answers('{"message":"Not Found"}', status=404),
-    ],
-    ids=["on", "not said", "no route"],
-)
-async def test_a_login_that_needs_a_captcha_is_not_tried(config: Handler) -> None:
-    """P12, §2.3."""
-    asked = Recorder(logged_in("monkeycode_ai_session"))
-    async with platform(POST_users_password__login=asked, GET_server_config=config) as made:
-        with pytest.raises(ServiceError) as raised:
-            await made.login("a@b.c", "pw")
-    assert reason_name(raised.value.reason) == "CAPTCHA_REQUIRED"
-    assert asked.asked == []
-
-
-@pytest.mark.parametrize(
-    ("reply", "reason"),
-    [
-        (says(code=10606, message="wrong password s3cret"), "LOGIN_FAILED"),
-        (says(code=10605, message="blocked"), "ACCOUNT_BLOCKED"),
-        (says(code=403, message="forbidden", status=403), "CAPTCHA_REQUIRED"),
-        (logged_in("monkeycode_ai_team_session"), "TEAM_SESSION"),
-        (says(USER), "UPSTREAM_PROTOCOL"),
-        (says(code=40002, message="no"), "LOGIN_FAILED"),
-    ],
-)
-async def test_a_login_that_fails(reply: Handler, reason: str) -> None:
-    routes = {"POST_users_password__login": reply, "GET_server_config": says({"captcha_enabled": False})}
-    async with platform(**routes) as made:
-        with pytest.raises(ServiceError) as raised:
-            await made.login("a@b.c", "s3cret")
-    assert reason_name(raised.value.reason) == reason
-    assert "s3cret" not in raised.value.message
-
-
 async def test_create_sends_what_the_clients_send() -> None:
     """§5.1; the image marked devbox, the public host (§4)."""
     created = Recorder(says({"id": "t-1", "status": "pending"}))
@@ -239,7 +148,11 @@ async def test_create_sends_what_the_clients_send() -> None:
     ]
     hosts = {"hosts": [{"id": "public_host_a_b_c", "status": "online"}]}
     asked = Recorder(says({"images": images}))
-    routes = {"POST_users_tasks": created, "GET_users_images": asked, "GET_users_hosts": says(hosts)}
+    routes: dict[str, Handler] = {
+        "POST_users_tasks": created,
+        "GET_users_images": asked,
+        "GET_users_hosts": says(hosts),
+    }
     async with platform(**routes) as made:
         assert await made.create_task(SESSION, NewTask("do it", "m-1", "be brief")) == "t-1"
         assert await made.create_task(SESSION, NewTask("again", "m-1")) == "t-1"
@@ -277,7 +190,7 @@ def fixed(**routes: Handler):  # type: ignore[no-untyped-def]
 async def test_image_and_host_are_picked_again_after_a_create_was_refused() -> None:
     images = Recorder(says({"images": [{"id": "i-1"}]}))
     refused_once = in_turn(says(code=10205, message="offline"), says({"id": "t-1"}))
-    routes = {
+    routes: dict[str, Handler] = {
         "POST_users_tasks": refused_once,
         "GET_users_images": images,
         "GET_users_hosts": says({"hosts": None}),
@@ -298,7 +211,7 @@ async def test_the_host_of_a_subaccount(role: str, host: str) -> None:
         {"id": "public_host_a", "status": "online"},
         {"id": "h-2", "status": "online"},
     ]
-    routes = {
+    routes: dict[str, Handler] = {
         "GET_users_hosts": says({"hosts": hosts}),
         "GET_users_status": says({"user": {**USER, "role": role}}),
     }
@@ -359,7 +272,7 @@ async def test_tasks_and_rounds_and_stop() -> None:
         {"event": "user-input", "data": "e30=", "kind": "", "timestamp": 1, "turn_seq": 2},
         {"event": "task-ended", "timestamp": 5, "seq": 1, "turn_seq": 1},
     ]
-    routes = {
+    routes: dict[str, Handler] = {
         "GET_users_tasks": listed,
         "PUT_users_tasks_stop": stopped,
         "GET_users_tasks_rounds": says({"chunks": chunks, "has_more": False}),

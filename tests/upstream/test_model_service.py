@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 import grpc
 import pytest
@@ -15,6 +16,9 @@ from server.errors import ServiceError
 from server.rpc.interceptors import Edge
 from server.rpc.model_service import ModelService
 from tests.unit.catalog.models import LISTED
+
+if TYPE_CHECKING:
+    from howler.model.v1.model_service_pb2_grpc import ModelServiceAsyncStub  # in the stubs alone
 
 
 class Source:
@@ -32,7 +36,7 @@ class Source:
 
 
 @asynccontextmanager
-async def service(source: Source) -> AsyncIterator[ModelServiceStub]:
+async def service(source: Source) -> AsyncIterator["ModelServiceAsyncStub"]:
     catalog = Catalog(source.load)
     server = grpc.aio.server(interceptors=[Edge()])
     add_ModelServiceServicer_to_server(ModelService(catalog), server)
