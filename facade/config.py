@@ -1,16 +1,46 @@
 """The facade's settings, from the environment and `.env`. Imported by __main__ only.
 
-The processes share one `.env`: keys of the others are passed over here.
+The processes share one `.env`: keys of the others are passed over here, a
+name that none of them knows is not.
 """
 
 import logging
+import os
 import re
 from typing import Annotated, Any, Final, Literal, Self
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from facade.openai.start import ForwardInstructions
+
+PREFIX: Final = "HOWLER_"
+ELSEWHERE: Final = frozenset(
+    {
+        "HOWLER_UPSTREAM_URL",
+        "HOWLER_UPSTREAM_COOKIE",
+        "HOWLER_UPSTREAM_EMAIL",
+        "HOWLER_UPSTREAM_PASSWORD",
+        "HOWLER_UPSTREAM_DIALECT",
+        "HOWLER_UPSTREAM_IMAGE_ID",
+        "HOWLER_UPSTREAM_HOST_ID",
+        "HOWLER_UPSTREAM_BASIC_AUTH",
+        "HOWLER_UPSTREAM_CA_FILE",
+        "HOWLER_ACCOUNTS_FILE",
+        "HOWLER_ACCOUNT_SLOTS",
+        "HOWLER_DATABASE_URL",
+        "HOWLER_QUEUE_TIMEOUT",
+        "HOWLER_CONNECT_TIMEOUT",
+        "HOWLER_BOOT_TIMEOUT",
+        "HOWLER_FIRST_EVENT_TIMEOUT",
+        "HOWLER_IDLE_TIMEOUT",
+        "HOWLER_TURN_TIMEOUT",
+        "HOWLER_DISCONNECT_GRACE",
+        "HOWLER_SHUTDOWN_GRACE",
+    }
+)
+"""Settings of the server alone, which a test compares. The sandbox's all begin HOWLER_SANDBOX_."""
 
 _ADDRESS: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+):(?P<port>\d{1,5})")
 
@@ -39,7 +69,7 @@ class Settings(BaseSettings):
     """What an operator decides about the facade."""
 
     model_config = SettingsConfigDict(
-        env_prefix="HOWLER_",
+        env_prefix=PREFIX,
         env_file=".env",
         env_file_encoding="utf-8",
         env_ignore_empty=True,
@@ -72,14 +102,16 @@ class Settings(BaseSettings):
 
     @classmethod
     def load(cls, **given: Any) -> Self:
-        """Read the settings; raises SettingsError."""
+        """Read the settings; raises SettingsError where one is wrong or unknown."""
+        if unknown := unknown_names(frozenset((*os.environ, *dotenv_values(".env")))):
+            raise SettingsError(f"unknown setting {', '.join(unknown)}; docs/configuration.md lists them all")
         try:
             return cls(**given)
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             name = "_".join(str(step) for step in first["loc"]).upper()
             reason = first["msg"].removeprefix("Value error, ")
-            raise SettingsError(f"HOWLER_{name}: {reason}") from None
+            raise SettingsError(f"{PREFIX}{name}: {reason}") from None
 
     def target(self) -> str:
         """Return where the gRPC server is."""
@@ -88,3 +120,13 @@ class Settings(BaseSettings):
     def level(self) -> int:
         """Return the level of logging."""
         return logging.getLevelNamesMapping()[self.log_level.upper()]
+
+
+def unknown_names(names: frozenset[str]) -> list[str]:
+    """Return those of the given HOWLER_* names that no part of Howler knows, sorted."""
+    own = {PREFIX + field.upper() for field in Settings.model_fields}
+    return sorted(
+        name
+        for name in {name.upper() for name in names} - own - ELSEWHERE
+        if name.startswith(PREFIX) and not name.startswith(("HOWLER_SANDBOX_", "HOWLER_TEST_"))
+    )

@@ -7,6 +7,7 @@ import sys
 
 import uvloop
 from aiohttp import web
+from dotenv import dotenv_values
 
 from sandbox import app, settings
 from sandbox.world import backend
@@ -34,7 +35,7 @@ async def serve(chosen: settings.Settings) -> None:
 def main() -> int:
     """Return the exit code: 0 after a signal, 2 if a setting or the address is wrong."""
     try:
-        uvloop.run(serve(settings.read(os.environ)))
+        uvloop.run(serve(settings.read({**dotenv_values(".env"), **os.environ})))
     except (settings.SettingsError, AccountsFileError) as error:
         print(f"sandbox: {error}", file=sys.stderr)
         return 2

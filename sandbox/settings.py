@@ -1,4 +1,7 @@
-"""The sandbox's settings: HOWLER_SANDBOX_* and nothing else."""
+"""The sandbox's settings: HOWLER_SANDBOX_* and nothing else.
+
+docs/configuration.md lists them; a test compares.
+"""
 
 import ipaddress
 import math
@@ -39,8 +42,8 @@ class Settings:
         return int(self.addr.rpartition(":")[2])
 
 
-def read(environ: Mapping[str, str]) -> Settings:
-    """Read the settings; SettingsError if one is unknown or wrong."""
+def read(environ: Mapping[str, str | None]) -> Settings:
+    """Read the settings; SettingsError if one is unknown or wrong. An empty one counts as not said."""
     known = {_PREFIX + field.name.upper(): field for field in fields(Settings)}
     values: dict[str, str | float] = {}
     for name, text in environ.items():
@@ -48,6 +51,8 @@ def read(environ: Mapping[str, str]) -> Settings:
             continue
         if name not in known:
             raise SettingsError(f"{name}: no such setting; known: {', '.join(sorted(known))}")
+        if not text:
+            continue
         field = known[name]
         values[field.name] = _seconds(name, text) if field.type is float else text
     settings = Settings(**values)  # type: ignore[arg-type]  # the names and types come from its own fields
