@@ -43,7 +43,7 @@ from server.turn.hub import Hub
 from server.turn.limits import Limits
 from server.turn.runner import Rooms
 from server.turn.stopper import Stopper
-from server.upstream.listing import load
+from server.upstream.listing import keep_current, load
 from server.upstream.platform import Platform
 
 _log = logging.getLogger("howler")
@@ -137,6 +137,8 @@ async def serve(settings: Settings) -> None:
         stopper = Stopper(pool, platform, store)
         catalog = Catalog(lambda: load(pool, platform))
         stack.push_async_callback(catalog.close)
+        current = asyncio.create_task(keep_current(pool, catalog), name="catalogue keeper")
+        stack.callback(current.cancel)
         hub = Hub(rooms_of(settings, pool, platform, catalog, store, stopper))
         stack.push_async_callback(hub.close, settings.shutdown_grace)
         await pool.register(accounts)

@@ -55,8 +55,8 @@ class Settings(BaseSettings):
     """The image of new tasks (a UUID). Empty picks the public one marked devbox, else the default,
     else the first."""
     upstream_host_id: str = ""
-    """The host of new tasks. Empty picks as the web console does: `public_host`, or the first that
-    is online for a subaccount."""
+    """The host of new tasks. Empty picks `public_host` where the platform shows a public one or the
+    account has none of its own online, else its own first; a subaccount takes its own first."""
     upstream_basic_auth: SecretStr = SecretStr("")
     """`user:password` where a proxy in front of the platform asks for HTTP Basic Auth."""
     upstream_ca_file: str = ""
