@@ -18,6 +18,7 @@ _S = AccountState
 
 USER_COOKIE: Final = "monkeycode_ai_session"
 TEAM_COOKIE: Final = "monkeycode_ai_team_session"
+_LIVE: Final = frozenset({_S.ACCOUNT_STATE_CREATED, _S.ACCOUNT_STATE_ACTIVE})
 _COOKIE_BYTES: Final = 4096
 _COOKIE_EXCLUDED: Final = frozenset('",;\\')  # RFC 6265 §4.1.1, cookie-octet
 
@@ -87,7 +88,7 @@ class Member:
     @property
     def has_session(self) -> bool:
         """The platform may take its cookie."""
-        return bool(self.cookie) and self.state in (_S.ACCOUNT_STATE_CREATED, _S.ACCOUNT_STATE_ACTIVE)
+        return bool(self.cookie) and self.state in _LIVE
 
     @property
     def can_log_in(self) -> bool:

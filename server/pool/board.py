@@ -79,12 +79,15 @@ class ActiveTask:
 class Seat:
     """An account on the board: what it has, and when it was granted last (`turn`, a count).
 
+    `usable` says that it may be granted as far as its record tells, `asleep` that a login would make it so.
     `login_after` is when its next login may be tried, unless one is under way (`logging_in`).
     """
 
     member: Member
     slots: int
     turn: int
+    usable: bool = False
+    asleep: bool = False
     tasks: set[TaskId] = field(default_factory=set)
     unbound: set[LeaseId] = field(default_factory=set)
     logging_in: bool = False
@@ -138,6 +141,8 @@ class Board:
             seat = self.seats[member.account_id] = Seat(member, slots, turn=0)
         else:
             seat.member, seat.slots = member, slots
+        seat.usable = member.enabled and member.has_session
+        seat.asleep = member.enabled and not member.has_session and member.can_log_in
         return seat
 
     def user(self, user_id: str) -> Seat | None:
@@ -206,6 +211,8 @@ class Board:
 
     def cooled_until(self, account_id: AccountId, upstream_model_id: str = "") -> float:
         """Return the moment from which no cooldown covers the account (and the model), 0 for now."""
+        if not self.coolings:
+            return 0.0
         scope = CooldownScope
         keys: list[CooldownKey] = [
             (PLATFORM, scope.COOLDOWN_SCOPE_UPSTREAM, ""),
@@ -220,8 +227,4 @@ class Board:
         yield from (held.deadline for held in self.leases.values() if not held.ending)
         yield from (cooling.until for cooling in self.coolings.values())
         yield from (active.evict_after for active in self.tasks.values())
-        yield from (
-            seat.login_after
-            for seat in self.seats.values()
-            if seat.member.can_log_in and not seat.member.has_session
-        )
+        yield from (seat.login_after for seat in self.seats.values() if seat.asleep)

@@ -46,10 +46,7 @@ def open_seats(board: Board, now: float) -> dict[AccountId, Seat]:
     return {
         seat.id: seat
         for seat in board.seats.values()
-        if seat.member.enabled
-        and seat.member.has_session
-        and seat.used < seat.slots
-        and board.cooled_until(seat.id) <= now
+        if seat.usable and seat.used < seat.slots and board.cooled_until(seat.id) <= now
     }
 
 
@@ -67,11 +64,7 @@ def choose(board: Board, want: Want, free: Iterable[Seat], now: float) -> Seat |
 
 def choose_shared(board: Board, want: Want, now: float) -> Seat | None:
     """Return the account that was granted longest ago, rather one that is not cooling."""
-    fit = (
-        seat
-        for seat in board.seats.values()
-        if seat.member.enabled and seat.member.has_session and want.takes(seat.id)
-    )
+    fit = (seat for seat in board.seats.values() if seat.usable and want.takes(seat.id))
     return min(fit, key=lambda seat: (board.cooled_until(seat.id) > now, seat.turn), default=None)
 
 
@@ -80,11 +73,7 @@ def sleepers(board: Board, wants: Iterable[Want], now: float) -> Iterator[Seat]:
     asleep = [
         seat
         for seat in board.seats.values()
-        if seat.member.enabled
-        and not seat.member.has_session
-        and seat.member.can_log_in
-        and not seat.logging_in
-        and seat.login_after <= now
+        if seat.asleep and not seat.logging_in and seat.login_after <= now
     ]
     if not asleep:
         return
@@ -104,8 +93,7 @@ def evictions(board: Board, wants: Iterable[Want], now: float) -> list[ActiveTas
             for active in board.tasks.values()
             if not active.lease_id
             and (active.evicting or active.evict_after <= now)
-            and (seat := board.seats[active.account_id]).member.enabled
-            and seat.member.has_session
+            and board.seats[active.account_id].usable
             and board.cooled_until(active.account_id) <= now
         ),
         key=lambda active: (not active.evicting, active.idle_since),
@@ -125,16 +113,18 @@ def evictions(board: Board, wants: Iterable[Want], now: float) -> list[ActiveTas
 
 def refusal(board: Board, want: Want, now: float, deadline: float) -> ServiceError | None:
     """Return why waiting until `deadline` is in vain, or None where it is not."""
-    could = [
-        seat
-        for seat in board.seats.values()
-        if want.names(seat.id) and seat.member.enabled and (seat.member.has_session or seat.member.can_log_in)
-    ]
+    could, soonest = list[Seat](), math.inf
+    for seat in board.seats.values():
+        if (seat.usable or seat.asleep) and want.names(seat.id):
+            could.append(seat)
+            if seat.id not in want.avoid:
+                soonest = min(soonest, _ready(board, seat, want))
+                if soonest <= now:
+                    return None
     if not could:
         return _no_account(board, want)
-    left = [seat for seat in could if seat.id not in want.avoid]
-    soonest = min((_ready(board, seat, want) for seat in left or could), default=math.inf)
-    if not left:
+    if soonest == math.inf:
+        soonest = min(_ready(board, seat, want) for seat in could)
         return ServiceError(
             _E.ERROR_REASON_POOL_EXHAUSTED,
             "every account that would do was tried",
@@ -153,9 +143,8 @@ def refusal(board: Board, want: Want, now: float, deadline: float) -> ServiceErr
 
 def exhausted(board: Board, want: Want, now: float, waited: float) -> ServiceError:
     """Return what a caller is told whose time ran out."""
-    seconds = min(
-        (_ready(board, seat, want) for seat in board.seats.values() if want.takes(seat.id)), default=0
-    )
+    left = (seat for seat in board.seats.values() if (seat.usable or seat.asleep) and want.takes(seat.id))
+    seconds = min((_ready(board, seat, want) for seat in left), default=0)
     return ServiceError(
         _E.ERROR_REASON_POOL_EXHAUSTED,
         f"no slot came free in {waited:g} s: every account is at its limit of active tasks",
@@ -165,7 +154,7 @@ def exhausted(board: Board, want: Want, now: float, waited: float) -> ServiceErr
 
 def _ready(board: Board, seat: Seat, want: Want) -> float:
     """Return the moment from which nothing but a lack of slots keeps the account from being granted."""
-    if not seat.member.has_session:
+    if seat.asleep:
         return 0.0 if seat.logging_in else seat.login_after
     if any(board.tasks[task_id].evicting for task_id in seat.tasks):
         return 0.0  # room is being made, which ends the cooldown it is made for

@@ -183,7 +183,7 @@ class Health:
 
     async def logins_settled(self) -> None:
         """Wait for the first session or until no login is under way; then a moment for the other logins."""
-        while self._logins and not any(seat.member.has_session for seat in self._board.seats.values()):
+        while self._logins and not any(seat.usable for seat in self._board.seats.values()):
             await asyncio.wait(list(self._logins.values()), return_when=asyncio.FIRST_COMPLETED)
         if self._logins:
             await asyncio.wait(list(self._logins.values()), timeout=_LOGIN_MOMENT)

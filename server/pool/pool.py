@@ -219,11 +219,7 @@ class Pool:
         Waits a moment for logins that are under way, and for the first where there is no other account.
         """
         await self._health.logins_settled()
-        return [
-            seat.id
-            for seat in self._desk.board.seats.values()
-            if seat.member.enabled and seat.member.has_session
-        ]
+        return [seat.id for seat in self._desk.board.seats.values() if seat.usable]
 
     def session(self, account_id: AccountId) -> Session:
         """Return what calls to the platform need. Raises ACCOUNT_NOT_FOUND and SESSION_EXPIRED."""

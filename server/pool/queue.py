@@ -9,7 +9,7 @@ from howler.pool.v1.pool_service_pb2 import Lease
 
 from server.errors import ServiceError
 from server.pool.account import AccountId
-from server.pool.board import ActiveTask, Board, Held, Seat
+from server.pool.board import ActiveTask, Board, Held
 from server.pool.choice import (
     Want,
     choose,
@@ -46,6 +46,7 @@ class Queue:
         self._log_in = log_in
         self._evict = evict
         self._waiters: dict[_Waiter, None] = {}
+        self._shared = 0  # how many of them want a shared lease
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -62,6 +63,7 @@ class Queue:
             raise error
         waiter = _Waiter(want, lease, loop.create_future(), deadline)
         self._waiters[waiter] = None
+        self._shared += not want.exclusive
         expiry: asyncio.TimerHandle | None = None
         try:
             # All others were tried when something changed last; nothing that is free would do for them.
@@ -81,13 +83,13 @@ class Queue:
         finally:
             if expiry is not None:
                 expiry.cancel()
-            self._waiters.pop(waiter, None)
+            self._drop(waiter)
 
     def stir(self) -> None:
         """Serve the waiters: something came free, or a task became idle."""
         if self._waiters:
             now = asyncio.get_running_loop().time()
-            self._serve(self._pending(), now)
+            self._serve(self._waiters, now)
             self._provoke(now)
 
     def recheck(self) -> None:
@@ -109,14 +111,16 @@ class Queue:
         return [waiter for waiter in self._waiters if not waiter.future.done()]
 
     def _serve(self, waiters: Iterable[_Waiter], now: float) -> None:
-        free: dict[AccountId, Seat] | None = None
+        """Reserve what is free for the waiters that it would do for."""
+        free = open_seats(self._board, now)
+        served: list[_Waiter] = []
         for waiter in waiters:
-            if not waiter.want.exclusive:
-                seat = choose_shared(self._board, waiter.want, now)
-            else:
-                if free is None:
-                    free = open_seats(self._board, now)
+            if waiter.future.done():
+                continue
+            if waiter.want.exclusive:
                 seat = choose(self._board, waiter.want, free.values(), now) if free else None
+            else:
+                seat = choose_shared(self._board, waiter.want, now)
             if seat is None:
                 continue
             waiter.lease.account_id = seat.id
@@ -124,9 +128,18 @@ class Queue:
             self._board.hold(held)
             self._board.used_now(seat)
             waiter.future.set_result(held)
-            del self._waiters[waiter]
-            if free is not None and seat.used >= seat.slots:
+            served.append(waiter)
+            if seat.used >= seat.slots:
                 free.pop(seat.id, None)
+                if not free and not self._shared:
+                    break
+        for waiter in served:
+            self._drop(waiter)
+
+    def _drop(self, waiter: _Waiter) -> None:
+        if waiter in self._waiters:
+            del self._waiters[waiter]
+            self._shared -= not waiter.want.exclusive
 
     def _provoke(self, now: float) -> None:
         """Start what may help those who still wait: logins, and the end of idle tasks."""

@@ -49,9 +49,7 @@ def counts(board: Board, waiting: int, now: float) -> GetPoolResponse:
     """Return the pool's counts at a moment of the board's clock."""
     seats = list(board.seats.values())
     cooling = {seat.id for seat in seats if board.cooled_until(seat.id) > now}
-    usable = [
-        seat for seat in seats if seat.member.enabled and seat.member.has_session and seat.id not in cooling
-    ]
+    usable = [seat for seat in seats if seat.usable and seat.id not in cooling]
     states = Counter(seat.member.state for seat in seats)
     return GetPoolResponse(
         accounts=len(seats),
