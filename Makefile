@@ -80,7 +80,7 @@ format: $(STAMP) ## let ruff format the code
 	@$(BIN)/ruff format $(CODE)
 
 docs: $(STAMP) ## rewrite the tables of docs/configuration.md from the settings
-	@$(BIN)/python docs/settings_tables.py
+	@$(BIN)/python -m docs.settings_tables
 
 lock: $(STAMP) ## resolve the dependencies of pyproject.toml anew
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 \

@@ -53,8 +53,9 @@ async def main(prompt: str) -> int:
                     reason = event.ended.reason or reason
         except grpc.aio.AioRpcError as error:
             print(f"{error.code().name}: {error.details()}", file=sys.stderr)
-            for detail in (rpc_status.from_call(error) or rpc_status.status_pb2.Status()).details:
-                info = ErrorInfo()
+            status = rpc_status.from_call(error)  # None where no server answered
+            info = ErrorInfo()
+            for detail in status.details if status else ():
                 if detail.Unpack(info):
                     print(f"reason: {info.reason}", file=sys.stderr)
             return 1
