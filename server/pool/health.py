@@ -79,6 +79,8 @@ class Health:
             return
         cure = treatment(error.reason, error.retry_after, upstream_model_id, seat.member.failed_logins)
         match cure:
+            case Demote() if seat.member.state == _S.ACCOUNT_STATE_INVALID:
+                return  # worse is known already, and only an operator mends that
             case Demote() if cure.relogin and self._mended(seat, session):
                 return
             case Demote(state, relogin):

@@ -98,6 +98,9 @@ async def test_a_refused_account_is_not_granted(
         ann = await by_password(pool, platform)
         await pool.report(ann, ServiceError(reason, "no"))
         assert (await pool.accounts())[0].state == state
+        if state == S.ACCOUNT_STATE_INVALID:
+            await pool.report(ann, EXPIRED)  # late, and no reason to log in again
+            assert (await pool.accounts())[0].state == state
         assert await reason_of(take(pool, wait=1)) == E.ERROR_REASON_NO_ACCOUNT
         assert not platform.logins
 
