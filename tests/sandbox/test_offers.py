@@ -1,0 +1,77 @@
+"""Models, images and hosts (protocol §3, §4), over real sockets."""
+
+from tests.support.sandbox import Caller, Sandbox
+
+
+async def _models(caller: Caller, query: str = "") -> dict[str, object]:
+    data: dict[str, object] = (await caller.call("GET", f"/api/v1/users/models{query}")).data
+    return data
+
+
+async def test_models_have_every_field_and_public_ones_first(caller: Caller) -> None:
+    models = (await caller.call("GET", "/api/v1/users/models")).data["models"]
+    owners = [model["owner"]["type"] for model in models]
+    assert owners == sorted(owners, key=lambda owner: owner != "public")
+    assert set(owners) == {"public", "team", "private"}
+    for half in (True, False):
+        ages = [one["created_at"] for one in models if (one["owner"]["type"] == "public") is half]
+        assert ages == sorted(ages, reverse=True)
+    for model in models:
+        assert "name" not in model
+        assert "display_name" not in model
+        private = model["owner"]["type"] == "private"
+        assert ("api_key" in model) is private
+        assert bool(model["base_url"]) is private
+    equal = [model["created_at"] for model in models if model["model"] == "kimi-k3"]
+    assert len(set(equal)) == 2
+    assert sum(model["is_default"] for model in models) == 1
+    assert any(model["is_free"] for model in models)
+    assert any(model["is_hidden"] and model["last_check_at"] == -62135596800 for model in models)
+    assert any("remark" in model for model in models)
+    assert not all("remark" in model for model in models)
+
+
+async def test_public_models_stand_on_every_page(caller: Caller) -> None:
+    first = (await caller.call("GET", "/api/v1/users/models?limit=1")).data
+    assert first["page"]["has_next_page"] is True
+    cursor = first["page"]["cursor"]
+    assert cursor.startswith("u.")
+    second = (await caller.call("GET", f"/api/v1/users/models?limit=2&cursor={cursor}")).data
+    assert second["page"]["has_next_page"] is False
+    assert second["page"]["cursor"]
+    ids = [[model["id"] for model in page["models"]] for page in (first, second)]
+    shared = set(ids[0]) & set(ids[1])
+    assert len(shared) == 8
+    whole = (await caller.call("GET", "/api/v1/users/models")).data
+    assert {model["id"] for model in whole["models"]} == set(ids[0]) | set(ids[1])
+
+
+async def test_a_bad_cursor_is_10004(caller: Caller) -> None:
+    for cursor in ("x", "u.1", "v.1.AAAA", "u.!.AAAAAAAAAAAAAAAAAAAAAA"):
+        assert (await caller.call("GET", f"/api/v1/users/models?cursor={cursor}")).code == 10004
+
+
+async def test_images_have_a_devbox_that_is_not_the_default(caller: Caller) -> None:
+    data = (await caller.call("GET", "/api/v1/users/images")).data
+    devbox = next(image for image in data["images"] if image["remark"] == "devbox")
+    assert devbox["owner"]["type"] == "public"
+    assert devbox["is_default"] is False
+    assert data["page"]["has_next_page"] is False
+
+
+async def test_public_hosts_are_masked_and_their_ids_refused(caller: Caller) -> None:
+    hosts = (await caller.call("GET", "/api/v1/users/hosts")).data["hosts"]
+    public = next(host for host in hosts if host["id"].startswith("public_host_"))
+    assert public["name"] == "MonkeyCode-AI"
+    assert public["external_ip"] == ""
+    assert "owner" not in public
+    refused = await caller.call("POST", "/api/v1/users/tasks", await caller.order("x", host_id=public["id"]))
+    assert refused.code == 10205
+
+
+async def test_no_public_host(sandbox: Sandbox) -> None:
+    async with Caller(sandbox.url) as caller:
+        await sandbox.faults(platform={"no_public_host": True})
+        hosts = (await caller.call("GET", "/api/v1/users/hosts")).data["hosts"]
+        assert not any(host["id"].startswith("public_host") for host in hosts)
+        assert (await caller.call("POST", "/api/v1/users/tasks", await caller.order("x"))).code == 10204
