@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -27,7 +28,8 @@ from howler.task.v1.task_service_pb2 import Task
 from pydantic import ValidationError
 
 from server.catalog.cache import Catalog
-from server.config import PREFIX, Settings, unknown_names
+from server.config import PREFIX, Settings, host_and_port, unknown_names
+from server.errors import ServiceError
 from server.pool.account import Credentials, TaskId
 from server.pool.accounts_file import read_accounts
 from server.pool.pool import Pool
@@ -97,7 +99,9 @@ def read_settings() -> Settings:
         settings = Settings()
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False)[0]
-        raise Misconfigured(f"{PREFIX}{str(wrong['loc'][0]).upper()}: {wrong['msg']}") from None
+        raise Misconfigured(
+            f"{PREFIX}{str(wrong['loc'][0]).upper()}: {wrong['msg'].removeprefix('Value error, ')}"
+        ) from None
     if not settings.upstream_url:
         raise Misconfigured(
             "HOWLER_UPSTREAM_URL is not set: name the platform, or use `make run`, which brings a sandbox"
@@ -110,8 +114,15 @@ def credentials(settings: Settings) -> list[Credentials]:
     cookie = settings.upstream_cookie.get_secret_value()
     password = settings.upstream_password.get_secret_value()
     own = []
-    if cookie or settings.upstream_email:
+    if cookie or password or settings.upstream_email:
         own = [Credentials(email=settings.upstream_email, password=password, cookie=cookie)]
+    try:
+        for given in own:
+            given.checked()
+    except ServiceError as error:
+        raise Misconfigured(
+            f"HOWLER_UPSTREAM_COOKIE, HOWLER_UPSTREAM_EMAIL, HOWLER_UPSTREAM_PASSWORD: {error.message}"
+        ) from None
     try:
         return own + (read_accounts(settings.accounts_file) if settings.accounts_file else [])
     except ValueError as error:
@@ -211,14 +222,25 @@ def rooms_of(
 async def listen(server: Any, address: str) -> str:
     """Bind and start the server and return where it listens. Raises Misconfigured."""
     host, _, _ = address.rpartition(":")
+    _check_free(address)
     try:
         port = server.add_insecure_port(address)
     except RuntimeError:
         port = 0
     if not port:
-        raise Misconfigured(f"HOWLER_GRPC_ADDR: cannot listen on {address}; is the port taken?")
+        raise Misconfigured(f"HOWLER_GRPC_ADDR: cannot listen on {address}")
     await server.start()
     return f"{host}:{port}"
+
+
+def _check_free(address: str) -> None:
+    """Bind the address once beforehand: it fails in words, where gRPC logs lines of its own."""
+    host, port = host_and_port(address)
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        raise Misconfigured(f"HOWLER_GRPC_ADDR: cannot listen on {address}: {error.strerror}") from None
 
 
 if __name__ == "__main__":

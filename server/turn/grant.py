@@ -49,6 +49,9 @@ _ELSEWHERE: Final = frozenset(
 )
 """Failures before the commit point after which another account is worth a try (upstream-protocol §1.4)."""
 
+_MAY_MEND: Final = (_E.ERROR_REASON_SESSION_EXPIRED, _E.ERROR_REASON_CONCURRENCY_LIMIT)
+"""Failures that the pool may mend while the turn waits: it logs in again, it stops an idle task."""
+
 
 @dataclass(slots=True)
 class Grant:
@@ -111,7 +114,7 @@ class Grants:
                 if error.reason not in _ELSEWHERE or grant.held:
                     raise
                 refusal = error
-                if error.reason != _E.ERROR_REASON_SESSION_EXPIRED:  # that one may have logged in again
+                if error.reason not in _MAY_MEND:
                     avoid.add(grant.account_id)
                 _log.info("turn %s: %r, trying another account", self._live.id, error)
         assert refusal is not None
