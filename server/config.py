@@ -4,11 +4,29 @@ Only `__main__` may import this; everything else is given what it needs. The
 text under each field stands in docs/configuration.md, which a test compares.
 """
 
+import re
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_ADDRESS: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+):(?P<port>\d{1,5})")
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    """Return the two halves of `host:port` (`[::1]:50051` for IPv6); raises ValueError."""
+    found = _ADDRESS.fullmatch(address)
+    if found is None or int(found["port"]) > 65535:  # gRPC would wrap it round and listen elsewhere
+        raise ValueError("must be host:port")
+    return found["host"].strip("[]"), int(found["port"])
+
+
+def _address(address: str) -> str:
+    host_and_port(address)
+    return address
+
+
+Address = Annotated[str, AfterValidator(_address)]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86400)]
 Grace = Annotated[float, Field(ge=0, le=86400)]
 
@@ -37,7 +55,7 @@ class Settings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
-    grpc_addr: str = "127.0.0.1:50051"
+    grpc_addr: Address = "127.0.0.1:50051"
     """Where the gRPC server listens, `host:port`; port 0 takes a free one."""
     upstream_url: str = ""
     """The platform, as `https://monkeycode-ai.com`. Where it is empty `make run` starts the bundled
