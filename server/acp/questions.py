@@ -18,7 +18,7 @@ from howler.task.v1.task_event_pb2 import (
 from howler.task.v1.task_service_pb2 import QuestionPolicy
 
 from server.acp.frames import Answered, Asked, Called
-from server.acp.uplink import Reply
+from server.acp.uplink import Reply, fits
 
 _R = QuestionResolution
 _SETTLED: Final = {
@@ -54,7 +54,10 @@ class Questions:
             Answer(text=item.text, values=[option.label for option in item.options[:1]])
             for item in frame.items
         ]
-        return events + self.resolve(frame.id, _R.QUESTION_RESOLUTION_AUTO, chosen)
+        try:
+            return events + self.resolve(frame.id, _R.QUESTION_RESOLUTION_AUTO, chosen)
+        except ValueError:  # options that no frame can hold: the agent shall not wait for them
+            return events + self.resolve(frame.id, _R.QUESTION_RESOLUTION_DECLINED, [])
 
     def knows(self, name: str) -> bool:
         """Tell whether the id is a question's."""
@@ -70,7 +73,8 @@ class Questions:
     ) -> list[TaskEvent]:
         """Answer or decline an open question and owe the platform the reply.
 
-        Raises LookupError when it is not open, ValueError when an item lacks its answer.
+        Raises LookupError when it is not open, ValueError when an item lacks its answer or the
+        answers fit no frame.
         """
         items = self._open.get(name)
         if items is None:
@@ -85,8 +89,11 @@ class Questions:
             for item in items:
                 values = given[item.text]
                 chosen[item.text] = values if item.multiple else next(iter(values), "")
+        reply = Reply(request_id=name, answers=chosen, cancelled=declined)
+        if not fits(reply):
+            raise ValueError("together they are larger than the platform takes")
         del self._open[name]
-        self._owed.append(Reply(request_id=name, answers=chosen, cancelled=declined))
+        self._owed.append(reply)
         return [_resolved(name, resolution, answers)]
 
     def answered_elsewhere(self, frame: Answered) -> list[TaskEvent]:

@@ -48,7 +48,7 @@ def asked_by(payload: Any, at: int) -> Frame:
     call = fields(outer.get("toolCall")) or outer
     name = text_of(first(call, "toolCallId", "request_id", "id"))
     asked = asked_in(call)
-    if not name or asked is None:
+    if not 0 < len(name) <= MAX_NAME_CHARS or asked is None:
         return Unknown(type="task-running", kind="acp_ask_user_question", data=text_of(payload), at=at)
     return Asked(id=name, items=asked, state=STATES.get(text_of(call.get("status"))), at=at)
 

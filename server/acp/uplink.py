@@ -82,6 +82,16 @@ def reply_frame(reply: Reply, dialect: Dialect) -> str:
     return _bounded(_Uplink("reply-question", data))
 
 
+def fits(reply: Reply) -> bool:
+    """Tell whether the answer to a question fits a frame, whatever the dialect."""
+    try:
+        for dialect in Dialect:
+            reply_frame(reply, dialect)
+    except FrameTooLarge:
+        return False
+    return True
+
+
 def _json(value: object) -> bytes:
     return msgspec.json.encode(value)
 

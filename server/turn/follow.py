@@ -84,7 +84,7 @@ class Follower:
             if events:
                 log.append(events, time.time_ns() // 1_000_000)
                 for reply in machine.to_send():
-                    await socket.send(reply_frame(reply, self._spoken.dialect))
+                    await self._send(reply_frame(reply, self._spoken.dialect))
             if machine.severed is not None:
                 return []
 
@@ -138,4 +138,4 @@ class Follower:
             try:
                 await self._socket.send(frame)
             except ServiceError:
-                return  # the reader of the same socket meets the loss and tells it
+                return  # the reader of the same socket meets the loss, after what was told before it

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -161,7 +161,8 @@ class Runner:
                 socket = await self._sockets.enter_async_context(
                     rooms.platform.stream(session, grant.task_id, "attach")
                 )
-                await socket.send(self._approval())
+                with suppress(ServiceError):  # a socket that is closed already may hold what to read
+                    await socket.send(self._approval())
                 events = await self._follower.follow(socket)
                 if self._machine.ended:
                     return events

@@ -136,7 +136,8 @@ class Scripted:
     `attach` and `new` are the scripts of the sockets of that mode, one each in turn; the last one
     stays. `creates` are the faults of the creates to come; without one a create succeeds.
     `boot` are the VM's conditions told before a task's status is `boots_to`. `sessions` maps the
-    cookies that are valid to their users, `passwords` e-mails to passwords for a login.
+    cookies that are valid to their users, `passwords` e-mails to a password and its user.
+    `refuses` maps a call on tasks (list, info, stop) to the code that it is answered with.
     """
 
     def __init__(self) -> None:
@@ -147,6 +148,7 @@ class Scripted:
         self.boots_to = "processing"
         self.sessions = {COOKIE: "user-1", OTHER_COOKIE: "user-2"}
         self.passwords: dict[str, tuple[str, str]] = {}
+        self.refuses: dict[str, int] = {}
         self.tasks: dict[str, ScriptedTask] = {}
         self.requests: list[Request] = []
         self.sockets: list[ScriptedSocket] = []
@@ -250,6 +252,8 @@ class Scripted:
 
     async def _list(self, request: web.Request) -> web.Response:
         cookie = await self._take(request)
+        if code := self.refuses.get("list"):
+            return _refuses(code)
         statuses = request.query["status"].split(",")
         mine = [task for task in self.tasks.values() if task.cookie == cookie and task.status in statuses]
         mine.sort(key=lambda task: task.created_at, reverse=True)
@@ -258,8 +262,8 @@ class Scripted:
 
     async def _info(self, request: web.Request) -> web.Response:
         task = self._of(await self._take(request), request.match_info["id"])
-        if task is None:
-            return _refuses(500)
+        if task is None or "info" in self.refuses:
+            return _refuses(self.refuses.get("info", 500))
         row = _row(task)
         if task.status == "pending":
             if task.looked_at < len(self.boot):
@@ -273,8 +277,8 @@ class Scripted:
     async def _stop(self, request: web.Request) -> web.Response:
         cookie = await self._take(request)
         task = self._of(cookie, self.requests[-1].body["id"])
-        if task is None:
-            return _refuses(500)
+        if task is None or "stop" in self.refuses:
+            return _refuses(self.refuses.get("stop", 500))
         task.status = "finished"
         return _says()
 
