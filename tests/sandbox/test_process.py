@@ -1,0 +1,68 @@
+"""`python -m sandbox` as a process: its one line, its end, its refusals."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.support.sandbox import ROOT
+
+
+def _start(**environ: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "sandbox"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_says_where_it_serves_and_ends_cleanly(number: signal.Signals) -> None:
+    with _start(HOWLER_SANDBOX_ADDR="127.0.0.1:0") as process:
+        assert process.stdout is not None
+        match = re.fullmatch(r"sandbox: serving (http://127\.0\.0\.1:\d+)\n", process.stdout.readline())
+        assert match
+        with urllib.request.urlopen(f"{match[1]}/readyz") as response:
+            assert response.status == 200
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+        assert (process.returncode, out, err) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"HOWLER_SANDBOX_ADDR": "nowhere"},
+        {"HOWLER_SANDBOX_ADDR": "127.0.0.1:99999"},
+        {"HOWLER_SANDBOX_ADDR": "192.0.2.1:8090"},
+        {"HOWLER_SANDBOX_BOOT_MS": "soon"},
+        {"HOWLER_SANDBOX_NAP_S": "1"},
+        {"HOWLER_SANDBOX_ACCOUNTS": "/nowhere.json"},
+    ],
+    ids=str,
+)
+def test_a_wrong_setting_is_one_clear_line_and_exit_2(environ: dict[str, str]) -> None:
+    with _start(**environ) as process:
+        out, err = process.communicate(timeout=20)
+        assert (process.returncode, out) == (2, "")
+        assert re.fullmatch(r"sandbox: [^\n]+\n", err)
+
+
+def test_a_taken_port_is_one_clear_line_and_exit_2(shared_url: str) -> None:
+    with _start(HOWLER_SANDBOX_ADDR=shared_url.removeprefix("http://")) as process:
+        out, err = process.communicate(timeout=20)
+        assert (process.returncode, out) == (2, "")
+        assert err.startswith("sandbox: cannot listen")
+
+
+def test_it_shares_no_code_with_the_server_or_the_facade() -> None:
+    for path in Path(ROOT, "sandbox").rglob("*.py"):
+        assert not re.search(r"^\s*(from|import) (server|facade)\b", path.read_text("utf-8"), re.MULTILINE)
