@@ -26,12 +26,14 @@ NO_LEASE = LeaseId("")
 class Held:
     """A lease that is live, or is being granted or ended.
 
-    `deadline` is infinite until the ledger has it; `ending` is set from the moment it is being ended.
+    `deadline` is infinite until the ledger has it; `claimed` is set while a turn runs on it for the caller
+    who holds it; `ending` is set from the moment it is being ended.
     """
 
     lease: Lease
     task_id: TaskId = NO_TASK
     deadline: float = math.inf
+    claimed: bool = False
     ending: bool = False
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import Lease, PoolEvent
+from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode, PoolEvent
 
 from server.errors import ServiceError
 from server.pool.account import LeaseId, TaskId
@@ -119,6 +119,32 @@ class Leases:
     async def get(self, lease_id: LeaseId, token: int) -> Lease:
         """Return a live lease. Raises LEASE_LOST and LEASE_NOT_FOUND."""
         return copied((await self._live(lease_id, token)).lease)
+
+    async def claim(self, lease_id: LeaseId, token: int, task_id: TaskId) -> Lease:
+        """Take a caller's exclusive lease for a turn: on a new task, or on the one that was made under it.
+
+        Raises LEASE_LOST, LEASE_NOT_FOUND, INVALID_REQUEST for a shared lease, TASK_BUSY while a turn
+        runs on it, UNSUPPORTED_VALUE where its slot is another task's.
+        """
+        held = await self._live(lease_id, token)
+        if held.lease.mode != LeaseMode.LEASE_MODE_EXCLUSIVE:
+            raise ServiceError(_E.ERROR_REASON_INVALID_REQUEST, "lease: a turn needs an exclusive lease")
+        if held.claimed:
+            raise ServiceError(_E.ERROR_REASON_TASK_BUSY, "a turn is running on this lease")
+        if held.task_id != task_id:
+            raise ServiceError(
+                _E.ERROR_REASON_UNSUPPORTED_VALUE,
+                "lease: its slot went to the task made under it; name that task, or acquire another lease"
+                if held.task_id
+                else "lease: a task that exists holds its slot itself; leave the lease out",
+            )
+        held.claimed = True
+        return copied(held.lease)
+
+    def unclaim(self, lease_id: LeaseId) -> None:
+        """Give a claimed lease back to its caller, whose it stays."""
+        if held := self._desk.board.leases.get(lease_id):
+            held.claimed = False
 
     async def release(self, lease_id: LeaseId, token: int) -> None:
         """End a lease; one that has ended is no error. Raises LEASE_NOT_FOUND."""

@@ -153,6 +153,14 @@ class Pool:
         """Return a lease that is live. Raises as `renew` does."""
         return await self._leases.get(LeaseId(lease_id), token)
 
+    async def claim(self, lease_id: str, token: int, task_id: TaskId) -> Lease:
+        """Take a caller's lease for a turn; `task_id` is empty for a new task. See Leases.claim."""
+        return await self._leases.claim(LeaseId(lease_id), token, task_id)
+
+    def unclaim(self, lease_id: str) -> None:
+        """Give a claimed lease back to its caller, whose it stays."""
+        self._leases.unclaim(LeaseId(lease_id))
+
     async def release(self, lease_id: str, token: int) -> None:
         """End a lease; one that has ended is no error.
 

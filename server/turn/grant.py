@@ -125,9 +125,7 @@ class Grants:
     ) -> Grant:
         held = self._live.start.lease
         if held.lease_id:
-            lease = await self._rooms.pool.lease(held.lease_id, held.token)
-            if lease.mode != LeaseMode.LEASE_MODE_EXCLUSIVE:
-                raise ServiceError(_E.ERROR_REASON_INVALID_REQUEST, "lease: a turn needs an exclusive lease")
+            lease = await self._rooms.pool.claim(held.lease_id, held.token, TaskId(""))
             self.current = Grant(lease, held=True, task_id=TaskId(""))
             return self.current
         async with self._live.waiting(None, Cause.TIME_LIMIT.error):
@@ -185,18 +183,17 @@ class Grants:
             raise ServiceError(_E.ERROR_REASON_TASK_NOT_FOUND, "Howler holds no such task")
         model = await self._model_of(task)
         if start.lease.lease_id:
-            raise ServiceError(
-                _E.ERROR_REASON_UNSUPPORTED_VALUE, "lease: a task that exists holds its slot itself"
+            lease = await rooms.pool.claim(start.lease.lease_id, start.lease.token, task_id)
+        else:
+            lease = await rooms.pool.acquire(
+                LeaseMode.LEASE_MODE_EXCLUSIVE,
+                holder=HOLDER,
+                purpose=self._live.id,
+                wait=0,
+                ttl=LEASE_SECONDS,
+                task_id=task_id,
             )
-        lease = await rooms.pool.acquire(
-            LeaseMode.LEASE_MODE_EXCLUSIVE,
-            holder=HOLDER,
-            purpose=self._live.id,
-            wait=0,
-            ttl=LEASE_SECONDS,
-            task_id=task_id,
-        )
-        self.current = grant = Grant(lease, held=False, task_id=task_id)
+        self.current = grant = Grant(lease, held=bool(start.lease.lease_id), task_id=task_id)
         await self._check_task(grant)
         await rooms.pool.touch_task(task_id, turn_id=self._live.id)
         return grant, model
@@ -230,7 +227,11 @@ class Grants:
         return own
 
     async def give_back(self) -> None:
-        """Release the lease, unless it is the caller's own; nothing is held then."""
+        """Release the lease, or leave it to the caller whose own it is; nothing is held then."""
         grant, self.current = self.current, None
-        if grant is not None and not grant.held:
+        if grant is None:
+            return
+        if grant.held:
+            self._rooms.pool.unclaim(grant.lease.lease_id)
+        else:
             await self._rooms.pool.release(grant.lease.lease_id, grant.lease.token)
