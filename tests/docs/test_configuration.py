@@ -4,9 +4,8 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-from docs.settings_tables import PAGE, PROGRAMS, page
-
 import sandbox.settings
+from docs.settings_tables import PAGE, PROGRAMS, page
 from tests.support.process import ROOT
 
 _ROW = re.compile(r"^\| `(?P<name>HOWLER_\w+)` \| (?P<default>\S+) \| (?P<text>.+) \|$", re.MULTILINE)

@@ -4,9 +4,9 @@ import re
 import subprocess
 
 import pytest
-from docs.settings_tables import PROGRAMS
 
 import sandbox.settings
+from docs.settings_tables import PROGRAMS
 from tests.support.process import ROOT
 
 _LINK = re.compile(r"\[[^\]]*\]\((?P<to>[^)\s]+)\)")
