@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from-lock
-PROTOS := $(patsubst proto/%,%,$(shell find proto -name '*.proto' | sort))
+PROTOS := $(patsubst proto/%,%,$(shell find proto/howler -name '*.proto' | sort))
 CODE := server facade sandbox deploy docs tests examples
 # A call to protoc; its argument is where the code goes.
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I proto \

@@ -44,6 +44,11 @@ class TaskServiceStub:
                 request_serializer=howler_dot_task_dot_v1_dot_task__service__pb2.StreamRequest.SerializeToString,
                 response_deserializer=howler_dot_task_dot_v1_dot_task__service__pb2.StreamResponse.FromString,
                 _registered_method=True)
+        self.Relay = channel.stream_stream(
+                '/howler.task.v1.TaskService/Relay',
+                request_serializer=howler_dot_task_dot_v1_dot_task__service__pb2.RelayRequest.SerializeToString,
+                response_deserializer=howler_dot_task_dot_v1_dot_task__service__pb2.RelayResponse.FromString,
+                _registered_method=True)
         self.GetTask = channel.unary_unary(
                 '/howler.task.v1.TaskService/GetTask',
                 request_serializer=howler_dot_task_dot_v1_dot_task__service__pb2.GetTaskRequest.SerializeToString,
@@ -101,6 +106,36 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Relay(self, request_iterator, context):
+        """Relay runs and watches many turns over one stream, for callers that have
+        hundreds of them (the HTTP facade). It is another door to the same turns:
+        what a StartTurn means and what the events are is told at Stream.
+
+        A caller names each turn by a `tag` of its choice. A tag is in use from its
+        `start` or `watch` until its terminal frame: one that holds `ended`, or one
+        with `failed`, which carries what would be the status of Stream. The
+        failure of a turn never ends the Relay. What does, with INVALID_REQUEST, is
+        a violation of this protocol: tag 0, a tag in use started again, a request
+        for a tag that was never used, a grant of 0 bytes, an empty request.
+        Requests for a tag that is free again crossed its end and are ignored.
+
+        One message holds what *every* turn has ready: it is sent at once when none
+        is being written, and what comes meanwhile is gathered into the next.
+
+        Each tag has a window: the server sends events of a turn as long as its
+        credit is above 0, and takes their serialized size, in bytes, from it. The
+        credit is 262,144 at first; the caller grants what it has passed on. A turn
+        without credit waits in its log (for 8 MiB at most, then it fails with
+        SLOW_CONSUMER) and delays no other.
+
+        When the Relay breaks, every turn on it loses this watcher and is left to
+        its `on_detach`, with a grace of 5 s at least: time to `watch` it on
+        another Relay from where it was. Events are kept until they were granted.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTask(self, request, context):
         """GetTask returns one task. Fails with TASK_NOT_FOUND.
         """
@@ -148,6 +183,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.Stream,
                     request_deserializer=howler_dot_task_dot_v1_dot_task__service__pb2.StreamRequest.FromString,
                     response_serializer=howler_dot_task_dot_v1_dot_task__service__pb2.StreamResponse.SerializeToString,
+            ),
+            'Relay': grpc.stream_stream_rpc_method_handler(
+                    servicer.Relay,
+                    request_deserializer=howler_dot_task_dot_v1_dot_task__service__pb2.RelayRequest.FromString,
+                    response_serializer=howler_dot_task_dot_v1_dot_task__service__pb2.RelayResponse.SerializeToString,
             ),
             'GetTask': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTask,
@@ -207,6 +247,33 @@ class TaskService:
             '/howler.task.v1.TaskService/Stream',
             howler_dot_task_dot_v1_dot_task__service__pb2.StreamRequest.SerializeToString,
             howler_dot_task_dot_v1_dot_task__service__pb2.StreamResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Relay(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/howler.task.v1.TaskService/Relay',
+            howler_dot_task_dot_v1_dot_task__service__pb2.RelayRequest.SerializeToString,
+            howler_dot_task_dot_v1_dot_task__service__pb2.RelayResponse.FromString,
             options,
             channel_credentials,
             insecure,

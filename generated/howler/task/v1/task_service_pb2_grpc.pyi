@@ -56,6 +56,32 @@ class TaskServiceStub:
     it ends with SLOW_CONSUMER. A caller that leaves (cancel, deadline, lost
     connection) leaves the turn to `on_detach`.
     """
+    Relay: _grpc.StreamStreamMultiCallable[_task_service_pb2.RelayRequest, _task_service_pb2.RelayResponse]
+    """Relay runs and watches many turns over one stream, for callers that have
+    hundreds of them (the HTTP facade). It is another door to the same turns:
+    what a StartTurn means and what the events are is told at Stream.
+
+    A caller names each turn by a `tag` of its choice. A tag is in use from its
+    `start` or `watch` until its terminal frame: one that holds `ended`, or one
+    with `failed`, which carries what would be the status of Stream. The
+    failure of a turn never ends the Relay. What does, with INVALID_REQUEST, is
+    a violation of this protocol: tag 0, a tag in use started again, a request
+    for a tag that was never used, a grant of 0 bytes, an empty request.
+    Requests for a tag that is free again crossed its end and are ignored.
+
+    One message holds what *every* turn has ready: it is sent at once when none
+    is being written, and what comes meanwhile is gathered into the next.
+
+    Each tag has a window: the server sends events of a turn as long as its
+    credit is above 0, and takes their serialized size, in bytes, from it. The
+    credit is 262,144 at first; the caller grants what it has passed on. A turn
+    without credit waits in its log (for 8 MiB at most, then it fails with
+    SLOW_CONSUMER) and delays no other.
+
+    When the Relay breaks, every turn on it loses this watcher and is left to
+    its `on_detach`, with a grace of 5 s at least: time to `watch` it on
+    another Relay from where it was. Events are kept until they were granted.
+    """
     GetTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]
     """GetTask returns one task. Fails with TASK_NOT_FOUND."""
     ListTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]
@@ -102,6 +128,32 @@ class TaskServiceAsyncStub(TaskServiceStub):
     A caller that stops reading slows only itself; past 8 MiB of unread events
     it ends with SLOW_CONSUMER. A caller that leaves (cancel, deadline, lost
     connection) leaves the turn to `on_detach`.
+    """
+    Relay: _aio.StreamStreamMultiCallable[_task_service_pb2.RelayRequest, _task_service_pb2.RelayResponse]  # type: ignore[assignment]
+    """Relay runs and watches many turns over one stream, for callers that have
+    hundreds of them (the HTTP facade). It is another door to the same turns:
+    what a StartTurn means and what the events are is told at Stream.
+
+    A caller names each turn by a `tag` of its choice. A tag is in use from its
+    `start` or `watch` until its terminal frame: one that holds `ended`, or one
+    with `failed`, which carries what would be the status of Stream. The
+    failure of a turn never ends the Relay. What does, with INVALID_REQUEST, is
+    a violation of this protocol: tag 0, a tag in use started again, a request
+    for a tag that was never used, a grant of 0 bytes, an empty request.
+    Requests for a tag that is free again crossed its end and are ignored.
+
+    One message holds what *every* turn has ready: it is sent at once when none
+    is being written, and what comes meanwhile is gathered into the next.
+
+    Each tag has a window: the server sends events of a turn as long as its
+    credit is above 0, and takes their serialized size, in bytes, from it. The
+    credit is 262,144 at first; the caller grants what it has passed on. A turn
+    without credit waits in its log (for 8 MiB at most, then it fails with
+    SLOW_CONSUMER) and delays no other.
+
+    When the Relay breaks, every turn on it loses this watcher and is left to
+    its `on_detach`, with a grace of 5 s at least: time to `watch` it on
+    another Relay from where it was. Events are kept until they were granted.
     """
     GetTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]  # type: ignore[assignment]
     """GetTask returns one task. Fails with TASK_NOT_FOUND."""
@@ -152,6 +204,38 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         A caller that stops reading slows only itself; past 8 MiB of unread events
         it ends with SLOW_CONSUMER. A caller that leaves (cancel, deadline, lost
         connection) leaves the turn to `on_detach`.
+        """
+
+    @_abc_1.abstractmethod
+    def Relay(
+        self,
+        request_iterator: _MaybeAsyncIterator[_task_service_pb2.RelayRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_task_service_pb2.RelayResponse], _abc.AsyncIterator[_task_service_pb2.RelayResponse]]:
+        """Relay runs and watches many turns over one stream, for callers that have
+        hundreds of them (the HTTP facade). It is another door to the same turns:
+        what a StartTurn means and what the events are is told at Stream.
+
+        A caller names each turn by a `tag` of its choice. A tag is in use from its
+        `start` or `watch` until its terminal frame: one that holds `ended`, or one
+        with `failed`, which carries what would be the status of Stream. The
+        failure of a turn never ends the Relay. What does, with INVALID_REQUEST, is
+        a violation of this protocol: tag 0, a tag in use started again, a request
+        for a tag that was never used, a grant of 0 bytes, an empty request.
+        Requests for a tag that is free again crossed its end and are ignored.
+
+        One message holds what *every* turn has ready: it is sent at once when none
+        is being written, and what comes meanwhile is gathered into the next.
+
+        Each tag has a window: the server sends events of a turn as long as its
+        credit is above 0, and takes their serialized size, in bytes, from it. The
+        credit is 262,144 at first; the caller grants what it has passed on. A turn
+        without credit waits in its log (for 8 MiB at most, then it fails with
+        SLOW_CONSUMER) and delays no other.
+
+        When the Relay breaks, every turn on it loses this watcher and is left to
+        its `on_detach`, with a grace of 5 s at least: time to `watch` it on
+        another Relay from where it was. Events are kept until they were granted.
         """
 
     @_abc_1.abstractmethod
