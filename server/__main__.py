@@ -156,7 +156,9 @@ async def serve(settings: Settings) -> None:
 
         health = health_aio.HealthServicer()
         server = grpc.aio.server(interceptors=[Edge()], options=OPTIONS)
-        task_service_pb2_grpc.add_TaskServiceServicer_to_server(TaskService(hub, store), server)
+        task_service_pb2_grpc.add_TaskServiceServicer_to_server(
+            TaskService(hub, store, settings.relay_gather_ms / 1000), server
+        )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog), server)
         pool_service_pb2_grpc.add_PoolServiceServicer_to_server(
             PoolService(pool, settings.queue_timeout), server

@@ -103,6 +103,9 @@ class Settings(BaseSettings):
     """How long a turn goes on when its last caller has left; then it is cancelled."""
     shutdown_grace: Grace = 10.0
     """How long the turns that run may go on at a shutdown."""
+    relay_gather_ms: Annotated[float, Field(ge=0, le=20)] = 0.0
+    """How long a Relay gathers events after a write before it writes again, in milliseconds. 0 gathers
+    only while a write is in flight; 2 saves a quarter of the CPU of paced streams for as much delay."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is logged, to stderr."""
 

@@ -15,14 +15,19 @@ DOMAIN: Final = "howler"
 
 def to_status(error: ServiceError) -> grpc.Status:
     """Return what gRPC tells the caller: code, message and details as trailing metadata."""
+    spelled: grpc.Status = rpc_status.to_status(to_proto(error))
+    return spelled
+
+
+def to_proto(error: ServiceError) -> Status:
+    """Return the status as a message, for failures that are told inside a stream."""
     status = Status(code=CODES[error.reason].value[0], message=error.message)
     _add(status, ErrorInfo(reason=reason_name(error.reason), domain=DOMAIN))
     if error.retry_after is not None:
         info = RetryInfo()
         info.retry_delay.FromMilliseconds(round(error.retry_after * 1000))
         _add(status, info)
-    spelled: grpc.Status = rpc_status.to_status(status)
-    return spelled
+    return status
 
 
 def _add(status: Status, detail: ErrorInfo | RetryInfo) -> None:

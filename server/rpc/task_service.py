@@ -1,23 +1,24 @@
 """TaskService: checks what callers say and passes it to the hub."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any, Final
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1 import task_service_pb2 as pb
 from howler.task.v1.task_service_pb2_grpc import TaskServiceServicer
 
 from server.errors import ServiceError
 from server.pool.account import TaskId
+from server.rpc.relay import Relay
+from server.rpc.start import check_start, invalid
 from server.store.sqlite import Store, TaskCursor
 from server.turn.hub import Hub
 from server.turn.live import TurnId
 
 _Context = grpc.aio.ServicerContext[Any, Any]
-_MAX_ID_BYTES: Final = 128
 _MAX_ANSWER_BYTES: Final = 8192  # in one frame of 32,768 bytes, twice in base64 and with its questions
 _PAGE, _MAX_PAGE = 100, 1000
 
@@ -25,19 +26,36 @@ _PAGE, _MAX_PAGE = 100, 1000
 class TaskService(TaskServiceServicer):
     """The door for services: one turn per Stream."""
 
-    def __init__(self, hub: Hub, store: Store) -> None:
+    def __init__(self, hub: Hub, store: Store, relay_gather: float) -> None:
+        """`relay_gather` is how long, in seconds, a Relay gathers after a write."""
         self._hub = hub
         self._store = store
+        self._relay_gather = relay_gather
 
     async def Stream(self, request: pb.StreamRequest, context: _Context) -> AsyncIterator[pb.StreamResponse]:
         """Start a turn and tell it; leaving the RPC leaves the turn to `on_detach`."""
         check_start(request.start)
-        watcher = self._hub.start(request.start)
+        ready = asyncio.Event()
+        watcher = self._hub.start(request.start, ready.set).watcher
         try:
-            while batch := await watcher.next():
-                yield pb.StreamResponse(events=batch)
+            while not watcher.done:
+                ready.clear()
+                events, _ = watcher.take()
+                if events:
+                    watcher.confirm(watcher.cursor)
+                    yield pb.StreamResponse(events=events)
+                else:
+                    await ready.wait()
         finally:  # however the caller leaves: cancel, deadline, lost connection
             watcher.close()
+
+    async def Relay(
+        self, requests: AsyncIterator[pb.RelayRequest], context: _Context
+    ) -> AsyncIterator[pb.RelayResponse]:
+        """Run and watch many turns."""
+        async with aclosing(Relay(self._hub, self._relay_gather).answers(requests)) as answers:
+            async for answer in answers:
+                yield answer
 
     async def GetTask(self, request: pb.GetTaskRequest, context: _Context) -> pb.GetTaskResponse:
         """Return one task."""
@@ -50,7 +68,7 @@ class TaskService(TaskServiceServicer):
         """Return a page of tasks."""
         size = min(request.page_size or _PAGE, _MAX_PAGE)
         if size < 0:
-            raise _invalid("page_size must not be negative")
+            raise invalid("page_size must not be negative")
         after = _cursor(request.page_token)
         tasks = await self._store.tasks(request.state, request.principal, size + 1, after)
         page = tasks[:size]
@@ -73,49 +91,11 @@ class TaskService(TaskServiceServicer):
             sum(len(value.encode()) for answer in request.answers for value in answer.values)
             > _MAX_ANSWER_BYTES
         ):
-            raise _invalid(f"answers are longer than {_MAX_ANSWER_BYTES} bytes in all")
+            raise invalid(f"answers are longer than {_MAX_ANSWER_BYTES} bytes in all")
         self._hub.answer(
             TurnId(request.turn_id), request.question_id, list(request.answers), decline=request.decline
         )
         return pb.AnswerQuestionResponse()
-
-
-def check_start(start: pb.StartTurn) -> None:
-    """Raise INVALID_REQUEST, with the field's name, where a StartTurn cannot be meant."""
-    match start.WhichOneof("input"):
-        case None:
-            raise _invalid("start: prompt or messages must be set")
-        case "prompt" if not start.prompt.strip():
-            raise _invalid("start.prompt is empty")
-        case "messages":
-            _check_messages(start.messages)
-    for name in ("principal", "request_id"):
-        if len(getattr(start, name).encode()) > _MAX_ID_BYTES:
-            raise _invalid(f"start.{name} is longer than {_MAX_ID_BYTES} bytes")
-    if start.task_id and start.instructions:
-        raise _invalid("start.instructions: a task that exists has its instructions already")
-    if start.HasField("deadline") and _seconds(start.deadline) <= 0:
-        raise _invalid("start.deadline must be more than nothing")
-    if start.on_detach.HasField("grace") and _seconds(start.on_detach.grace) < 0:
-        raise _invalid("start.on_detach.grace must not be negative")
-    _check_enums(start)
-
-
-def _check_messages(messages: pb.Conversation) -> None:
-    if not messages.messages:
-        raise _invalid("start.messages is empty")
-    newest = messages.messages[-1]
-    if newest.role == pb.Role.ROLE_ASSISTANT:
-        raise _invalid("start.messages: the last message must be the user's or a tool's")
-    if not newest.text.strip():
-        raise _invalid("start.messages: the last message has no text")
-
-
-def _check_enums(message: Message) -> None:
-    """Refuse numbers that no value of the enum has; proto3 itself lets them through."""
-    for field, value in message.ListFields():
-        if field.enum_type is not None and value not in field.enum_type.values_by_number:
-            raise _invalid(f"start.{field.name}: {value} is no {field.enum_type.name}")
 
 
 def _token(cursor: TaskCursor) -> str:
@@ -127,13 +107,5 @@ def _cursor(token: str) -> TaskCursor | None:
         return None
     used, _, task_id = token.partition(".")
     if not (used.isascii() and used.isdecimal() and len(used) < 19 and task_id):
-        raise _invalid("page_token is none that ListTasks gave")
+        raise invalid("page_token is none that ListTasks gave")
     return TaskCursor(int(used), task_id)
-
-
-def _seconds(duration: Duration) -> float:
-    return duration.seconds + duration.nanos / 1e9
-
-
-def _invalid(message: str) -> ServiceError:
-    return ServiceError(ErrorReason.ERROR_REASON_INVALID_REQUEST, message)

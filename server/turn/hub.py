@@ -7,7 +7,8 @@ import asyncio
 import logging
 import uuid
 from collections import OrderedDict
-from typing import Final
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_event_pb2 import Answer, EndReason
@@ -16,7 +17,7 @@ from howler.task.v1.task_service_pb2 import StartTurn, Task, TaskState
 from server.errors import ServiceError, incident
 from server.pool.account import TaskId
 from server.turn.grant import LEASE_SECONDS
-from server.turn.live import Cause, LiveTurn, TurnId
+from server.turn.live import LOST_GRACE, Cause, LiveTurn, TurnId
 from server.turn.log import Watcher
 from server.turn.runner import Rooms, Runner
 
@@ -27,6 +28,13 @@ _REMEMBERED: Final = 10_000  # turns that are over and still answer CancelTurn
 _HEARTBEAT: Final = LEASE_SECONDS / 3
 
 
+class Watching(NamedTuple):
+    """A turn and one watcher's place in its log."""
+
+    turn: LiveTurn
+    watcher: Watcher
+
+
 class Hub:
     """The turns of this process."""
 
@@ -35,20 +43,29 @@ class Hub:
         self._turns: dict[TurnId, tuple[LiveTurn, Runner]] = {}
         self._tasks: dict[TurnId, asyncio.Task[None]] = {}
         self._over: OrderedDict[TurnId, EndReason] = OrderedDict()
+        self._lately: dict[TurnId, LiveTurn] = {}
         self._closing = False
         self._heart = asyncio.create_task(self._beat(), name="lease heartbeat")
 
-    def start(self, start: StartTurn) -> Watcher:
-        """Start a turn and return a cursor at the beginning of its log. Raises SHUTTING_DOWN."""
+    def start(self, start: StartTurn, wake: Callable[[], None]) -> Watching:
+        """Start a turn and watch it from its beginning. Raises SHUTTING_DOWN."""
         if self._closing:
             raise Cause.SHUTDOWN.error
         turn_id = TurnId(f"turn_{uuid.uuid4().hex}")
         live = LiveTurn(turn_id, start, detach_grace=self._rooms.limits.detach)
-        watcher = live.log.watch()
+        watcher = live.log.watch(wake)
         runner = Runner(live, self._rooms)
         self._turns[turn_id] = live, runner
         self._tasks[turn_id] = asyncio.create_task(self._run(live, runner), name=turn_id)
-        return watcher
+        return Watching(live, watcher)
+
+    def watch(self, turn_id: TurnId, after_seq: int, wake: Callable[[], None]) -> Watching:
+        """Watch a turn that runs, or ended a short while ago, from behind `after_seq`.
+
+        Raises TURN_NOT_FOUND, SLOW_CONSUMER and INVALID_REQUEST.
+        """
+        live = self._lately.get(turn_id) or self._live(turn_id)
+        return Watching(live, live.log.watch(wake, after_seq))
 
     async def _run(self, live: LiveTurn, runner: Runner) -> None:
         try:
@@ -58,6 +75,8 @@ class Hub:
         finally:
             del self._turns[live.id], self._tasks[live.id]
             self._over[live.id] = live.end_reason
+            self._lately[live.id] = live
+            asyncio.get_running_loop().call_later(LOST_GRACE, self._lately.pop, live.id)
             while len(self._over) > _REMEMBERED:
                 self._over.popitem(last=False)
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import Enum
-from typing import NewType
+from typing import Final, NewType
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_event_pb2 import Answer, EndReason
@@ -14,6 +14,10 @@ from server.errors import ServiceError
 from server.turn.log import TurnLog
 
 TurnId = NewType("TurnId", str)
+
+LOST_GRACE: Final = 5.0
+"""How long, in seconds, a turn waits at least for a watcher whose Relay broke."""
+
 _E = ErrorReason
 
 
@@ -102,13 +106,13 @@ class LiveTurn:
         finally:
             self._scope = None
 
-    def _deserted(self) -> None:
-        """The last watcher left: `on_detach` decides what becomes of the turn."""
+    def _deserted(self, lost: bool) -> None:
+        """The last watcher left or was lost: `on_detach` decides what becomes of the turn."""
         if self.start.on_detach.action == DetachAction.DETACH_ACTION_KEEP:
             return
-        if self._detach_grace > 0:
-            loop = asyncio.get_running_loop()
-            loop.call_later(self._detach_grace, self._still_deserted)
+        grace = max(self._detach_grace, LOST_GRACE if lost else 0.0)
+        if grace > 0:
+            asyncio.get_running_loop().call_later(grace, self._still_deserted)
         else:
             self.interrupt(Cause.DETACHED)
 

@@ -1,10 +1,9 @@
 """The log of one turn: events with a `seq`, read from cursors by any number of watchers.
 
-The writer never waits. A watcher is a cursor, never a queue: what all of them
-have read is dropped, and one that lags more than the cap behind is cut off.
+The writer never waits. A watcher is a cursor, never a queue: what none of them
+needs any more is dropped, and one that lags more than the cap behind is cut off.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -21,10 +20,11 @@ class TurnLog:
     """The events of one turn that somebody has yet to read.
 
     `cap` bounds their serialized size in bytes. `deserted` is called when the
-    last watcher leaves a log that has not ended.
+    last watcher leaves a log that has not ended; True says that it was lost, and
+    that what it had not confirmed is kept for one that takes its place.
     """
 
-    def __init__(self, deserted: Callable[[], None], cap: int = CAP_BYTES) -> None:
+    def __init__(self, deserted: Callable[[bool], None], cap: int = CAP_BYTES) -> None:
         self.next_seq = 1
         self._deserted = deserted
         self._cap = cap
@@ -33,6 +33,7 @@ class TurnLog:
         self._bytes = 0
         self._first = 1  # the seq of self._events[0]
         self._watchers: set[Watcher] = set()
+        self._kept_from: int | None = None  # the place of a watcher that was lost
         self._closed = False
         self._failure: ServiceError | None = None
 
@@ -41,17 +42,18 @@ class TurnLog:
 
         `now_ms` dates those that the platform did not date, in milliseconds since 1970.
         """
+        keep = self._watchers or self._kept_from is not None
         for event in events:
             event.seq = self.next_seq
             if not event.time_unix_ms:
                 event.time_unix_ms = now_ms
             self.next_seq += 1
-            if self._watchers:
+            if keep:
                 size = event.ByteSize()
                 self._events.append(event)
                 self._sizes.append(size)
                 self._bytes += size
-        if not self._watchers:
+        if not keep:
             self._first = self.next_seq
             return
         if self._bytes > self._cap:
@@ -68,10 +70,23 @@ class TurnLog:
         self._failure = error
         self.close()
 
-    def watch(self) -> "Watcher":
-        """Return a cursor on the events that come from now on."""
-        watcher = Watcher(self, self.next_seq)
+    def watch(self, wake: Callable[[], None], after_seq: int = 0) -> "Watcher":
+        """Return a cursor behind `after_seq`. `wake` is called when there is something to read.
+
+        Raises SLOW_CONSUMER when the events behind it are gone, INVALID_REQUEST
+        when it is not there yet.
+        """
+        if after_seq >= self.next_seq:
+            raise ServiceError(
+                ErrorReason.ERROR_REASON_INVALID_REQUEST, "after_seq is behind the turn's last event"
+            )
+        if after_seq + 1 < self._first:
+            raise slow_consumer()
+        watcher = Watcher(self, after_seq + 1, wake)
         self._watchers.add(watcher)
+        self._kept_from = None
+        if self._closed or self.next_seq > watcher.cursor:
+            wake()
         return watcher
 
     def _wake(self) -> None:
@@ -93,23 +108,25 @@ class TurnLog:
         self._first += count
 
     def trim(self) -> None:
-        """Drop what all watchers have read."""
-        floor = min((watcher.cursor for watcher in self._watchers), default=self.next_seq)
-        read = floor - self._first
-        if read > 0:
-            self._bytes -= sum(self._sizes[:read])
-            self._forget(read)
+        """Drop what nobody needs any more."""
+        floor = min((watcher.confirmed for watcher in self._watchers), default=self.next_seq)
+        if self._kept_from is not None:
+            floor = min(floor, self._kept_from)
+        needless = floor - self._first
+        if needless > 0:
+            self._bytes -= sum(self._sizes[:needless])
+            self._forget(needless)
 
-    def read(self, cursor: int) -> list[TaskEvent]:
-        """Return what is there from `cursor` on, about BATCH_BYTES at most."""
+    def read(self, cursor: int, limit: int) -> tuple[list[TaskEvent], int]:
+        """Return what is there from `cursor` on and its size: at most `limit` bytes, at least one event."""
         start = cursor - self._first
-        if self._bytes <= BATCH_BYTES:
-            return self._events[start:]
+        if start == 0 and self._bytes <= limit:
+            return self._events[:], self._bytes
         end, size = start, 0
-        while end < len(self._events) and (end == start or size + self._sizes[end] <= BATCH_BYTES):
+        while end < len(self._events) and (end == start or size + self._sizes[end] <= limit):
             size += self._sizes[end]
             end += 1
-        return self._events[start:end]
+        return self._events[start:end], size
 
     @property
     def watched(self) -> bool:
@@ -121,14 +138,21 @@ class TurnLog:
         """True once nothing more will be appended."""
         return self._closed
 
-    def leave(self, watcher: "Watcher") -> None:
-        """Forget a watcher."""
+    def leave(self, watcher: "Watcher", *, lost: bool = False) -> None:
+        """Forget a watcher; of one that was lost, keep the place."""
         if watcher not in self._watchers:
             return
         self._watchers.discard(watcher)
+        if not self._watchers and lost:
+            self._kept_from = watcher.confirmed
         self.trim()
         if not self._watchers and not self._closed:
-            self._deserted()
+            self._deserted(lost)
+
+    @property
+    def failed(self) -> bool:
+        """True once the log has ended with a failure, which `take` raises."""
+        return self._failure is not None
 
     def raise_failure(self) -> None:
         """Raise the failure that ended the log, if one did."""
@@ -137,48 +161,66 @@ class TurnLog:
 
 
 class Watcher:
-    """A reader's place in a turn's log. `cursor` is the seq that it reads next."""
+    """A reader's place in a turn's log.
 
-    def __init__(self, log: TurnLog, cursor: int) -> None:
-        self.cursor = cursor
+    `cursor` is the seq that it reads next, `confirmed` the first that it may
+    still need: the two differ for a reader that says later what has arrived.
+    """
+
+    def __init__(self, log: TurnLog, cursor: int, wake: Callable[[], None]) -> None:
+        self.cursor = self.confirmed = cursor
+        self.wake = wake
         self._log = log
-        self._ready = asyncio.Event()
         self._cut = False
-
-    def wake(self) -> None:
-        """Say that there is something to read."""
-        self._ready.set()
 
     def cut(self) -> None:
         """Cut the watcher off: what it had not read is dropped."""
         self._cut = True
         self.close()
+        self.wake()
 
     def close(self) -> None:
         """Leave the log."""
         self._log.leave(self)
-        self._ready.set()
 
-    async def next(self) -> list[TaskEvent]:
-        """Return what is ready, waiting for it; an empty list when the turn is over.
+    def lose(self) -> None:
+        """Leave the log without a word: the reader's connection broke, and it may come back."""
+        self._log.leave(self, lost=True)
+
+    def confirm(self, seq: int) -> None:
+        """Say that the events before `seq` have arrived."""
+        self.confirmed = seq
+        self._log.trim()
+
+    def take(self, limit: int = BATCH_BYTES) -> tuple[list[TaskEvent], int]:
+        """Return the events that are ready and their size in bytes: `limit` at most, but one event at least.
 
         Raises the ServiceError that ended the turn before it was accepted, and
         SLOW_CONSUMER when the watcher was cut off.
         """
-        while True:
-            if self._cut:
-                raise ServiceError(
-                    ErrorReason.ERROR_REASON_SLOW_CONSUMER,
-                    f"more than {CAP_BYTES >> 20} MiB of the turn's events were waiting to be read; "
-                    "the turn itself is left to its on_detach",
-                )
-            batch = self._log.read(self.cursor)
-            if batch:
-                self.cursor += len(batch)
-                self._log.trim()
-                return batch
-            if self._log.ended:
-                self._log.raise_failure()
-                return []
-            self._ready.clear()
-            await self._ready.wait()
+        if self._cut:
+            raise slow_consumer()
+        events, size = self._log.read(self.cursor, limit)
+        self.cursor += len(events)
+        if not events and self._log.ended:
+            self._log.raise_failure()
+        return events, size
+
+    @property
+    def behind(self) -> bool:
+        """There is more to read, or an end to be told."""
+        return self._cut or self._log.next_seq > self.cursor or self._log.ended
+
+    @property
+    def done(self) -> bool:
+        """Everything was read and nothing more will come."""
+        return self._log.ended and not self._log.failed and self._log.next_seq == self.cursor
+
+
+def slow_consumer() -> ServiceError:
+    """Return what a watcher is told whose events were dropped."""
+    return ServiceError(
+        ErrorReason.ERROR_REASON_SLOW_CONSUMER,
+        f"more than {CAP_BYTES >> 20} MiB of the turn's events were waiting to be read; "
+        "the turn itself is left to its on_detach",
+    )

@@ -1,13 +1,11 @@
 """The turn's log: cursors, never queues; the writer never waits."""
 
-import asyncio
-
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_event_pb2 import TaskEvent, TextDelta
 
 from server.errors import ServiceError
-from server.turn.log import TurnLog
+from server.turn.log import TurnLog, Watcher
 
 
 def said(text: str) -> TaskEvent:
@@ -15,100 +13,136 @@ def said(text: str) -> TaskEvent:
 
 
 def new_log(cap: int = 1 << 20) -> TurnLog:
-    return TurnLog(lambda: None, cap)
+    return TurnLog(lambda lost: None, cap)
 
 
-async def test_events_are_numbered_dated_and_gathered() -> None:
+def ignore() -> None:
+    """Nobody needs to be woken."""
+
+
+def texts(watcher: Watcher) -> list[str]:
+    """Take what is ready and confirm it."""
+    events, _ = watcher.take()
+    watcher.confirm(watcher.cursor)
+    return [event.text_delta.text.strip() for event in events]
+
+
+def test_events_are_numbered_dated_and_gathered() -> None:
     log = new_log()
-    watcher = log.watch()
+    watcher = log.watch(ignore)
     log.append([said("a")], 5)
     log.append([said("b"), TaskEvent(time_unix_ms=9, text_delta=TextDelta(text="c"))], 6)
-    batch = await watcher.next()
-    assert [(event.seq, event.time_unix_ms, event.text_delta.text) for event in batch] == [
+    events, size = watcher.take()
+    assert [(event.seq, event.time_unix_ms, event.text_delta.text) for event in events] == [
         (1, 5, "a"),
         (2, 6, "b"),
         (3, 9, "c"),
     ]
+    assert size == sum(event.ByteSize() for event in events)
+    assert not watcher.done
     log.close()
-    assert await watcher.next() == []
+    assert watcher.done
+    assert watcher.take() == ([], 0)
 
 
-async def test_a_watcher_waits_for_what_comes() -> None:
+def test_a_watcher_is_woken_by_what_comes() -> None:
+    woken: list[int] = []
     log = new_log()
-    watcher = log.watch()
-    waiting = asyncio.create_task(watcher.next())
-    await asyncio.sleep(0)
-    assert not waiting.done()
+    watcher = log.watch(lambda: woken.append(1))
+    assert not watcher.behind
     log.append([said("a")], 1)
-    assert [event.text_delta.text for event in await waiting] == ["a"]
+    assert watcher.behind
+    log.close()
+    assert len(woken) == 2
 
 
-async def test_every_watcher_reads_everything_at_its_own_pace() -> None:
+def test_every_watcher_reads_everything_at_its_own_pace() -> None:
     log = new_log()
-    quick, slow = log.watch(), log.watch()
+    quick, slow = log.watch(ignore), log.watch(ignore)
     for number in range(100):
         log.append([said(str(number))], 1)
         if number % 3 == 0:
-            await quick.next()
+            texts(quick)
     log.close()
-    texts = [event.text_delta.text for event in await slow.next()]
-    assert texts == [str(number) for number in range(100)]
+    assert texts(slow) == [str(number) for number in range(100)]
 
 
-async def test_a_laggard_is_cut_off_and_the_others_read_on() -> None:
+def test_a_laggard_is_cut_off_and_the_others_read_on() -> None:
     log = new_log(cap=1000)
-    quick, slow = log.watch(), log.watch()
+    quick, slow = log.watch(ignore), log.watch(ignore)
     read = []
     for number in range(100):
         log.append([said(f"{number:50}")], 1)
-        read += [event.text_delta.text.strip() for event in await quick.next()]
+        read += texts(quick)
     log.close()
     assert read == [str(number) for number in range(100)]
     with pytest.raises(ServiceError) as caught:
-        await slow.next()
+        slow.take()
     assert caught.value.reason == ErrorReason.ERROR_REASON_SLOW_CONSUMER
 
 
-async def test_the_last_watcher_to_leave_deserts_the_turn() -> None:
-    deserted = []
-    log = TurnLog(lambda: deserted.append(1))
-    one, other = log.watch(), log.watch()
+def test_the_last_watcher_to_leave_deserts_the_turn() -> None:
+    deserted: list[bool] = []
+    log = TurnLog(deserted.append)
+    one, other = log.watch(ignore), log.watch(ignore)
     one.close()
     one.close()
     assert deserted == []
     other.close()
-    assert deserted == [1]
-    late = log.watch()
+    assert deserted == [False]
+    late = log.watch(ignore)
     log.close()
     late.close()
-    assert deserted == [1]
+    assert deserted == [False]
 
 
-async def test_a_cut_off_watcher_deserts_too() -> None:
-    deserted = []
-    log = TurnLog(lambda: deserted.append(1), cap=100)
-    log.watch()
+def test_a_cut_off_watcher_deserts_too() -> None:
+    deserted: list[bool] = []
+    log = TurnLog(deserted.append, cap=100)
+    log.watch(ignore)
     log.append([said("x" * 200)], 1)
-    assert deserted == [1]
+    assert deserted == [False]
 
 
-async def test_a_failure_is_told_after_the_rest() -> None:
+def test_a_lost_watchers_place_is_kept_for_the_next() -> None:
+    deserted: list[bool] = []
+    log = TurnLog(deserted.append)
+    watcher = log.watch(ignore)
+    log.append([said(str(number)) for number in range(10)], 1)
+    watcher.take()
+    watcher.confirm(4)  # 0, 1 and 2 have arrived
+    watcher.lose()
+    assert deserted == [True]
+    log.append([said("10")], 1)
+    log.close()
+    again = log.watch(ignore, after_seq=3)
+    assert texts(again) == [str(number) for number in range(3, 11)]
+    with pytest.raises(ServiceError) as caught:
+        log.watch(ignore, after_seq=2)
+    assert caught.value.reason == ErrorReason.ERROR_REASON_SLOW_CONSUMER
+    with pytest.raises(ServiceError) as caught:
+        log.watch(ignore, after_seq=12)
+    assert caught.value.reason == ErrorReason.ERROR_REASON_INVALID_REQUEST
+
+
+def test_a_failure_is_told_after_the_rest() -> None:
     log = new_log()
-    watcher = log.watch()
+    watcher = log.watch(ignore)
     log.append([said("a")], 1)
     log.fail(ServiceError(ErrorReason.ERROR_REASON_POOL_EXHAUSTED, "full", 3))
-    assert len(await watcher.next()) == 1
+    assert texts(watcher) == ["a"]
+    assert not watcher.done
     with pytest.raises(ServiceError, match="full"):
-        await watcher.next()
+        watcher.take()
 
 
-async def test_batches_are_bounded() -> None:
-    log = TurnLog(lambda: None)
-    watcher = log.watch()
+def test_what_is_taken_is_bounded() -> None:
+    log = TurnLog(lambda lost: None)
+    watcher = log.watch(ignore)
     log.append([said("x" * 200_000) for _ in range(20)], 1)
     log.close()
     sizes = []
-    while batch := await watcher.next():
-        sizes.append(sum(event.ByteSize() for event in batch))
+    while not watcher.done:
+        sizes.append(watcher.take()[1])
     assert sum(sizes) > 20 * 200_000
     assert max(sizes) <= 1 << 20

@@ -115,9 +115,9 @@ class TaskServiceServicer:
         `start` or `watch` until its terminal frame: one that holds `ended`, or one
         with `failed`, which carries what would be the status of Stream. The
         failure of a turn never ends the Relay. What does, with INVALID_REQUEST, is
-        a violation of this protocol: tag 0, a tag in use started again, a request
-        for a tag that was never used, a grant of 0 bytes, an empty request.
-        Requests for a tag that is free again crossed its end and are ignored.
+        a violation of this protocol: tag 0, a tag in use started again, a grant of
+        0 bytes, an empty request. Other requests for a tag that is not in use have
+        crossed its end and are ignored.
 
         One message holds what *every* turn has ready: it is sent at once when none
         is being written, and what comes meanwhile is gathered into the next.

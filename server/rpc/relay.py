@@ -1,0 +1,188 @@
+"""TaskService.Relay: many turns over one stream. I/O around the windows; the rules stand in the proto."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1 import task_service_pb2 as pb
+
+from server.errors import ServiceError
+from server.rpc.start import check_start
+from server.rpc.status import to_proto
+from server.turn.hub import Hub, Watching
+from server.turn.live import Cause, LiveTurn, TurnId
+from server.turn.log import BATCH_BYTES, Watcher
+from server.turn.window import Window
+
+_MIN_SECONDS: Final = 0.0005  # a pause shorter than this is not worth a timer
+
+
+@dataclass(slots=True)
+class _Seat:
+    """One turn on the Relay."""
+
+    turn: LiveTurn
+    watcher: Watcher
+    window: Window = field(default_factory=Window)
+
+
+class Relay:
+    """One caller's turns, by tag.
+
+    `gather_seconds` is how long after a write the next one waits for more to
+    come: 0 writes as soon as anything is ready.
+    """
+
+    def __init__(self, hub: Hub, gather_seconds: float) -> None:
+        self._hub = hub
+        self._gather_seconds = gather_seconds
+        self._seats: dict[int, _Seat] = {}
+        self._ready: dict[int, None] = {}  # tags that may have something to tell, in the order of asking
+        self._failed: list[pb.TurnFrame] = []
+        self._stirred = asyncio.Event()
+
+    async def answers(
+        self, requests: AsyncIterator[pb.RelayRequest]
+    ) -> AsyncGenerator[pb.RelayResponse, None]:
+        """Yield what all turns have ready until the caller is done and so are they.
+
+        Raises INVALID_REQUEST where the caller violates the protocol.
+        """
+        reading = asyncio.create_task(self._read(requests))
+        reading.add_done_callback(lambda _: self._stirred.set())
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                self._stirred.clear()
+                if frames := self._gather():
+                    yield pb.RelayResponse(frames=frames)
+                    if self._gather_seconds > _MIN_SECONDS:
+                        await self._pause(loop.time() + self._gather_seconds)
+                    continue
+                if reading.done():
+                    reading.result()
+                    if not self._seats:
+                        return
+                await self._stirred.wait()
+        finally:
+            reading.cancel()
+            for seat in self._seats.values():
+                seat.watcher.lose()
+            self._seats.clear()
+
+    async def _pause(self, until: float) -> None:
+        """Let more come, where something has come already."""
+        if self._ready:
+            await asyncio.sleep(until - asyncio.get_running_loop().time())
+
+    async def _read(self, requests: AsyncIterator[pb.RelayRequest]) -> None:
+        async for request in requests:
+            self._receive(request)
+
+    def _receive(self, request: pb.RelayRequest) -> None:
+        """Do what one request says. Raises INVALID_REQUEST where it violates the protocol."""
+        tag = request.tag
+        if not tag:
+            raise _violation("tag 0")
+        match request.WhichOneof("request"):
+            case "start":
+                self._enter(tag, request)
+            case "watch":
+                self._enter(tag, request)
+            case "grant":
+                self._grant(tag, request.grant.bytes)
+            case "cancel":
+                if seat := self._seats.get(tag):
+                    seat.turn.interrupt(Cause.CANCELLED)
+            case "answer":
+                self._answer(tag, request.answer)
+            case "detach":
+                if seat := self._seats.pop(tag, None):
+                    self._ready.pop(tag, None)
+                    seat.watcher.close()
+            case None:
+                raise _violation(f"an empty request for tag {tag}")
+
+    def _enter(self, tag: int, request: pb.RelayRequest) -> None:
+        """Start or watch a turn; what goes wrong is told in its frame."""
+        if tag in self._seats:
+            raise _violation(f"tag {tag} is in use")
+        try:
+            watching = self._watching(tag, request)
+        except ServiceError as error:
+            self._failed.append(pb.TurnFrame(tag=tag, failed=to_proto(error)))
+            self._stirred.set()
+            return
+        self._seats[tag] = _Seat(watching.turn, watching.watcher)
+
+    def _watching(self, tag: int, request: pb.RelayRequest) -> Watching:
+        def wake() -> None:
+            self._ready[tag] = None
+            self._stirred.set()
+
+        if request.HasField("start"):
+            check_start(request.start)
+            return self._hub.start(request.start, wake)
+        return self._hub.watch(TurnId(request.watch.turn_id), request.watch.after_seq, wake)
+
+    def _grant(self, tag: int, size: int) -> None:
+        if not size:
+            raise _violation(f"a grant of 0 bytes for tag {tag}")
+        seat = self._seats.get(tag)
+        if seat is None:
+            return
+        confirmed = seat.window.grant(size)
+        if confirmed is not None:
+            seat.watcher.confirm(confirmed)
+        if seat.watcher.behind:
+            seat.watcher.wake()
+
+    def _answer(self, tag: int, answer: pb.AnswerTurn) -> None:
+        seat = self._seats.get(tag)
+        if seat is None or seat.turn.answerer is None:
+            return
+        try:
+            seat.turn.answerer(answer.question_id, list(answer.answers), answer.decline)
+        except ServiceError:
+            return  # no open question fits
+
+    def _gather(self) -> list[pb.TurnFrame]:
+        """Return what is ready: of each turn what its credit allows, of all what a message takes."""
+        frames, self._failed = self._failed, []
+        room = BATCH_BYTES
+        for tag in list(self._ready):
+            if room <= 0:
+                break  # the rest comes first in the next message
+            del self._ready[tag]
+            seat = self._seats.get(tag)
+            if seat is None or seat.window.credit <= 0:
+                continue  # a grant brings it back
+            frame, size = self._frame(tag, seat, min(room, seat.window.credit))
+            if frame is not None:
+                frames.append(frame)
+                room -= size
+        return frames
+
+    def _frame(self, tag: int, seat: _Seat, limit: int) -> tuple[pb.TurnFrame | None, int]:
+        watcher = seat.watcher
+        try:
+            events, size = watcher.take(limit)
+        except ServiceError as error:
+            del self._seats[tag]
+            watcher.close()
+            return pb.TurnFrame(tag=tag, failed=to_proto(error)), 0
+        if watcher.done:
+            del self._seats[tag]
+            watcher.close()
+        if not events:
+            return None, 0
+        seat.window.spend(size, watcher.cursor)
+        if watcher.behind:
+            self._ready[tag] = None
+        return pb.TurnFrame(tag=tag, first_seq=events[0].seq, events=events), size
+
+
+def _violation(what: str) -> ServiceError:
+    return ServiceError(ErrorReason.ERROR_REASON_INVALID_REQUEST, f"Relay: {what}")
