@@ -19,6 +19,7 @@ from server.turn.live import TurnId
 _Context = grpc.aio.ServicerContext[Any, Any]
 _MAX_ID_BYTES: Final = 128
 _MAX_ANSWER_BYTES: Final = 8192  # in one frame of 32,768 bytes, twice in base64 and with its questions
+_MAX_SECONDS: Final = 315_576_000_000  # what google.protobuf.Duration states
 _PAGE, _MAX_PAGE = 100, 1000
 
 
@@ -94,11 +95,11 @@ def check_start(start: pb.StartTurn) -> None:
             raise _invalid(f"start.{name} is longer than {_MAX_ID_BYTES} bytes")
     if start.task_id and start.instructions:
         raise _invalid("start.instructions: a task that exists has its instructions already")
-    if start.HasField("deadline") and _seconds(start.deadline) <= 0:
-        raise _invalid("start.deadline must be more than nothing")
-    if start.on_detach.HasField("grace") and _seconds(start.on_detach.grace) < 0:
-        raise _invalid("start.on_detach.grace must not be negative")
-    _check_enums(start)
+    if start.HasField("deadline") and not 0 < _seconds(start.deadline) <= _MAX_SECONDS:
+        raise _invalid("start.deadline must be more than nothing and less than 10,000 years")
+    if start.on_detach.HasField("grace") and not 0 <= _seconds(start.on_detach.grace) <= _MAX_SECONDS:
+        raise _invalid("start.on_detach.grace must not be negative and less than 10,000 years")
+    _check_enums(start, "start")
 
 
 def _check_messages(messages: pb.Conversation) -> None:
@@ -111,11 +112,15 @@ def _check_messages(messages: pb.Conversation) -> None:
         raise _invalid("start.messages: the last message has no text")
 
 
-def _check_enums(message: Message) -> None:
+def _check_enums(message: Message, path: str) -> None:
     """Refuse numbers that no value of the enum has; proto3 itself lets them through."""
     for field, value in message.ListFields():
-        if field.enum_type is not None and value not in field.enum_type.values_by_number:
-            raise _invalid(f"start.{field.name}: {value} is no {field.enum_type.name}")
+        name = f"{path}.{field.name}"
+        if field.message_type is not None:
+            for inner in value if field.is_repeated else (value,):
+                _check_enums(inner, name)
+        elif field.enum_type is not None and value not in field.enum_type.values_by_number:
+            raise _invalid(f"{name}: {value} is no {field.enum_type.name}")
 
 
 def _token(cursor: TaskCursor) -> str:
