@@ -34,13 +34,16 @@ async def serve(chosen: settings.Settings) -> None:
 
 def main() -> int:
     """Return the exit code: 0 after a signal, 2 if a setting or the address is wrong."""
+    addr = ""
     try:
-        uvloop.run(serve(settings.read({**dotenv_values(".env"), **os.environ})))
+        chosen = settings.read({**dotenv_values(".env"), **os.environ})
+        addr = chosen.addr
+        uvloop.run(serve(chosen))
     except (settings.SettingsError, AccountsFileError) as error:
         print(f"sandbox: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"sandbox: cannot listen: {error.strerror}", file=sys.stderr)
+        print(f"sandbox: cannot listen on {addr} (HOWLER_SANDBOX_ADDR): {error.strerror}", file=sys.stderr)
         return 2
     return 0
 

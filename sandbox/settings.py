@@ -57,6 +57,8 @@ def read(environ: Mapping[str, str | None]) -> Settings:
         values[field.name] = _seconds(name, text) if field.type is float else text
     settings = Settings(**values)  # type: ignore[arg-type]  # the names and types come from its own fields
     _check_addr(settings.addr)
+    if settings.ping_s == 0:
+        raise SettingsError(f"{_PREFIX}PING_S: pings cannot be 0 s apart; the fault stop_pings ends them")
     return settings
 
 

@@ -10,6 +10,7 @@ from howler.task.v1 import task_service_pb2 as pb
 from server.errors import ServiceError
 
 _MAX_ID_BYTES: Final = 128
+_MAX_SECONDS: Final = 315_576_000_000  # what google.protobuf.Duration states
 
 
 def check_start(start: pb.StartTurn) -> None:
@@ -26,11 +27,11 @@ def check_start(start: pb.StartTurn) -> None:
             raise invalid(f"start.{name} is longer than {_MAX_ID_BYTES} bytes")
     if start.task_id and start.instructions:
         raise invalid("start.instructions: a task that exists has its instructions already")
-    if start.HasField("deadline") and _seconds(start.deadline) <= 0:
-        raise invalid("start.deadline must be more than nothing")
-    if start.on_detach.HasField("grace") and _seconds(start.on_detach.grace) < 0:
-        raise invalid("start.on_detach.grace must not be negative")
-    _check_enums(start)
+    if start.HasField("deadline") and not 0 < _seconds(start.deadline) <= _MAX_SECONDS:
+        raise invalid("start.deadline must be more than nothing and less than 10,000 years")
+    if start.on_detach.HasField("grace") and not 0 <= _seconds(start.on_detach.grace) <= _MAX_SECONDS:
+        raise invalid("start.on_detach.grace must not be negative and less than 10,000 years")
+    _check_enums(start, "start")
 
 
 def _check_messages(messages: pb.Conversation) -> None:
@@ -43,11 +44,15 @@ def _check_messages(messages: pb.Conversation) -> None:
         raise invalid("start.messages: the last message has no text")
 
 
-def _check_enums(message: Message) -> None:
+def _check_enums(message: Message, path: str) -> None:
     """Refuse numbers that no value of the enum has; proto3 itself lets them through."""
     for field, value in message.ListFields():
-        if field.enum_type is not None and value not in field.enum_type.values_by_number:
-            raise invalid(f"start.{field.name}: {value} is no {field.enum_type.name}")
+        name = f"{path}.{field.name}"
+        if field.message_type is not None:
+            for inner in value if field.is_repeated else (value,):
+                _check_enums(inner, name)
+        elif field.enum_type is not None and value not in field.enum_type.values_by_number:
+            raise invalid(f"{name}: {value} is no {field.enum_type.name}")
 
 
 def _seconds(duration: Duration) -> float:

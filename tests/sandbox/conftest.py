@@ -6,18 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from tests.support.sandbox import ROOT, Caller
+from tests.support.sandbox import ROOT, Caller, sandbox_environ
 
 
 @pytest.fixture(scope="session")
 def shared_url() -> Iterator[str]:
     """The address of a sandbox that boots fast and pings often."""
-    environ = {
-        "HOWLER_SANDBOX_ADDR": "127.0.0.1:0",
-        "HOWLER_SANDBOX_BOOT_MS": "20",
-        "HOWLER_SANDBOX_PING_S": "0.1",
-        "HOWLER_SANDBOX_QUESTION_S": "0.5",
-    }
+    environ = sandbox_environ(HOWLER_SANDBOX_PING_S="0.1", HOWLER_SANDBOX_QUESTION_S="0.5")
     command = [sys.executable, "-m", "sandbox"]
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,6 +1,6 @@
 """`python -m sandbox` as a process: its one line, its end, its refusals."""
 
-import os
+import asyncio
 import re
 import signal
 import subprocess
@@ -8,16 +8,17 @@ import sys
 import urllib.request
 from pathlib import Path
 
+import aiohttp
 import pytest
 
-from tests.support.sandbox import ROOT
+from tests.support.sandbox import ROOT, Caller, heard_until, sandbox_environ
 
 
 def _start(**environ: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", "sandbox"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **environ},
+        env=sandbox_environ(**environ),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -26,7 +27,7 @@ def _start(**environ: str) -> "subprocess.Popen[str]":
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_says_where_it_serves_and_ends_cleanly(number: signal.Signals) -> None:
-    with _start(HOWLER_SANDBOX_ADDR="127.0.0.1:0") as process:
+    with _start() as process:
         assert process.stdout is not None
         match = re.fullmatch(r"sandbox: serving (http://127\.0\.0\.1:\d+)\n", process.stdout.readline())
         assert match
@@ -37,6 +38,22 @@ def test_it_says_where_it_serves_and_ends_cleanly(number: signal.Signals) -> Non
         assert (process.returncode, out, err) == (0, "", "")
 
 
+async def test_open_sockets_and_running_turns_do_not_keep_it() -> None:
+    with _start() as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[-1]
+        async with Caller(url) as caller:
+            task_id = await caller.create("/mute")
+            async with caller.socket(task_id) as ws, caller.socket(task_id, channel="control"):
+                await heard_until(ws, "task-started")
+                process.terminate()
+                assert (await ws.receive(timeout=20)).type is aiohttp.WSMsgType.CLOSE
+                assert ws.close_code == aiohttp.WSCloseCode.GOING_AWAY
+                out, err = await asyncio.to_thread(process.communicate, timeout=20)
+                assert (process.returncode, out, err) == (0, "", "")
+                caller.forget(task_id)
+
+
 @pytest.mark.parametrize(
     "environ",
     [
@@ -44,6 +61,7 @@ def test_it_says_where_it_serves_and_ends_cleanly(number: signal.Signals) -> Non
         {"HOWLER_SANDBOX_ADDR": "127.0.0.1:99999"},
         {"HOWLER_SANDBOX_ADDR": "192.0.2.1:8090"},
         {"HOWLER_SANDBOX_BOOT_MS": "soon"},
+        {"HOWLER_SANDBOX_PING_S": "0"},
         {"HOWLER_SANDBOX_NAP_S": "1"},
         {"HOWLER_SANDBOX_ACCOUNTS": "/nowhere.json"},
     ],

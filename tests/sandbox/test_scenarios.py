@@ -105,7 +105,7 @@ async def test_unicode_survives_whole(caller: Caller) -> None:
 
 
 async def test_slow_boots(caller: Caller) -> None:
-    task_id = await caller.create("/slowboot 0.3")
+    task_id = await caller.create("/slowboot 1")
     assert (await caller.info(task_id))["status"] == "pending"
     assert "/slowboot" in answer_of(await caller.follow(task_id))
 

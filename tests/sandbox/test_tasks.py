@@ -93,7 +93,7 @@ async def test_a_failed_create_leaves_a_task_that_holds_its_slot(other: Caller, 
 
 
 async def test_the_boot_is_told_step_by_step() -> None:
-    async with Sandbox(HOWLER_SANDBOX_BOOT_MS="500") as sandbox, Caller(sandbox.url) as caller:
+    async with Sandbox(HOWLER_SANDBOX_BOOT_MS="1000") as sandbox, Caller(sandbox.url) as caller:
         task_id = await caller.create("hello")
         seen: list[tuple[str, int]] = []
         while (info := await caller.info(task_id))["status"] == "pending":

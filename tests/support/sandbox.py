@@ -8,12 +8,14 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
+
+from sandbox.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 ACCOUNTS_FILE = ROOT / "sandbox" / "accounts.json"
@@ -26,6 +28,15 @@ def accounts() -> list[dict[str, Any]]:
     return rows
 
 
+def sandbox_environ(**environ: str) -> dict[str, str]:
+    """Return the environment of a sandbox for tests: a free port, a boot of 20 ms, and these settings."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOWLER_")}
+    # Said to be empty, so that a developer's .env changes no test.
+    unsaid = {f"HOWLER_SANDBOX_{field.name.upper()}": "" for field in fields(Settings)}
+    usual = {"HOWLER_SANDBOX_ADDR": "127.0.0.1:0", "HOWLER_SANDBOX_BOOT_MS": "20"}
+    return inherited | unsaid | usual | environ
+
+
 class Sandbox:
     """`async with Sandbox(HOWLER_SANDBOX_BOOT_MS="20") as sandbox: sandbox.url`.
 
@@ -33,22 +44,18 @@ class Sandbox:
     """
 
     def __init__(self, **environ: str) -> None:
-        self._environ = {
-            "HOWLER_SANDBOX_ADDR": "127.0.0.1:0",
-            "HOWLER_SANDBOX_BOOT_MS": "20",
-        } | environ
+        self._environ = sandbox_environ(**environ)
         self._process: asyncio.subprocess.Process | None = None
         self._session: aiohttp.ClientSession | None = None
         self.url = ""
 
     async def __aenter__(self) -> Self:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("HOWLER_")}
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "sandbox",
             cwd=ROOT,
-            env=inherited | self._environ,
+            env=self._environ,
             stdout=asyncio.subprocess.PIPE,
         )
         assert self._process.stdout is not None
@@ -236,6 +243,10 @@ class Caller:
         task_id: str = answer.data["id"]
         self._tasks.append(task_id)
         return task_id
+
+    def forget(self, task_id: str) -> None:
+        """Leave a task to its fate."""
+        self._tasks.remove(task_id)
 
     async def info(self, task_id: str) -> dict[str, Any]:
         """Return a task."""

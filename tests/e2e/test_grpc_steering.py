@@ -1,0 +1,352 @@
+"""Turns that are steered while they run: cancelled, left, stopped, asked; and the tasks they leave."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+from google.protobuf.duration_pb2 import Duration
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.pool.v1.pool_service_pb2 import GetPoolRequest
+from howler.task.v1.task_event_pb2 import Answer, EndReason, QuestionResolution, TaskEvent
+from howler.task.v1.task_service_pb2 import (
+    AnswerQuestionRequest,
+    CancelTurnRequest,
+    DetachAction,
+    GetTaskRequest,
+    ListTasksRequest,
+    OnDetach,
+    QuestionPolicy,
+    StartTurn,
+    StopTaskRequest,
+    StreamRequest,
+    Task,
+    TaskRetention,
+    TaskState,
+)
+
+from tests.support import grammar
+from tests.support.howler import Howler, reason_of, text_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+STOP, KEEP = TaskRetention.TASK_RETENTION_STOP, TaskRetention.TASK_RETENTION_KEEP
+SLOW = "/pace 2000 20"  # forty seconds, if nobody stops it
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def howler(folder: Path) -> AsyncIterator[Howler]:
+    async with Howler(folder, facade=False) as running:
+        yield running
+
+
+class Watched:
+    """A turn that is read step by step."""
+
+    def __init__(self, howler: Howler, prompt: str, **start: Any) -> None:
+        self.call = howler.tasks.Stream(StreamRequest(start=StartTurn(prompt=prompt, **start)))
+        self.events: list[TaskEvent] = []
+
+    async def until(self, kind: str) -> TaskEvent:
+        """Read until an event of this kind and return the first one."""
+        while True:
+            for event in self.events:
+                if event.WhichOneof("event") == kind:
+                    return event
+            self.events += (await self.call.read()).events
+
+    async def rest(self) -> list[TaskEvent]:
+        """Read to the end and return the whole turn, checked."""
+        while (response := await self.call.read()) is not grpc.aio.EOF:
+            self.events += response.events
+        grammar.check(self.events)
+        return self.events
+
+    @property
+    def turn_id(self) -> str:
+        return str(self.events[0].accepted.turn_id)
+
+    @property
+    def task_id(self) -> str:
+        return str(self.events[0].accepted.task_id)
+
+
+async def eventually(look: Callable[[], Any]) -> Any:
+    """Wait until an async look says something true."""
+    async with asyncio.timeout(15):
+        while not (seen := await look()):
+            await asyncio.sleep(0.02)
+    return seen
+
+
+async def upstream_task(howler: Howler, task_id: str) -> dict[str, Any]:
+    tasks: list[dict[str, Any]] = (await howler.sandbox.state())["tasks"]
+    (task,) = [task for task in tasks if task["id"] == task_id]
+    return task
+
+
+async def sent(howler: Howler, task_id: str) -> list[str]:
+    """Return the types of the frames that the sandbox got for a task."""
+    frames = (await howler.sandbox.state())["frames"]
+    return [frame["frame"].split('"')[3] for frame in frames if frame["task_id"] == task_id]
+
+
+async def held(howler: Howler, task_id: str) -> Task:
+    task: Task = (await howler.tasks.GetTask(GetTaskRequest(task_id=task_id))).task
+    return task
+
+
+async def refused(call: Any) -> tuple[str, grpc.StatusCode]:
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await call
+    return reason_of(raised.value), raised.value.code()
+
+
+async def test_cancel_ends_the_turn_and_the_task_takes_another(howler: Howler) -> None:
+    """P3.2"""
+    turn = Watched(howler, SLOW, retention=KEEP)
+    await turn.until("text_delta")
+    told = await howler.tasks.CancelTurn(CancelTurnRequest(turn_id=turn.turn_id))
+    assert told.reason == EndReason.END_REASON_CANCELLED
+    ended = (await turn.rest())[-1].ended
+    assert (ended.reason, ended.error) == (
+        EndReason.END_REASON_CANCELLED,
+        ErrorReason.ERROR_REASON_CANCELLED,
+    )
+    assert ended.resumable
+    assert "user-cancel" in await sent(howler, turn.task_id)
+    again = await howler.tasks.CancelTurn(CancelTurnRequest(turn_id=turn.turn_id))
+    assert again.reason == EndReason.END_REASON_CANCELLED
+    assert text_of(await howler.turn("and now?", task_id=turn.task_id)).startswith("You said")
+
+
+async def test_cancel_while_the_vm_boots(howler: Howler) -> None:
+    turn = Watched(howler, "/slowboot 30")
+    await turn.until("accepted")
+    told = await howler.tasks.CancelTurn(CancelTurnRequest(turn_id=turn.turn_id))
+    assert told.reason == EndReason.END_REASON_CANCELLED
+    assert (await turn.rest())[-1].ended.reason == EndReason.END_REASON_CANCELLED
+
+
+async def test_a_turn_that_nobody_knows(howler: Howler) -> None:
+    request = CancelTurnRequest(turn_id="turn_no")
+    assert await refused(howler.tasks.CancelTurn(request)) == ("TURN_NOT_FOUND", grpc.StatusCode.NOT_FOUND)
+
+
+async def test_the_caller_who_leaves_takes_the_turn_along(howler: Howler) -> None:
+    """T-A9: user-cancel, socket closed, task stopped, slot freed."""
+    used = (await howler.pool.GetPool(GetPoolRequest())).slots_used
+    turn = Watched(howler, SLOW)
+    await turn.until("text_delta")
+    turn.call.cancel()
+
+    async def finished() -> bool:
+        return bool((await upstream_task(howler, turn.task_id))["status"] == "finished")
+
+    await eventually(finished)
+    assert "user-cancel" in await sent(howler, turn.task_id)
+    state = await howler.sandbox.state()
+    assert [one for one in state["sockets"]["open"] if one["task_id"] == turn.task_id] == []
+
+    async def freed() -> bool:
+        return bool((await howler.pool.GetPool(GetPoolRequest())).slots_used <= used)
+
+    await eventually(freed)
+    assert (await held(howler, turn.task_id)).state == TaskState.TASK_STATE_ENDED
+
+
+async def test_the_caller_who_leaves_before_the_first_word(howler: Howler) -> None:
+    turn = Watched(howler, "/slowboot 30")
+    await turn.until("accepted")
+    turn.call.cancel()
+
+    async def gone() -> bool:
+        task = await upstream_task(howler, turn.task_id)
+        return task["status"] == "finished" or bool(task["deleted"])
+
+    await eventually(gone)
+
+
+async def test_a_kept_task_stays_when_its_caller_leaves(howler: Howler) -> None:
+    turn = Watched(howler, SLOW, retention=KEEP)
+    await turn.until("text_delta")
+    turn.call.cancel()
+
+    async def idle() -> bool:
+        return (await held(howler, turn.task_id)).state == TaskState.TASK_STATE_IDLE
+
+    await eventually(idle)
+    assert text_of(await howler.turn("still there?", task_id=turn.task_id))
+
+
+async def test_a_turn_that_is_kept_runs_on_without_its_caller(howler: Howler) -> None:
+    keep = OnDetach(action=DetachAction.DETACH_ACTION_KEEP)
+    turn = Watched(howler, "/pace 20 20", on_detach=keep, retention=KEEP)
+    await turn.until("text_delta")
+    assert (await held(howler, turn.task_id)).state == TaskState.TASK_STATE_RUNNING
+    turn.call.cancel()
+
+    async def over() -> list[str]:
+        turns = (await upstream_task(howler, turn.task_id))["turns"]
+        return [one["ending"] for one in turns if one["ending"]]
+
+    await eventually(over)
+
+    async def idle() -> bool:
+        return (await held(howler, turn.task_id)).state == TaskState.TASK_STATE_IDLE
+
+    await eventually(idle)
+    assert "user-cancel" not in await sent(howler, turn.task_id)
+
+
+async def test_the_grace_of_a_caller_who_leaves(howler: Howler) -> None:
+    grace = OnDetach(grace=Duration(nanos=700_000_000))
+    turn = Watched(howler, SLOW, on_detach=grace)
+    await turn.until("text_delta")
+    turn.call.cancel()
+    await asyncio.sleep(0.2)
+    assert "user-cancel" not in await sent(howler, turn.task_id)
+
+    async def cancelled() -> bool:
+        return "user-cancel" in await sent(howler, turn.task_id)
+
+    await eventually(cancelled)
+
+
+@pytest.mark.parametrize(
+    ("policy", "resolution", "answer"),
+    [
+        (
+            QuestionPolicy.QUESTION_POLICY_AUTO,
+            QuestionResolution.QUESTION_RESOLUTION_AUTO,
+            "You answered: Which language? Go; Which targets? linux.",
+        ),
+        (
+            QuestionPolicy.QUESTION_POLICY_DECLINE,
+            QuestionResolution.QUESTION_RESOLUTION_DECLINED,
+            "You cancelled the question.",
+        ),
+    ],
+    ids=["auto", "decline"],
+)
+async def test_questions_that_howler_answers(
+    howler: Howler, policy: QuestionPolicy, resolution: QuestionResolution, answer: str
+) -> None:
+    """P6.5"""
+    events = await howler.turn("/ask2", question_policy=policy, retention=STOP)
+    (resolved,) = [event for event in events if event.WhichOneof("event") == "question_resolved"]
+    assert resolved.question_resolved.resolution == resolution
+    assert text_of(events) == answer
+
+
+async def test_a_question_that_the_caller_answers(howler: Howler) -> None:
+    """P6.5"""
+    turn = Watched(howler, "/ask2", question_policy=QuestionPolicy.QUESTION_POLICY_ASK)
+    question = (await turn.until("question")).question
+    answers = [
+        Answer(text=question.items[0].text, values=["Rust"]),
+        Answer(text=question.items[1].text, values=["linux", "darwin"]),
+    ]
+
+    def request(**fields: Any) -> AnswerQuestionRequest:
+        usual = {"turn_id": turn.turn_id, "question_id": question.question_id, "answers": answers}
+        return AnswerQuestionRequest(**{**usual, **fields})
+
+    answer = howler.tasks.AnswerQuestion
+    assert (await refused(answer(request(turn_id="turn_no"))))[0] == "TURN_NOT_FOUND"
+    assert (await refused(answer(request(question_id="no"))))[0] == "QUESTION_NOT_FOUND"
+    assert (await refused(answer(request(answers=answers[:1]))))[0] == "INVALID_REQUEST"
+    huge = [Answer(text=item.text, values=["x" * 40_000]) for item in question.items]
+    assert (await refused(answer(request(answers=huge))))[0] == "INVALID_REQUEST"
+    await answer(request())
+    assert (await refused(answer(request())))[0] in ("QUESTION_NOT_FOUND", "TURN_NOT_FOUND")
+    events = await turn.rest()
+    assert text_of(events) == "You answered: Which language? Rust; Which targets? linux, darwin."
+    (resolved,) = [event for event in events if event.WhichOneof("event") == "question_resolved"]
+    assert resolved.question_resolved.resolution == QuestionResolution.QUESTION_RESOLUTION_ANSWERED
+
+
+async def test_a_question_that_the_caller_declines(howler: Howler) -> None:
+    turn = Watched(howler, "/ask", question_policy=QuestionPolicy.QUESTION_POLICY_ASK)
+    question = (await turn.until("question")).question
+    await howler.tasks.AnswerQuestion(
+        AnswerQuestionRequest(turn_id=turn.turn_id, question_id=question.question_id, decline=True)
+    )
+    assert text_of(await turn.rest()) == "You cancelled the question."
+
+
+async def test_a_task_takes_one_turn_at_a_time(howler: Howler) -> None:
+    turn = Watched(howler, SLOW, retention=KEEP)
+    await turn.until("started")
+    busy = await refused(howler.turn("me too", task_id=turn.task_id))
+    assert busy == ("TASK_BUSY", grpc.StatusCode.ABORTED)
+    await howler.tasks.CancelTurn(CancelTurnRequest(turn_id=turn.turn_id))
+    await turn.rest()
+
+
+async def test_a_task_is_of_one_model(howler: Howler) -> None:
+    events = await howler.turn("first", model="glm-5", retention=KEEP)
+    task_id = events[0].accepted.task_id
+    assert (await refused(howler.turn("x", task_id=task_id, model="gpt-5.5")))[0] == "UNSUPPORTED_VALUE"
+    assert (await refused(howler.turn("x", task_id=task_id, model="nope")))[0] == "MODEL_NOT_FOUND"
+    second = await howler.turn("x", task_id=task_id, model="SiliconFlow/glm-5")
+    assert second[0].accepted.model.id == "monkeycode/SiliconFlow/glm-5"
+
+
+async def test_stop_ends_the_turn_and_the_task(howler: Howler) -> None:
+    turn = Watched(howler, SLOW)
+    await turn.until("text_delta")
+    stopped = (await howler.tasks.StopTask(StopTaskRequest(task_id=turn.task_id))).task
+    assert stopped.state == TaskState.TASK_STATE_ENDED
+    ended = (await turn.rest())[-1].ended
+    assert (ended.reason, ended.resumable) == (EndReason.END_REASON_CANCELLED, False)
+    assert (await upstream_task(howler, turn.task_id))["status"] == "finished"
+    again = (await howler.tasks.StopTask(StopTaskRequest(task_id=turn.task_id))).task
+    assert again.state == TaskState.TASK_STATE_ENDED
+    told = await refused(howler.turn("more", task_id=turn.task_id))
+    assert told == ("TASK_ENDED", grpc.StatusCode.FAILED_PRECONDITION)
+
+
+async def test_a_task_that_howler_does_not_hold(howler: Howler) -> None:
+    missing = ("TASK_NOT_FOUND", grpc.StatusCode.NOT_FOUND)
+    assert await refused(howler.turn("hi", task_id="7b0c2f6e-2f0a-4f0e-9d51-0d2b8c1f5a11")) == missing
+    assert await refused(howler.tasks.GetTask(GetTaskRequest(task_id="no"))) == missing
+    assert await refused(howler.tasks.StopTask(StopTaskRequest(task_id="no"))) == missing
+
+
+async def test_tasks_are_listed_page_by_page_the_one_used_last_first(howler: Howler) -> None:
+    made = []
+    for number in range(5):
+        events = await howler.turn(f"list {number}", principal="lister", retention=KEEP if number else STOP)
+        made.append(events[0].accepted.task_id)
+
+    async def page(**fields: Any) -> tuple[list[str], str]:
+        answer = await howler.tasks.ListTasks(ListTasksRequest(principal="lister", **fields))
+        return [task.task_id for task in answer.tasks], answer.next_page_token
+
+    listed, token, pages = [], "", 0
+    while True:
+        ids, token = await page(page_size=2, page_token=token)
+        listed += ids
+        pages += 1
+        if not token:
+            break
+    assert (listed, pages) == (made[::-1], 3)
+    assert (await page())[0] == made[::-1]
+
+    async def ended() -> list[str]:
+        return (await page(state=TaskState.TASK_STATE_ENDED))[0]
+
+    assert await eventually(ended) == made[:1]
+    assert (await page(state=TaskState.TASK_STATE_IDLE))[0] == made[:0:-1]
+    task = await held(howler, made[-1])
+    assert (task.principal, task.model) == ("lister", "monkeycode/DeepSeek/deepseek-v4")
+    assert task.create_time.seconds <= task.last_used_time.seconds
+    for fields in ({"page_size": -1}, {"page_token": "nonsense"}, {"page_token": "9" * 40 + ".x"}):
+        assert (await refused(page(**fields)))[0] == "INVALID_REQUEST"
+
+
+async def test_the_log_is_clean(howler: Howler) -> None:
+    assert "Traceback" not in howler.server.errors
