@@ -83,7 +83,7 @@ class ApiError(Exception):
         )
 
     def once_accepted(self) -> "ApiError":
-        """Return the same failure of a turn that the platform had accepted: sent again it would run again."""
+        """Return the same failure of a turn that runs, or may: sent again it would run again."""
         return ApiError(self.status, self.type, self.code, self.message, param=self.param)
 
     def body(self) -> bytes:

@@ -6,12 +6,10 @@ out under one lock, so that keep-alives never cut into them.
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_event_pb2 import TaskEvent
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -20,7 +18,6 @@ from facade.errors import ApiError
 
 Header = tuple[bytes, bytes]
 
-_SETTLE_SECONDS: Final = 1.0
 _STREAM_HEADERS: Final[list[Header]] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
@@ -63,12 +60,15 @@ class Fold(Protocol):
 
 
 class Turn(Protocol):
-    """A running turn: batches of its events; raises ApiError where it fails without telling an event."""
+    """A running turn: batches of its events; raises ApiError where it fails without telling an event.
+
+    It ends after `ended`, or because it was left.
+    """
 
     def __aiter__(self) -> AsyncIterator[Sequence[TaskEvent]]: ...
 
     def leave(self) -> None:
-        """Leave it, which ends the iteration; the server cancels it then."""
+        """Leave it, which ends the iteration; the server cancels it then, unless it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,25 +96,17 @@ class TurnStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell the turn until it ends or the caller leaves."""
-        gone = asyncio.create_task(_until_gone(receive, self._leave))
+        gone = asyncio.create_task(_until_gone(receive, self._turn.leave))
         tending = asyncio.create_task(self._tend(send))
         try:
             await self._relay(send)
-            if not self._stream.finished and not gone.done():
-                raise _cut_off()
         except ApiError as error:
             async with self._lock:
                 await self._fail(error, send)
         finally:
             tending.cancel()
-            if self._stream.finished:
-                await _settle(self._turn)
             self._turn.leave()
             await _cancelled(gone, tending)
-
-    def _leave(self) -> None:
-        if not self._stream.finished:
-            self._turn.leave()
 
     async def _relay(self, send: Send) -> None:
         stream, lock = self._stream, self._lock
@@ -168,28 +160,20 @@ class TurnAnswer(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer when the turn is over; nobody is answered who left before."""
-        gone = asyncio.create_task(_until_gone(receive, self._leave))
+        gone = asyncio.create_task(_until_gone(receive, self._turn.leave))
         try:
             async for events in self._turn:
                 self._fold.receive(events)
                 if self._fold.finished:
                     break
             if not self._fold.finished:
-                if gone.done():
-                    return
-                raise _cut_off()
+                return
             await send_json(send, 200, self._fold.answer(), self._extra)
         except ApiError as error:
             await send_json(send, error.status, error.body(), [*error.headers(), *self._extra])
         finally:
-            if self._fold.finished:
-                await _settle(self._turn)
             self._turn.leave()
             await _cancelled(gone)
-
-    def _leave(self) -> None:
-        if not self._fold.finished:
-            self._turn.leave()
 
 
 async def send_json(send: Send, status: int, body: bytes, headers: list[Header]) -> None:
@@ -197,19 +181,6 @@ async def send_json(send: Send, status: int, body: bytes, headers: list[Header])
     common = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": [*common, *headers]})
     await send({"type": "http.response.body", "body": body})
-
-
-async def _settle(turn: Turn) -> None:
-    """Let the RPC of a turn that is over end by itself: cancelled, it looks as if the caller had left."""
-    with contextlib.suppress(TimeoutError, ApiError):
-        async with asyncio.timeout(_SETTLE_SECONDS):
-            async for _ in turn:
-                pass
-
-
-def _cut_off() -> ApiError:
-    """Return the failure of a turn whose events stop before its end: the server broke its word."""
-    return ApiError.of(ErrorReason.ERROR_REASON_BACKEND_UNAVAILABLE)
 
 
 async def _until_gone(receive: Receive, leave: Callable[[], None]) -> None:

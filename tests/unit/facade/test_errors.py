@@ -6,7 +6,7 @@ import grpc
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
 
-from facade.backend import told_by
+from facade.backend.status import told_by
 from facade.errors import DEFAULT_RETRY_AFTER, TABLE, ApiError, Retry, internal, invalid
 from tests.support.openai_judge import assert_error
 

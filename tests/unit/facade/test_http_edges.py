@@ -9,8 +9,10 @@ from openai import AsyncOpenAI, NotFoundError
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from facade.backend.relay import Patience
 from facade.openai.start import Rules
-from tests.support.facade import MODEL, Peer, Refusal, serve_facade, serve_peer
+from tests.support.facade import serve_facade
+from tests.support.facade_peer import MODEL, Peer, Refusal, serve_peer
 from tests.support.openai_judge import assert_error, judge_models
 
 MOST_BYTES = 2000
@@ -121,7 +123,7 @@ async def test_websocket_is_told_to_use_http(url: str) -> None:
 
 async def test_server_that_is_away() -> None:
     async with (
-        serve_facade("127.0.0.1:1", rules=Rules(model_fallback=True)) as url,
+        serve_facade("127.0.0.1:1", rules=Rules(model_fallback=True), patience=Patience(start=0.2)) as url,
         httpx2.AsyncClient(base_url=url, timeout=10, trust_env=False) as http,
     ):
         assert (await http.get("/healthz")).status_code == 200

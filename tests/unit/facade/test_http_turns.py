@@ -12,20 +12,8 @@ from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam
 
 from facade.sse import Pace
-from tests.support.facade import (
-    MODEL,
-    Peer,
-    Refusal,
-    accepted,
-    ended,
-    failed,
-    serve_facade,
-    serve_peer,
-    started,
-    text,
-    thought,
-    tool,
-)
+from tests.support.facade import accepted, ended, failed, serve_facade, started, text, thought, tool
+from tests.support.facade_peer import MODEL, Peer, Refusal, serve_peer
 from tests.support.openai_judge import (
     judge_chat_completion,
     judge_chat_stream,
@@ -128,7 +116,7 @@ async def test_headers(scene: Scene) -> None:
     assert answer.headers["openai-version"] == "2020-10-01"
     assert answer.headers["openai-processing-ms"].isdecimal()
     assert answer.headers["x-gateway-ignored-params"] == "temperature,seed"
-    assert scene.peer.request_ids == ["mine-1"]
+    assert [start.request_id for start in scene.peer.starts] == ["mine-1"]
 
 
 async def test_request_ids_that_do_not_fit_are_replaced(scene: Scene) -> None:
@@ -197,8 +185,8 @@ async def test_failure_after_acceptance(scene: Scene) -> None:
 
 
 async def test_peer_that_breaks_off(scene: Scene) -> None:
-    for end in ([], [Refusal()], [Refusal("SLOW_CONSUMER")]):
-        scene.peer.script = [[accepted(), started(), text("half")], *end]
+    for end in (Refusal(), Refusal("SLOW_CONSUMER")):
+        scene.peer.script = [[accepted(), started(), text("half")], end]
         chat = await scene.http.post(CHAT, json=scene.body(CHAT, stream=True))
         assert judge_chat_stream(chat.content).error is not None
         whole = await scene.http.post(RESPONSES, json=scene.body(RESPONSES, stream=False))

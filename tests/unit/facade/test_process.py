@@ -10,7 +10,8 @@ import pytest
 
 from facade.config import Settings, SettingsError, host_and_port
 from facade.openai.start import ForwardInstructions
-from tests.support.facade import Peer, accepted, serve_peer, started, text
+from tests.support.facade import accepted, started, text
+from tests.support.facade_peer import Peer, serve_peer
 from tests.support.openai_judge import judge_chat_stream
 from tests.support.process import Program
 

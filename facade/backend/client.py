@@ -1,0 +1,92 @@
+"""The server at one target: its models, its health, and its turns over the Relay."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.model.v1.model_service_pb2 import ListRequest, Model, ResolveRequest
+from howler.model.v1.model_service_pb2_grpc import ModelServiceStub
+from howler.task.v1.task_service_pb2 import StartTurn
+from howler.task.v1.task_service_pb2_grpc import TaskServiceStub
+
+from facade.backend.connection import RelayCall
+from facade.backend.relay import MOST_BYTES, Patience, Relay, RunningTurn
+from facade.backend.status import told_by
+from facade.errors import ApiError
+
+_LIST_TIMEOUT: Final = 30.0
+"""Seconds for a unary call. The server answers from its cache, but the first list of all takes a call."""
+
+_HEALTH_TIMEOUT: Final = 2.0
+"""Seconds until a server that does not answer counts as not ready."""
+
+_OPTIONS: Final = (
+    # What a Relay message holds is bounded by the server and by each turn's window.
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", MOST_BYTES),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # A server that comes back is found while turns still wait for it, not after gRPC's two minutes.
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    # The target is named by the operator: a proxy of the environment has no say in it.
+    ("grpc.enable_http_proxy", 0),
+)
+
+
+class Backend:
+    """The server at one target, by one channel. It must be made in a running loop and connects at once."""
+
+    def __init__(self, target: str, patience: Patience | None = None) -> None:
+        self._channel = grpc.aio.insecure_channel(target, options=_OPTIONS)
+        self._tasks = TaskServiceStub(self._channel)
+        self._models = ModelServiceStub(self._channel)
+        self._health = health_pb2_grpc.HealthStub(self._channel)
+        self._relay = Relay(self._open_relay, patience or Patience())
+
+    def start(self, start: StartTurn) -> RunningTurn:
+        """Start a turn and follow it. It fails, if it does, where it is read."""
+        return self._relay.follow(start)
+
+    async def models(self, request_id: str) -> Sequence[Model]:
+        """Return the models, as the server lists them; raises ApiError."""
+        try:
+            listed = await self._models.List(
+                ListRequest(), timeout=_LIST_TIMEOUT, metadata=(("x-request-id", request_id),)
+            )
+        except grpc.aio.AioRpcError as error:
+            raise told_by(error) from None
+        return listed.models
+
+    async def resolve(self, request: ResolveRequest, request_id: str) -> Model:
+        """Return the model that a name means; raises ApiError, 404 where none does."""
+        try:
+            resolved = await self._models.Resolve(
+                request, timeout=_LIST_TIMEOUT, metadata=(("x-request-id", request_id),)
+            )
+        except grpc.aio.AioRpcError as error:
+            raise told_by(error) from None
+        return resolved.model
+
+    async def is_ready(self) -> bool:
+        """Say whether the server is there and serves."""
+        try:
+            answer = await self._health.Check(health_pb2.HealthCheckRequest(), timeout=_HEALTH_TIMEOUT)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def end_turns(self) -> None:
+        """End the turns that run, each with an error that says why: this process goes."""
+        self._relay.end_turns(ApiError.of(ErrorReason.ERROR_REASON_SHUTTING_DOWN))
+
+    async def close(self) -> None:
+        """Close the Relay and the channel."""
+        await self._relay.close()
+        await self._channel.close()
+
+    def _open_relay(self) -> RelayCall:
+        return self._tasks.Relay(wait_for_ready=True)
