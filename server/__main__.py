@@ -43,7 +43,7 @@ from server.turn.create import Creator
 from server.turn.dialect import Spoken
 from server.turn.hub import Hub
 from server.turn.limits import Limits
-from server.turn.runner import Rooms
+from server.turn.rooms import Rooms
 from server.turn.stopper import Stopper
 from server.upstream.listing import keep_current, load
 from server.upstream.platform import Platform

@@ -36,6 +36,11 @@ class Follower:
         self._sending: set[asyncio.Task[None]] = set()
         self._bark: ServiceError | None = None
 
+    @property
+    def began(self) -> bool:
+        """True once the platform showed a sign of the agent."""
+        return self._machine.began
+
     async def follow(self, socket: Socket) -> list[TaskEvent]:
         """Follow the turn until the platform ends it and return its last events, yet to be told.
 
@@ -68,6 +73,7 @@ class Follower:
             raise
         finally:
             watchdog.stop()
+            self._spoken.learn(self._decoder)
             self._socket = None
             self._live.on_interrupt = self._live.answerer = None
 
@@ -79,7 +85,6 @@ class Follower:
             watchdog.last_frame = clock()
             events = machine.receive(decode(message))
             if machine.ended:
-                self._spoken.learn(self._decoder)
                 return events
             if events:
                 log.append(events, time.time_ns() // 1_000_000)

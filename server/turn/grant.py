@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -20,10 +20,8 @@ from server.catalog.resolve import resolve
 from server.errors import ServiceError
 from server.pool.account import AccountId, TaskId
 from server.turn.live import Cause, LiveTurn
+from server.turn.rooms import Rooms
 from server.upstream.platform import NewTask
-
-if TYPE_CHECKING:
-    from server.turn.runner import Rooms
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
@@ -73,7 +71,7 @@ class Grant:
 class Grants:
     """Gets and gives back what one turn runs on. `current` is what it holds now."""
 
-    def __init__(self, live: LiveTurn, rooms: "Rooms") -> None:
+    def __init__(self, live: LiveTurn, rooms: Rooms) -> None:
         self._live = live
         self._rooms = rooms
         self.current: Grant | None = None

@@ -19,7 +19,8 @@ from server.pool.account import TaskId
 from server.turn.grant import LEASE_SECONDS
 from server.turn.live import LOST_GRACE, Cause, LiveTurn, TurnId
 from server.turn.log import Watcher
-from server.turn.runner import Rooms, Runner
+from server.turn.rooms import Rooms
+from server.turn.runner import Runner
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason

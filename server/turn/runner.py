@@ -9,9 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
-from functools import partial
+from contextlib import AsyncExitStack
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -21,44 +19,25 @@ from howler.task.v1.task_service_pb2 import ApprovalPolicy
 
 from server.acp.turn import Turn
 from server.acp.uplink import AUTO_APPROVE, NO_AUTO_APPROVE, FrameTooLarge, prompt_frame
-from server.catalog.cache import Catalog
 from server.conversation.transcript import as_prompt, last_input
 from server.errors import ServiceError, incident
 from server.pool.account import TaskId
-from server.pool.pool import Pool
-from server.store.sqlite import Store
-from server.turn.boot import Boot
-from server.turn.create import Creator
-from server.turn.dialect import Spoken
 from server.turn.ending import may_stay
+from server.turn.first import FirstTurn
 from server.turn.follow import Follower
 from server.turn.grant import Grant, Grants
-from server.turn.limits import Limits
 from server.turn.live import Cause, Interrupted, LiveTurn
-from server.turn.stopper import Stopper
-from server.upstream.platform import Platform
+from server.turn.rooms import Rooms
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
 _Follow = Callable[[], Awaitable[list[TaskEvent]]]
 
-_SILENT: Final = (_E.ERROR_REASON_FIRST_EVENT_TIMEOUT, _E.ERROR_REASON_IDLE_TIMEOUT)
-_WORTH_ASKING: Final = (*_SILENT, _E.ERROR_REASON_UPSTREAM_LOST)
-_PAUSES: Final = (0.25, 4.0)  # seconds between tries to attach, at first and at most
-
-
-@dataclass(frozen=True, slots=True)
-class Rooms:
-    """What a turn works with."""
-
-    pool: Pool
-    platform: Platform
-    catalog: Catalog
-    store: Store
-    creator: Creator
-    stopper: Stopper
-    spoken: Spoken
-    limits: Limits
+_WORTH_ASKING: Final = (
+    _E.ERROR_REASON_FIRST_EVENT_TIMEOUT,
+    _E.ERROR_REASON_IDLE_TIMEOUT,
+    _E.ERROR_REASON_UPSTREAM_LOST,
+)
 
 
 class Runner:
@@ -109,7 +88,16 @@ class Runner:
         grant = await self._grants.create_task(model, among, self._prompt)
         live.task_id = grant.task_id
         self._accepted(model, matched_by)
-        await self._carry_out(grant, lambda: self._follow_first_turn(grant))
+        first = FirstTurn(
+            live,
+            self._rooms,
+            self._follower,
+            self._sockets,
+            grant=grant,
+            approval=self._approval(),
+            prompt=self._prompt,
+        )
+        await self._carry_out(grant, first.follow)
 
     async def _run_on_held_task(self) -> None:
         live = self._live
@@ -141,44 +129,6 @@ class Runner:
     def _approval(self) -> str:
         manual = self._live.start.approval_policy == ApprovalPolicy.APPROVAL_POLICY_MANUAL
         return NO_AUTO_APPROVE if manual else AUTO_APPROVE
-
-    async def _follow_first_turn(self, grant: Grant) -> list[TaskEvent]:
-        """Wait for the VM, then follow the turn: it runs from the create's `content` (§6.7, §6.8)."""
-        rooms = self._rooms
-        session = partial(rooms.pool.session, grant.account_id)
-        await Boot(self._live, rooms.platform, session, rooms.limits).ready()
-        return await self._attach(grant)
-
-    async def _attach(self, grant: Grant) -> list[TaskEvent]:
-        """Attach until the agent shows itself: a fresh task may refuse for a moment (§5.2, §12.5)."""
-        rooms, live = self._rooms, self._live
-        loop = asyncio.get_running_loop()
-        until = loop.time() + rooms.limits.first_event
-        pause = _PAUSES[0]
-        while True:
-            try:
-                session = rooms.pool.session(grant.account_id)
-                socket = await self._sockets.enter_async_context(
-                    rooms.platform.stream(session, grant.task_id, "attach")
-                )
-                with suppress(ServiceError):  # a socket that is closed already may hold what to read
-                    await socket.send(self._approval())
-                events = await self._follower.follow(socket)
-                if self._machine.ended:
-                    return events
-                lost = ServiceError(
-                    _E.ERROR_REASON_UPSTREAM_LOST, f"the platform gave the stream up: {self._machine.severed}"
-                )
-            except ServiceError as error:
-                if error.reason in _SILENT:
-                    raise
-                lost = error
-            if self._machine.began or loop.time() + pause > until:
-                raise lost
-            await self._sockets.aclose()
-            async with live.waiting(None, Cause.TIME_LIMIT.error):
-                await asyncio.sleep(pause)
-            pause = min(pause * 2, _PAUSES[1])
 
     async def _carry_out(self, grant: Grant, follow: _Follow) -> None:
         """Follow the accepted turn to its end, tell it, and leave the task as it was asked for."""

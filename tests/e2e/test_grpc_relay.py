@@ -35,11 +35,13 @@ class Caller:
         self.events: dict[int, list[TaskEvent]] = defaultdict(list)
         self.failed: dict[int, Any] = {}
         self.held: set[int] = set()
+        self._writing = asyncio.Lock()
         self._changed = asyncio.Condition()
         self._reading = asyncio.create_task(self._read())
 
     async def say(self, tag: int, **request: Any) -> None:
-        await self.call.write(pb.RelayRequest(tag=tag, **request))
+        async with self._writing:  # one write at a time: a rule of gRPC
+            await self.call.write(pb.RelayRequest(tag=tag, **request))
 
     async def start(self, tag: int, prompt: str, **start: Any) -> None:
         start.setdefault("retention", pb.TaskRetention.TASK_RETENTION_STOP)
