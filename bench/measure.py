@@ -1,0 +1,187 @@
+"""Puts one load on one contender and says what it took."""
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bench.children import Child
+from bench.client import Api
+from bench.contenders import Cpus, Running
+from bench.probe import REFERENCE_US
+from bench.proc import cpu_clock
+from bench.scenarios import Scenario
+
+_SETTLE_SECONDS: Final = 0.3  # what a gateway still does for a turn that its caller has read
+_SAMPLE_SECONDS: Final = 0.25
+_SLACK_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Quantiles:
+    """Milliseconds."""
+
+    p50: float
+    p99: float
+    max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One load on one contender. Times are in seconds unless the name says otherwise.
+
+    `cpu` is the CPU time of each gateway process, `probe_us` a step of the
+    speed probe meanwhile, `foreign` and `stolen` the shares of the gateway's
+    CPUs that other programs and the host took. `pss_kib` is the most memory
+    seen per process, where it was looked at. `errors` are streams by what was wrong.
+    """
+
+    contender: str
+    scenario: Scenario
+    round: int
+    seconds: float
+    ok: int
+    errors: dict[str, int]
+    said: list[str]
+    events: int
+    expected: int
+    reads: int
+    bytes: int
+    cpu: dict[str, float]
+    load_cpu: float
+    probe_us: float
+    foreign: float
+    stolen: float
+    ttft: Quantiles | None
+    delay: Quantiles | None
+    pss_kib: dict[str, int]
+
+    @property
+    def failed(self) -> int:
+        """Return how many streams were not read once, in order and to their end."""
+        return sum(self.errors.values())
+
+    def raw(self, label: str = "") -> float | None:
+        """Return the CPU of one process, or of all, in the scenario's unit; None where nothing came."""
+        spent = self.cpu.get(label, 0.0) if label else sum(self.cpu.values())
+        if self.scenario.per == "request":
+            return spent / self.ok * 1e3 if self.ok else None
+        return spent / self.events * 1e6 if self.events else None
+
+    def norm(self, label: str = "") -> float | None:
+        """Return the same for a quiet core."""
+        raw = self.raw(label)
+        return None if raw is None else raw * REFERENCE_US / self.probe_us
+
+
+class Bench:
+    """The means of measuring: CPUs, a folder for logs, and the stub that a contender stands before."""
+
+    def __init__(self, cpus: Cpus, folder: Path, model: str) -> None:
+        self._cpus = cpus
+        self._folder = folder
+        self._model = model
+
+    async def measure(
+        self,
+        name: str,
+        running: Running,
+        api: Api,
+        stub: Child,
+        scenario: Scenario,
+        round_: int,
+        *,
+        memory: bool,
+    ) -> Measured:
+        """Run the load and return what it took. Raises Failed where the bench itself breaks."""
+        probe = await Child.module("bench.probe", cpus=self._cpus.gateway, folder=self._folder)
+        sampling = asyncio.create_task(_most_memory(running.processes)) if memory else None
+        try:
+            clock = cpu_clock(self._cpus.gateway)
+            before = {child.label: child.cpu_seconds() for child in running.processes}
+            load_before = stub.cpu_seconds() + _children_seconds()
+            probe_before = probe.cpu_seconds()
+            told = await self._load(running.url, api, scenario)
+            await asyncio.sleep(_SETTLE_SECONDS)
+            after = {child.label: child.cpu_seconds() for child in running.processes}
+            load = stub.cpu_seconds() + _children_seconds() - load_before
+            ours = sum(after.values()) - sum(before.values()) + probe.cpu_seconds() - probe_before
+            end = cpu_clock(self._cpus.gateway)
+        finally:
+            if sampling is not None:
+                sampling.cancel()
+            said = await probe.finish()
+        for child in running.processes:
+            if child.ended:
+                raise child.failed(f"died under {scenario.name}")
+        wall = (told["seconds"] + _SETTLE_SECONDS) * len(self._cpus.gateway)
+        shared = self._cpus.gateway == self._cpus.load
+        return Measured(
+            contender=name,
+            scenario=scenario,
+            round=round_,
+            seconds=told["seconds"],
+            ok=told["ok"],
+            errors=told["errors"],
+            said=told["said"],
+            events=told["events"],
+            expected=told["expected"],
+            reads=told["reads"],
+            bytes=told["bytes"],
+            cpu={label: after[label] - before[label] for label in after},
+            load_cpu=load,
+            probe_us=float(said),
+            foreign=max(0.0, end.busy - clock.busy - ours - (load if shared else 0.0)) / wall,
+            stolen=(end.stolen - clock.stolen) / wall,
+            ttft=_quantiles(told["ttft_ms"]),
+            delay=_quantiles(told["delay_ms"]),
+            pss_kib=await _taken(sampling) if sampling is not None else {},
+        )
+
+    async def _load(self, url: str, api: Api, scenario: Scenario) -> dict[str, Any]:
+        within = 3 * scenario.expected_seconds + _SLACK_SECONDS
+        client = await Child.module(
+            "bench.client",
+            *("--url", url, "--api", api, "--model", self._model, "--within", f"{within:g}"),
+            *("--streams", str(scenario.streams), "--at-once", str(scenario.at_once)),
+            *("--tokens", str(scenario.ask.tokens), "--every", f"{scenario.ask.every_ms:g}"),
+            *("--ramp", f"{scenario.ramp:g}"),
+            cpus=self._cpus.load,
+            folder=self._folder,
+        )
+        try:
+            said = await client.output(within + _SLACK_SECONDS)
+            told: dict[str, Any] = json.loads(said)
+            return told
+        except ValueError:
+            raise client.failed("gave no report") from None
+        finally:
+            await client.stop()
+
+
+def _children_seconds() -> float:
+    """Return the CPU time of the children that have ended: the clients."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+async def _most_memory(processes: list[Child]) -> dict[str, int]:
+    """Sample until cancelled; return the most that each process had."""
+    most: dict[str, int] = {child.label: 0 for child in processes}
+    try:
+        while True:
+            for child in processes:
+                most[child.label] = max(most[child.label], child.pss_kib())
+            await asyncio.sleep(_SAMPLE_SECONDS)
+    except asyncio.CancelledError:
+        return most
+
+
+async def _taken(sampling: asyncio.Task[dict[str, int]]) -> dict[str, int]:
+    return await sampling
+
+
+def _quantiles(told: dict[str, float] | None) -> Quantiles | None:
+    return Quantiles(**told) if told else None
