@@ -35,7 +35,7 @@ def test_detached_tag_waits_for_proof_that_the_server_read_it() -> None:
     assert tags.take() == left
 
 
-@given(st.lists(st.sampled_from(["take", "end", "detach", "serve", "tell"]), max_size=200))
+@given(st.lists(st.sampled_from(["take", "end", "detach", "serve", "tell"]), min_size=40, max_size=200))
 def test_no_frame_is_ever_taken_for_another_turns(steps: list[str]) -> None:
     """A server that reads in order and tells late: a frame names the turn that has the tag."""
     tags, turn = Tags(), 0
