@@ -75,6 +75,10 @@ e2e: $(STAMP) ## the tests of the real processes, with the official openai packa
 test: check ## everything: the checks and all tests
 	@$(BIN)/python -m pytest tests
 
+.PHONY: bench
+bench: $(STAMP) ## measure CPU, time and memory per token, under 10 minutes (ARGS=--quick: one); bench/README.md
+	@$(BIN)/python -m bench.run $(ARGS)
+
 format: $(STAMP) ## let ruff format the code
 	@$(BIN)/ruff check --fix --quiet $(CODE) || true
 	@$(BIN)/ruff format $(CODE)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,9 +33,10 @@ class Quantiles:
 class Measured:
     """One load on one contender. Times are in seconds unless the name says otherwise.
 
-    `cpu` is the CPU time of each gateway process, `probe_us` a step of the
-    speed probe meanwhile, `foreign` and `stolen` the shares of the gateway's
-    CPUs that other programs and the host took. `pss_kib` is the most memory
+    `cpu` is the CPU time of each gateway process, `load_share` the share of a
+    CPU that stub and client took, `probe_us` a step of the speed probe
+    meanwhile, `foreign` and `stolen` the shares of the gateway's CPU that other
+    programs and the host took. `pss_kib` is the most memory
     seen per process, where it was looked at. `errors` are streams by what was wrong.
     """
 
@@ -50,7 +52,7 @@ class Measured:
     reads: int
     bytes: int
     cpu: dict[str, float]
-    load_cpu: float
+    load_share: float
     probe_us: float
     foreign: float
     stolen: float
@@ -99,7 +101,7 @@ class Bench:
         probe = await Child.module("bench.probe", cpus=self._cpus.gateway, folder=self._folder)
         sampling = asyncio.create_task(_most_memory(running.processes)) if memory else None
         try:
-            clock = cpu_clock(self._cpus.gateway)
+            clock, began = cpu_clock(self._cpus.gateway), time.monotonic()
             before = {child.label: child.cpu_seconds() for child in running.processes}
             load_before = stub.cpu_seconds() + _children_seconds()
             probe_before = probe.cpu_seconds()
@@ -108,7 +110,7 @@ class Bench:
             after = {child.label: child.cpu_seconds() for child in running.processes}
             load = stub.cpu_seconds() + _children_seconds() - load_before
             ours = sum(after.values()) - sum(before.values()) + probe.cpu_seconds() - probe_before
-            end = cpu_clock(self._cpus.gateway)
+            end, wall = cpu_clock(self._cpus.gateway), time.monotonic() - began
         finally:
             if sampling is not None:
                 sampling.cancel()
@@ -116,7 +118,6 @@ class Bench:
         for child in running.processes:
             if child.ended:
                 raise child.failed(f"died under {scenario.name}")
-        wall = (told["seconds"] + _SETTLE_SECONDS) * len(self._cpus.gateway)
         shared = self._cpus.gateway == self._cpus.load
         return Measured(
             contender=name,
@@ -131,7 +132,7 @@ class Bench:
             reads=told["reads"],
             bytes=told["bytes"],
             cpu={label: after[label] - before[label] for label in after},
-            load_cpu=load,
+            load_share=load / wall,
             probe_us=float(said),
             foreign=max(0.0, end.busy - clock.busy - ours - (load if shared else 0.0)) / wall,
             stolen=(end.stolen - clock.stolen) / wall,

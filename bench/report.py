@@ -174,7 +174,7 @@ def _every_load(loads: Sequence[Measured]) -> str:
             _number(measured.norm() if measured.cpu else None),
             f"{measured.probe_us:.1f}",
             f"{measured.foreign:.0%} / {measured.stolen:.0%}",
-            f"{measured.load_cpu / measured.seconds:.0%}" if measured.seconds else _NOTHING,
+            f"{measured.load_share:.0%}",
             f"{measured.events / measured.reads:.1f}" if measured.reads else _NOTHING,
             f"{measured.bytes / measured.events:.0f}" if measured.events else _NOTHING,
         ]
@@ -192,10 +192,11 @@ def _panels(table: Sequence[Row], slopes: Sequence[Memory]) -> list[Panel]:
         return f"{row.scenario.name} {row.contender}"
 
     def cpu(per: str) -> list[Bar]:
+        # without p1: its few tokens carry whole requests, and its bar would dwarf the others
         return [
             Bar(label(row), row.parts, row.scenario.goal.cpu if row.contender == OURS else None)
             for row in gateways
-            if row.scenario.per == per and row.parts
+            if row.scenario.per == per and row.parts and row.scenario.at_once > 1
         ]
 
     def added(of: Iterable[tuple[Row, Spread | None]], goals: str = "") -> list[Bar]:

@@ -269,7 +269,7 @@ def options_of(arguments: Sequence[str]) -> Options:
 
 
 async def bench(options: Options) -> int:
-    """Run it all, write the report and return the exit code: 1 where a stream of Howler or the floor failed."""
+    """Run it all, write the report and return the exit code: 1 where a stream of ours failed."""
     cpus = Cpus.of(frozenset(os.sched_getaffinity(0)))
     began = datetime.now(UTC)
     with tempfile.TemporaryDirectory(prefix="howler-bench-") as folder:

@@ -46,6 +46,7 @@ class Turn:
         self._every = every_ms / 1000
         self._at = 0
         self._due = 0.0
+        self._over = False
         self._loop = asyncio.get_running_loop()
 
     def begin(self) -> None:
@@ -60,14 +61,19 @@ class Turn:
     def resume(self) -> None:
         """Write on in a burst, until the connection is full."""
         connection, burst = self._connection, self._said.burst
-        while not self._every and self._at < len(burst) and connection.writable:
+        while not self._every and not self._over and connection.writable:
             connection.write(burst[self._at])
             self._at += 1
             if self._at == len(burst):
                 self._end()
 
+    def cut(self) -> None:
+        """End it now, as `user-cancel` does."""
+        if not self._over:
+            self._end()
+
     def _tick(self) -> None:
-        if not self._connection.is_open:
+        if self._over or not self._connection.is_open:
             return
         self._connection.write(self._said.token(self._at, _now_us()))
         self._at += 1
@@ -78,8 +84,9 @@ class Turn:
         self._loop.call_at(self._due, self._tick)
 
     def _end(self) -> None:
+        self._over = True
         self._connection.write(self._said.ending)
-        self._loop.call_later(_SILENT_SECONDS, self._connection.close)
+        self._connection.fall_silent()
 
 
 class Connection(asyncio.Protocol):
@@ -115,6 +122,11 @@ class Connection(asyncio.Protocol):
         """Write, unless the other side has gone."""
         if self._transport is not None:
             self._transport.write(data)
+
+    def fall_silent(self) -> None:
+        """Leave it to the other side to close a stream socket, but not for ever."""
+        if self._unframer is not None:
+            asyncio.get_running_loop().call_later(_SILENT_SECONDS, self.close)
 
     def close(self) -> None:
         """Close the connection."""
@@ -212,7 +224,9 @@ class Connection(asyncio.Protocol):
                     self.close()
                 case 9:
                     self.write(frame(payload, 10))
-                case 1 | 2 if self._turn is None and b'"user-input"' in payload:
+                case 1 | 2 if b'"user-cancel"' in payload and self._turn is not None:
+                    self._turn.cut()
+                case 1 | 2 if b'"user-input"' in payload and self._turn is None:
                     self._run()
 
     def _run(self) -> None:

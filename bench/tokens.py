@@ -31,7 +31,7 @@ class Ask:
     def read(cls, prompt: str) -> "Ask":
         """Return what a prompt asks for, wherever in it; a prompt that asks for nothing gets one token."""
         found = _ASK.search(prompt)
-        return cls(int(found[1]), float(found[2])) if found else cls(1)
+        return cls(max(1, int(found[1])), float(found[2])) if found else cls(1)
 
 
 def head(index: int) -> bytes:
