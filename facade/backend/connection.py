@@ -41,7 +41,7 @@ class Connection:
     def enter(self, request: RelayRequest, inbox: Inbox) -> "Seat":
         """Start or watch the turn that the request says; its `tag` is set here."""
         request.tag = self._tags.take()
-        seat = self._seats[request.tag] = Seat(self, request.tag, inbox)
+        seat = self._seats[request.tag] = Seat(self, request, inbox)
         self._outbox.enter(request)
         self._stirred.set()
         return seat
@@ -53,13 +53,13 @@ class Connection:
 
     def detach(self, tag: int) -> None:
         """Leave the turn of a tag that is taken."""
-        if self._seats.pop(tag).asked:
+        if self._seats.pop(tag).unasked is not None:
+            self._outbox.withdraw(tag)
+            self._tags.end(tag)
+        else:
             self._outbox.detach(tag)
             self._tags.detach(tag)
             self._stirred.set()
-        else:
-            self._outbox.withdraw(tag)
-            self._tags.end(tag)
 
     def finish(self) -> None:
         """Let it end once all that waits is written and the server has told the rest."""
@@ -83,7 +83,7 @@ class Connection:
             self._stirred.clear()
             while (request := self._outbox.take()) is not None:
                 if request.WhichOneof("request") in {"start", "watch"}:
-                    self._seats[request.tag].asked = True
+                    self._seats[request.tag].unasked = None
                 await self._call.write(request)
             if self._finishing:
                 await self._call.done_writing()
@@ -115,18 +115,18 @@ class Connection:
 class Seat:
     """One turn's place on a Relay: its tag, and what its window is owed.
 
-    `asked` says that the server was asked for the turn, so that it may run.
+    `unasked` is the request until it is written; from then on the turn may run.
     """
 
-    __slots__ = ("_after", "_connection", "_passed", "_tag", "asked", "inbox")
+    __slots__ = ("_after", "_connection", "_passed", "_tag", "inbox", "unasked")
 
-    def __init__(self, connection: Connection, tag: int, inbox: Inbox) -> None:
+    def __init__(self, connection: Connection, request: RelayRequest, inbox: Inbox) -> None:
         self._connection = connection
-        self._tag = tag
+        self._tag = request.tag
+        self.unasked: RelayRequest | None = request
         self._after = inbox.last_seq  # events up to here came over another Relay, from another window
         self._passed = 0  # bytes of events passed on since the last grant
         self.inbox = inbox
-        self.asked = False
 
     def passed_on(self, events: Sequence[TaskEvent]) -> None:
         """Take note of events that were written on, so that the server may send more of them."""

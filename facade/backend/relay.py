@@ -49,7 +49,7 @@ class RunningTurn:
     """
 
     def __init__(self, start: StartTurn, gone: "Callable[[RunningTurn], None]") -> None:
-        self._request = RelayRequest(start=start)
+        self._request: RelayRequest | None = RelayRequest(start=start)  # while nobody was asked for it
         self._gone = gone
         self._inbox = Inbox()
         self._seat: Seat | None = None
@@ -84,10 +84,12 @@ class RunningTurn:
         self._stop_waiting()
         if self._inbox.over:
             return
+        request, self._request = self._request, None
         if self._inbox.turn_id:
             watch = WatchTurn(turn_id=self._inbox.turn_id, after_seq=self._inbox.last_seq)
-            self._request = RelayRequest(watch=watch)
-        self._seat = connection.enter(self._request, self._inbox)
+            request = RelayRequest(watch=watch)
+        assert request is not None, "a turn that was asked for and not accepted is over"
+        self._seat = connection.enter(request, self._inbox)
 
     def wait(self, patience: Patience) -> None:
         """Wait for a connection, where it may go on over another.
@@ -95,21 +97,14 @@ class RunningTurn:
         A turn that was asked for and not accepted may run or not: it ends here,
         for it is never started twice.
         """
-        asked, self._seat = self._seat is not None and self._seat.asked, None
+        if self._seat is not None:
+            self._request, self._seat = self._seat.unasked, None
         error = ApiError.of(ErrorReason.ERROR_REASON_BACKEND_UNAVAILABLE)
-        if asked and not self._inbox.turn_id:
+        if self._request is None and not self._inbox.turn_id:
             self._inbox.fail(error.once_accepted())
         elif not self._inbox.over and self._expiry is None:
             seconds = patience.resume if self._inbox.turn_id else patience.start
             self._expiry = asyncio.get_running_loop().call_later(seconds, self._inbox.fail, error)
-
-    def refuse(self, error: ApiError) -> None:
-        """Fail it before the server was asked."""
-        self._inbox.fail(error)
-
-    def is_too_large(self) -> bool:
-        """Say whether no message can carry it."""
-        return self._request.ByteSize() > MOST_BYTES - _ROOM
 
     def _part(self) -> None:
         self._stop_waiting()
@@ -142,11 +137,10 @@ class Relay:
     def follow(self, start: StartTurn) -> RunningTurn:
         """Start a turn and follow it, once there is a connection. It fails, if it does, where it is read."""
         turn = RunningTurn(start, self._turns.discard)
-        if turn.is_too_large():
-            turn.refuse(ApiError.of(ErrorReason.ERROR_REASON_PROMPT_TOO_LARGE))
-            return turn
         self._turns.add(turn)
-        if self._connection is not None:
+        if start.ByteSize() > MOST_BYTES - _ROOM:
+            turn.end(ApiError.of(ErrorReason.ERROR_REASON_PROMPT_TOO_LARGE))
+        elif self._connection is not None:
             turn.enter(self._connection)
         else:
             turn.wait(self._patience)
@@ -184,10 +178,13 @@ class Relay:
         connection = Connection(call)
         try:
             await call.wait_for_connection()
+            _log.info("the Relay is open; turns that waited for it: %d", len(self._turns))
             self._connection = connection
             for turn in list(self._turns):
                 turn.enter(connection)
             await connection.run()
+            if not self._closing:
+                _log.warning("the server ended the Relay; turns on it: %d", len(self._turns))
         except grpc.aio.AioRpcError as error:
             _log.warning("the Relay broke: %s; turns on it: %d", error.code().name, len(self._turns))
         except asyncio.CancelledError:
