@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args
 
 _PREFIX: Final = "HOWLER_SANDBOX_"
 _ACCOUNTS: Final = Path(__file__).with_name("accounts.json")
@@ -25,6 +25,8 @@ class Settings:
     addr: str = "127.0.0.1:8090"  # host:port; port 0 takes a free one
     accounts: str = str(_ACCOUNTS)  # the accounts file
     basic_auth: str = ""  # user:password demanded by the proxy in front; empty = none
+    dialect: Literal["native", "text", "legacy"] = "native"  # of its sockets (protocol §10)
+    runs_content: Literal["true", "false"] = "true"  # whether a task's content runs as its first turn
     boot_ms: float = 300.0  # from create until a task is `processing`
     ping_s: float = 10.0  # between two JSON pings on a socket
     sleep_s: float = 900.0  # idle time after which a machine hibernates
@@ -54,12 +56,20 @@ def read(environ: Mapping[str, str | None]) -> Settings:
         if not text:
             continue
         field = known[name]
-        values[field.name] = _seconds(name, text) if field.type is float else text
+        values[field.name] = _seconds(name, text) if field.type is float else _word(name, text, field.type)
     settings = Settings(**values)  # type: ignore[arg-type]  # the names and types come from its own fields
     _check_addr(settings.addr)
     if settings.ping_s == 0:
         raise SettingsError(f"{_PREFIX}PING_S: pings cannot be 0 s apart; the fault stop_pings ends them")
     return settings
+
+
+def _word(name: str, text: str, kind: object) -> str:
+    """Return the text of a setting, one of its choices where it has some."""
+    choices = get_args(kind)
+    if choices and text not in choices:
+        raise SettingsError(f"{name}: {text!r} is none of {', '.join(choices)}")
+    return text
 
 
 def _seconds(name: str, text: str) -> float:

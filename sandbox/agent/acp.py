@@ -52,6 +52,13 @@ def usage(used: int, size: int = 200_000) -> Emit:
     return update("usage_update", used=used, size=size)
 
 
+def is_usage(step: Emit) -> bool:
+    """Tell whether a step is a usage update."""
+    payload = step.payload
+    update = payload.get("update") if isinstance(payload, dict) else None
+    return isinstance(update, dict) and update.get("sessionUpdate") == "usage_update"
+
+
 def question(call_id: str, *questions: dict[str, object]) -> Emit:
     """A question in its own carrier (§7.6, 1)."""
     return Emit(

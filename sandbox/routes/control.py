@@ -9,7 +9,7 @@ from sandbox.routes.calls import CALLS, CallFailedError
 from sandbox.routes.socket import GoneError, Socket, accept, now_ms
 from sandbox.wire import gojson
 from sandbox.wire.body import BindError
-from sandbox.wire.frame import Frame, MalformedFrameError, parse
+from sandbox.wire.frame import Frame, MalformedFrameError
 from sandbox.wire.prompt import read_call
 from sandbox.world.backend import Backend
 from sandbox.world.channel import Live
@@ -67,7 +67,7 @@ async def _tell_events(socket: Socket, queue: "asyncio.Queue[Live]") -> None:
 async def _handle(backend: Backend, task: Task, socket: Socket, raw: bytes) -> str:
     """Serve one frame before the next is read; return what became of it."""
     try:
-        frame = parse(raw)
+        frame = socket.dialect.parse(raw)
     except MalformedFrameError as error:
         return f"dropped: {error}"
     if frame.type == "sync-my-ip":

@@ -13,6 +13,7 @@ from sandbox.wire.prompt import Attachment, read_attachments
 from sandbox.world import catalog
 from sandbox.world.accounts import Account
 from sandbox.world.backend import Backend
+from sandbox.world.channel import Channel
 from sandbox.world.lifecycle import now
 from sandbox.world.machine import Machine
 from sandbox.world.storage import BadAttachmentError, check_attachments
@@ -53,7 +54,7 @@ async def create(request: web.Request) -> web.Response:
         order = _check(backend, account, wanted)
     except BindError:
         raise bad_request() from None
-    task = Task(str(uuid.uuid4()), account, order, now(), order.model)
+    task = Task(str(uuid.uuid4()), account, order, now(), order.model, Channel(backend.dialect))
     backend.tasks.add(task)  # committed: what fails from here on leaves a stray task (§5.2)
     if order.cli_name not in {"opencode", "claude", "codex"}:
         raise Failure(500)

@@ -11,7 +11,8 @@ from typing import Final, Literal, TypeAlias
 from aiohttp import WSMsgType, web
 
 from sandbox.routes.caller import backend_of
-from sandbox.wire.frame import Frame, encode
+from sandbox.wire.dialect import Dialect
+from sandbox.wire.frame import Frame
 from sandbox.world.faults import SocketFault
 from sandbox.world.oracle import SocketRecord
 from sandbox.world.task import Task
@@ -19,7 +20,7 @@ from sandbox.world.task import Task
 # Text is taken as bytes: the platform does not check that it is UTF-8.
 Bytes: TypeAlias = "web.WebSocketResponse[Literal[False]]"
 INBOUND_LIMIT: Final = 32_768  # bytes per client message; one more closes with 1009 (§6.1)
-_PING: Final = encode(Frame("ping"))
+_PING: Final = Frame("ping")
 _LINGER_NONE: Final = struct.pack("ii", 1, 0)  # close sends RST
 
 
@@ -46,8 +47,9 @@ class Socket:
         transport: asyncio.Transport | None,
         record: SocketRecord,
         fault: SocketFault,
+        dialect: Dialect,
     ) -> None:
-        self.record, self.fault = record, fault
+        self.record, self.fault, self.dialect = record, fault, dialect
         self._ws, self._transport = ws, transport
         self._turn_to_write = asyncio.Lock()
 
@@ -58,7 +60,7 @@ class Socket:
 
     async def send(self, frame: Frame) -> None:
         """Send a frame; GoneError if nobody is there."""
-        await self.send_text(encode(frame))
+        await self.send_text(self.dialect.encode(frame))
 
     async def send_text(self, text: str) -> None:
         """Send an encoded frame, or what the fault in force leaves of it; GoneError."""
@@ -101,7 +103,7 @@ class Socket:
         while not self.fault.stop_pings:
             await asyncio.sleep(every_s)
             try:
-                await self.send_text(_PING)
+                await self.send(_PING)
             except GoneError:
                 return
 
@@ -161,7 +163,7 @@ async def accept(
     record = backend.oracle.open_socket(channel, mode, task.id, task.account.email)
     request.app[OPEN].all.add(ws)
     try:
-        yield Socket(ws, request.transport, record, fault)
+        yield Socket(ws, request.transport, record, fault, backend.dialect)
     finally:
         request.app[OPEN].all.discard(ws)
         backend.oracle.close_socket(record)

@@ -10,15 +10,15 @@ from sandbox.routes.caller import account_of, backend_of, id_of, task_of
 from sandbox.routes.envelope import Failure
 from sandbox.routes.socket import GoneError, Socket, accept, now_ms
 from sandbox.wire import gojson
-from sandbox.wire.frame import Frame, MalformedFrameError, parse
+from sandbox.wire.frame import Frame, MalformedFrameError
 from sandbox.wire.prompt import Prompt, read_prompt, read_reply, write_prompt
 from sandbox.world import replay
 from sandbox.world.backend import Backend
 from sandbox.world.channel import Live
 from sandbox.world.machine import Power
-from sandbox.world.session import Ending
 from sandbox.world.storage import BadAttachmentError, check_attachments
 from sandbox.world.task import Task
+from sandbox.world.turn import Ending
 
 routes = web.RouteTableDef()
 Mode = Literal["new", "attach", "public"]
@@ -49,7 +49,10 @@ async def _serve(request: web.Request, task: Task, mode: Mode) -> web.StreamResp
 
 
 class Stream:
-    """One stream socket. After its turn's end it is over: silent, but not closed (§6.10)."""
+    """One stream socket. After its turn's end it is over: silent, but not closed (§6.10).
+
+    Older dialects close it then.
+    """
 
     def __init__(self, backend: Backend, task: Task, mode: Mode, socket: Socket) -> None:
         self._backend, self._task, self._mode, self._socket = backend, task, mode, socket
@@ -96,6 +99,11 @@ class Stream:
         if self._pinger is not None:
             self._pinger.cancel()
 
+    async def _end_turn(self) -> None:
+        self._end()
+        if self._socket.dialect.hangs_up:
+            await self._socket.close(1000)
+
     async def _tell_error(self, text: str) -> None:
         await self._socket.send(Frame("error", gojson.dumps(text).encode()))
 
@@ -118,7 +126,7 @@ class Stream:
                 if frame.type == "task-ended":
                     if self._socket.fault.drop_task_ended != "always":
                         await self._socket.send(frame)
-                        self._end()
+                        await self._end_turn()
                         return
                     continue
                 await self._socket.send(frame)
@@ -146,7 +154,7 @@ class Stream:
                 await self._socket.cut()
             if fault.drop_task_ended is None:
                 await self._socket.send_text(live.text)
-                self._end()
+                await self._end_turn()
                 return
 
     async def _subscription_fails(self) -> bool:
@@ -163,7 +171,7 @@ class Stream:
         if self._mode == "public":
             return "ignored: read only"
         try:
-            frame = parse(raw)
+            frame = self._socket.dialect.parse(raw)
         except MalformedFrameError as error:
             return f"dropped: {error}"
         match frame.type:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from sandbox.settings import Settings
+from sandbox.wire.dialect import DIALECTS, Dialect
 from sandbox.world.accounts import Accounts, load
 from sandbox.world.faults import Faults
 from sandbox.world.lifecycle import Lifecycle
@@ -22,6 +23,11 @@ class Backend:
     tasks: Tasks = field(default_factory=Tasks)
     oracle: Oracle = field(default_factory=Oracle)
     storage: Storage = field(default_factory=Storage)
+
+    @property
+    def dialect(self) -> Dialect:
+        """How its sockets are spoken to."""
+        return DIALECTS[self.settings.dialect]
 
     async def close(self) -> None:
         """End what still runs."""

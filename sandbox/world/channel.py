@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sandbox.wire import gojson
-from sandbox.wire.frame import Frame, encode
+from sandbox.wire.dialect import Dialect
+from sandbox.wire.frame import Frame
 from sandbox.world.history import Entry
 
 
@@ -21,13 +22,14 @@ class Live:
 
 
 class Channel:
-    """The log of one task and its listeners.
+    """The log of one task and its listeners, who are told in one dialect.
 
     Times are unix nanoseconds and strictly increase, so that a listener can cut
     the live stream exactly where its history ended.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: Dialect) -> None:
+        self._encode = dialect.encode
         self.log: list[Entry] = []
         self._seq = 0
         self._last_ns = 0
@@ -49,13 +51,14 @@ class Channel:
     def tell(self, entry: Entry) -> None:
         """Push a stored message to the listeners."""
         if self._listeners:
-            self._push(Live(entry.at_ns, entry.type, encode(entry.frame())))
+            self._push(Live(entry.at_ns, entry.type, self._encode(entry.frame())))
 
     def signal(self, kind: str, payload: object) -> None:
         """Tell a `task-event`: live only, never stored, without seq (§8)."""
         at_ns = self.now_ns()
         data = b"" if payload is None else gojson.dumps(payload).encode()
-        self._push(Live(at_ns, "task-event", encode(Frame("task-event", data, kind, 0, at_ns // 1_000_000))))
+        frame = Frame("task-event", data, kind, 0, at_ns // 1_000_000)
+        self._push(Live(at_ns, "task-event", self._encode(frame)))
 
     @contextmanager
     def listen(self) -> Iterator[asyncio.Queue[Live]]:

@@ -6,10 +6,12 @@ from typing import Final
 
 from sandbox.agent.repertoire import boot_fails, boot_seconds
 from sandbox.settings import Settings
+from sandbox.wire.dialect import DIALECTS
 from sandbox.world.faults import Faults
 from sandbox.world.machine import Machine, Power, Progress
-from sandbox.world.session import AgentSession, Ending
+from sandbox.world.session import AgentSession
 from sandbox.world.task import Task
+from sandbox.world.turn import Ending
 
 _BOOT_STEPS: Final = ("Scheduled", "ImagePulled", "ContainerCreated", "ContainerStarted")
 _TITLE: Final = 40  # characters of the prompt that become the title
@@ -28,12 +30,13 @@ class Lifecycle:
         self._settings, self._faults = settings, faults
 
     def start(self, task: Task, machine: Machine) -> None:
-        """Give a task its machine and boot it; then its content runs."""
+        """Give a task its machine and boot it; then its content runs, where the settings say so."""
         task.machine = machine
         task.agent = AgentSession(
             task.channel,
             machine,
             self._faults,
+            DIALECTS[self._settings.dialect],
             system_prompt=task.order.system_prompt,
             question_s=self._settings.question_s,
             active=lambda: self.touch(task),
@@ -110,7 +113,8 @@ class Lifecycle:
         machine.power = Power.ON
         task.status = "processing"
         task.title = task.title or content[:_TITLE]
-        agent.submit(task.order.prompt, "create")
+        if self._settings.runs_content == "true":
+            agent.submit(task.order.prompt, "create")
 
     async def _wake(self, task: Task, machine: Machine) -> None:
         await asyncio.sleep(self._settings.boot_ms / 1000 * _RESUME)

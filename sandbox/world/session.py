@@ -7,7 +7,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 
 from sandbox.agent import acp
@@ -15,25 +14,16 @@ from sandbox.agent.answer import tokens
 from sandbox.agent.repertoire import REPERTOIRE
 from sandbox.agent.step import Ask, Crash, Emit, OpenPort, Pause, Scene, Script, Step, Write
 from sandbox.wire import gojson
+from sandbox.wire.dialect import Dialect
 from sandbox.wire.prompt import Prompt, Reply, write_prompt
 from sandbox.world.channel import Channel
 from sandbox.world.faults import Faults
 from sandbox.world.history import text_of
 from sandbox.world.machine import Machine
+from sandbox.world.turn import Ending, Stats, Turn
 
 _LOG = logging.getLogger(__name__)
 _BREATH = 64  # frames after which others get the event loop
-
-
-class Ending(enum.Enum):
-    """How a turn ended."""
-
-    RUNNING = "running"
-    COMPLETED = "completed"
-    CANCELLED = "cancelled"
-    STOPPED = "stopped"
-    CRASHED = "crashed"
-    LOST = "lost"
 
 
 class Context(enum.Enum):
@@ -41,36 +31,6 @@ class Context(enum.Enum):
 
     KEEP = "keep"
     CLEAR = "clear"
-
-
-@dataclass(slots=True)
-class Turn:
-    """One turn, as the oracle shows it."""
-
-    number: int
-    prompt: Prompt
-    via: str  # create, new, attach
-    ending: Ending = Ending.RUNNING
-    replies: list[Reply] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Stats:
-    """Cumulative tokens of a task (§5.3)."""
-
-    input_tokens: int = 0
-    output_bytes: int = 0
-    llm_requests: int = 0
-
-    def fields(self) -> dict[str, int]:
-        """Return the stats as JSON fields."""
-        output_tokens = -(-self.output_bytes // 4)
-        return {
-            "input_tokens": self.input_tokens,
-            "output_tokens": output_tokens,
-            "total_tokens": self.input_tokens + output_tokens,
-            "llm_requests": self.llm_requests,
-        }
 
 
 class AgentSession:
@@ -81,6 +41,7 @@ class AgentSession:
         channel: Channel,
         machine: Machine,
         faults: Faults,
+        dialect: Dialect,
         *,
         system_prompt: str,
         question_s: float,
@@ -90,7 +51,7 @@ class AgentSession:
         self.stats = Stats()
         self.session_number = 1
         self.is_dead = False
-        self._channel, self._machine, self._faults = channel, machine, faults
+        self._channel, self._machine, self._faults, self._dialect = channel, machine, faults, dialect
         self._system_prompt, self._question_s, self._active = system_prompt, question_s, active
         self._memory: list[str] = []
         self._inbox: deque[tuple[Prompt, str]] = deque()
@@ -178,8 +139,8 @@ class AgentSession:
             earlier=tuple(self._memory),
             system_prompt=self._system_prompt,
         )
+        self._count(turn, tokens("".join((self._system_prompt, *self._memory, turn.prompt.text))), 0)
         self.stats.llm_requests += 1
-        self.stats.input_tokens += tokens("".join((self._system_prompt, *self._memory, turn.prompt.text)))
         self._memory.append(turn.prompt.text)
         turn.ending = await self._perform(turn, REPERTOIRE.script(scene))
 
@@ -230,8 +191,22 @@ class AgentSession:
         return reply
 
     def _emit(self, turn: Turn, step: Emit) -> None:
-        entry = self._channel.record(turn.number, step.type, step.kind, step.payload)
+        payload = self._metered(turn, step)
+        entry = self._channel.record(turn.number, step.type, step.kind, payload)
         text = text_of(entry)
         if text is not None:
-            self.stats.output_bytes += len(text[1].encode())
+            self._count(turn, 0, len(text[1].encode()))
         self._channel.tell(entry)
+
+    def _metered(self, turn: Turn, step: Emit) -> object:
+        """Return the payload of a step, with what was used told as the dialect tells it."""
+        if self._dialect.ends_with_usage and step == acp.ENDED:
+            return {"usage": turn.used.tokens()}
+        if self._dialect.counts_tokens and acp.is_usage(step):
+            return acp.update("usage_update", **turn.used.tokens()).payload
+        return step.payload
+
+    def _count(self, turn: Turn, input_tokens: int, output_bytes: int) -> None:
+        for stats in (self.stats, turn.used):
+            stats.input_tokens += input_tokens
+            stats.output_bytes += output_bytes

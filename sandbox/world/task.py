@@ -51,6 +51,7 @@ class Task:
     order: Order
     created_at: int
     model: Model
+    channel: Channel
     status: str = "pending"
     title: str = ""
     last_active_at: int = 0
@@ -59,7 +60,6 @@ class Task:
     auto_approve: bool = False
     machine: Machine | None = None
     agent: AgentSession | None = None
-    channel: Channel = field(default_factory=Channel)
     client_ips: list[str] = field(default_factory=list)
     control_sockets: int = 0
     boot: asyncio.Task[None] | None = None
