@@ -8,46 +8,26 @@ on Linux; needs no network.
     python -m bench.run --dialect flat --peer 'ts=env UPSTREAM={stub} PORT={port} node server.js'
 """
 
-import argparse
 import asyncio
 import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, cast, get_args
 
 from bench.children import ROOT, Child, Failed
-from bench.client import Api
-from bench.contenders import Contender, Cpus, Running, peer
+from bench.contenders import Contender, Cpus, Running
 from bench.machine import Machine
 from bench.measure import Bench, Measured
+from bench.options import Options, options_of
+from bench.progress import Progress
 from bench.report import Results, write
-from bench.scenarios import SCENARIOS, SLOPES, WARM_UP, Scenario, Size
-from bench.script import Dialect
+from bench.scenarios import WARM_UP, Scenario
 from bench.summary import FLOOR, OURS
-
-_FULL_MINUTES: Final = 9.5  # rounds that would end later are left out
-_RESULTS: Final = ROOT / "bench" / "results"
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the caller wants. `minutes` is how long it may take, `rounds` how often, where that allows."""
-
-    size: Size
-    rounds: int
-    minutes: float
-    contenders: Sequence[Contender]
-    scenarios: Sequence[Scenario]
-    memory: bool
-    model: str
-    out: Path
 
 
 @dataclass(slots=True)
@@ -60,57 +40,6 @@ class _Entry:
     running: Running = field(default_factory=lambda: Running(""))
 
 
-class Progress:
-    """Tells what happens and how long it has taken."""
-
-    def __init__(self, loads: int, expected: float) -> None:
-        self._loads = loads
-        self._expected = expected
-        self._done = 0
-        self._began = time.monotonic()
-
-    @property
-    def elapsed(self) -> float:
-        """Return the seconds since the start."""
-        return time.monotonic() - self._began
-
-    def say(self, text: str) -> None:
-        """Tell something of the whole."""
-        sys.stdout.write(f"bench: {_clock(self.elapsed)} {text}\n")
-        sys.stdout.flush()
-
-    def begin(self, contender: str, scenario: Scenario, where: str) -> None:
-        """Tell of a load that begins, and leave the line open for its outcome."""
-        self._done += 1
-        left = max(0.0, self._expected - self.elapsed)
-        sys.stdout.write(
-            f"bench: {_clock(self.elapsed)} [{self._done}/{self._loads}, about {_clock(left)} left] {where} "
-            f"{scenario.name:8} {contender:8} {scenario.meaning} … "
-        )
-        sys.stdout.flush()
-
-    def end(self, measured: Measured) -> None:
-        """Tell its outcome."""
-        parts = [f"{measured.seconds:.1f} s"]
-        parts.append(
-            f"{measured.failed} FAILED {measured.errors}" if measured.failed else f"{measured.ok} ok"
-        )
-        if measured.cpu and (norm := measured.norm()) is not None:
-            parts.append(f"{norm:.1f} {measured.scenario.unit} (norm)")
-        if measured.ttft:
-            parts.append(f"ttft {measured.ttft.p50:.1f} ms")
-        if measured.delay:
-            parts.append(f"delay {measured.delay.p50:.2f} ms")
-        sys.stdout.write(", ".join(parts) + "\n")
-        for said in measured.said:
-            sys.stdout.write(f"         {said}\n")
-        sys.stdout.flush()
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60:02}:{int(seconds) % 60:02}"
-
-
 class Run:
     """One whole run."""
 
@@ -119,7 +48,7 @@ class Run:
         self._cpus = cpus
         self._folder = folder
         self._bench = Bench(cpus, folder, options.model)
-        self._progress = Progress(*_plan(options))
+        self._progress = Progress(options.loads)
         self.rounds: list[Measured] = []
         self.memory: list[Measured] = []
         self.notes: list[str] = []
@@ -162,7 +91,7 @@ class Run:
         longest = 0.0
         for number in range(1, self._options.rounds + 1):
             began = self._progress.elapsed
-            memory = sum(s.expected_seconds for s in _slope(self._options)) * (len(entries) - 1)
+            memory = sum(s.expected_seconds for s in self._options.slope) * (len(entries) - 1)
             if number > 1 and began + longest + memory > self._options.minutes * 60:
                 self.notes.append(
                     f"{number - 1} of {self._options.rounds} rounds: there was no time for more."
@@ -179,7 +108,7 @@ class Run:
         for entry in entries:
             async with AsyncExitStack() as stack:
                 await self._start([entry], stack)  # a fresh one: memory once taken is seldom given back
-                for scenario in _slope(self._options):
+                for scenario in self._options.slope:
                     measured = await self._measure(entry, scenario, "memory", 1, memory=True)
                     self.memory.append(measured)
 
@@ -195,21 +124,6 @@ class Run:
         return measured
 
 
-def _slope(options: Options) -> list[Scenario]:
-    slope = SLOPES[options.size]
-    return [slope.few, slope.many] if options.memory else []
-
-
-def _plan(options: Options) -> tuple[int, float]:
-    """Return how many loads there will be and about how many seconds they will take."""
-    gateways = len(options.contenders) - 1
-    rounds = [scenario for scenario in options.scenarios for _ in options.contenders] * options.rounds
-    memory = [scenario for scenario in _slope(options) for _ in range(gateways)]
-    warming = [WARM_UP] * (len(options.contenders) + gateways * options.memory)
-    loads = [*rounds, *memory, *warming]
-    return len(loads), min(sum(load.expected_seconds for load in loads), options.minutes * 60)
-
-
 def _commit() -> str:
     """Return the commit that is measured, with a + where the checkout differs from it."""
     try:
@@ -223,49 +137,6 @@ def _commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return told.stdout.strip()
-
-
-def options_of(arguments: Sequence[str]) -> Options:
-    """Read the command line. Raises Failed for a peer that cannot be meant."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--quick", action="store_true", help="under a minute, into var/bench: to see it work")
-    parser.add_argument("--size", choices=get_args(Size), default="full", help="--quick is --size quick")
-    parser.add_argument("--rounds", type=int, help="default 3, and 1 where it is not full")
-    parser.add_argument(
-        "--minutes", type=float, default=_FULL_MINUTES, help="rounds that end later are left out"
-    )
-    parser.add_argument("--only", action="append", help="only this scenario; may be repeated; no memory then")
-    parser.add_argument("--api", choices=("chat", "responses"), default="chat", help="what the clients call")
-    parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND", help="see README.md")
-    parser.add_argument(
-        "--dialect", choices=get_args(Dialect), default="native", help="what the peers' upstream speaks"
-    )
-    parser.add_argument("--model", default="bench", help="the model that the clients name")
-    parser.add_argument(
-        "--env", action="append", default=[], metavar="HOWLER_X=Y", help="a setting of Howler"
-    )
-    parser.add_argument("--out", type=Path, help="the report's folder; default bench/results")
-    given = parser.parse_args(arguments)
-    size = cast(Size, "quick" if given.quick else given.size)
-    api = cast(Api, given.api)
-    settings = dict(pair.partition("=")[::2] for pair in given.env)
-    contenders = [Contender("direct", "direct"), Contender("howler", api, env=settings)]
-    contenders += [peer(option, cast(Dialect, given.dialect), api) for option in given.peer]
-    names = given.only or [scenario.name for scenario in SCENARIOS[size]]
-    if unknown := set(names) - {scenario.name for scenario in SCENARIOS[size]}:
-        raise Failed(f"no scenario is called {', '.join(sorted(unknown))}")
-    return Options(
-        size=size,
-        rounds=given.rounds or (3 if size == "full" else 1),
-        minutes=given.minutes,
-        contenders=contenders,
-        scenarios=[scenario for scenario in SCENARIOS[size] if scenario.name in names],
-        memory=not given.only,
-        model=given.model,
-        out=given.out or (_RESULTS if size == "full" else ROOT / "var" / "bench"),
-    )
 
 
 async def bench(options: Options) -> int:

@@ -14,7 +14,6 @@ import hashlib
 import json
 import signal
 import time
-import uuid
 from collections.abc import Callable
 from typing import Any, Final, cast, get_args
 from urllib.parse import parse_qs, urlsplit
@@ -23,14 +22,13 @@ import httptools
 import uvloop
 
 from bench.frames import Unframer
+from bench.replies import answer
 from bench.script import Dialect, Script, frame, script
 from bench.tokens import Ask
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 §1.3
 _HIGH_WATER: Final = 256 << 10  # bytes that wait in a socket before a burst pauses
 _SILENT_SECONDS: Final = 60.0  # a proxy in front of the platform drops a silent socket about then (§6.10)
-_TASKS: Final = "/api/v1/users/tasks"
-_CREATED: Final = 1_795_000_000
 
 
 def _now_us() -> int:
@@ -188,7 +186,7 @@ class Connection(asyncio.Protocol):
         if target.path == "/v1/chat/completions":
             self._complete(body)
         else:
-            self._reply(_answer(method, target.path, body, self._tasks))
+            self._reply(answer(method, target.path, body, self._tasks))
         self._url, self._body = "", b""
 
     def _reply(self, value: Any) -> None:
@@ -234,72 +232,6 @@ class Connection(asyncio.Protocol):
         self._turn.begin()
 
 
-def _answer(method: str, path: str, body: bytes, tasks: dict[str, Ask]) -> dict[str, Any]:
-    """Return the reply to a REST call in the platform's envelope (§1.2)."""
-    if path == "/v1/models":
-        return {"object": "list", "data": [{"id": "bench", "object": "model", "owned_by": "bench"}]}
-    data: dict[str, Any] = {}
-    if path == _TASKS and method == "POST":
-        task_id = str(uuid.uuid4())
-        tasks[task_id] = Ask.read(body.decode(errors="replace"))
-        data = {"id": task_id, "status": "pending", "created_at": int(time.time())}
-    elif path in _REPLIES:
-        data = _REPLIES[path]
-    elif path.startswith(_TASKS + "/") and method == "GET":
-        online = {"id": "agent_bench", "status": "online", "conditions": None}
-        data = {
-            "id": path.removeprefix(_TASKS + "/"),
-            "status": "processing",
-            "content": "",
-            "virtualmachine": online,
-            "created_at": _CREATED,
-        }
-    return {"code": 0, "message": "success", "data": data}
-
-
-_PUBLIC: Final = {"id": "bench-owner", "type": "public", "name": "MonkeyCode-AI"}
-_REPLIES: Final[dict[str, dict[str, Any]]] = {
-    "/api/v1/users/status": {
-        "user": {"id": "bench-user", "name": "bench", "role": "individual", "status": "active"},
-        "teams": [],
-    },
-    "/api/v1/users/models": {
-        "models": [
-            {
-                "id": "0b6c4d1e-8f2a-4c55-9a57-3f1f0a9be0be",
-                "provider": "BaiZhiCloud",
-                "model": "bench",
-                "is_default": True,
-                "weight": 1,
-                "owner": _PUBLIC,
-                "interface_type": "openai_chat",
-                "created_at": _CREATED,
-            }
-        ],
-        "page": {"has_next_page": False},
-    },
-    "/api/v1/users/images": {
-        "images": [
-            {
-                "id": "c2b1a3f4-1111-4222-8333-9444555566be",
-                "name": "devbox",
-                "remark": "devbox",
-                "is_default": True,
-                "owner": _PUBLIC,
-            }
-        ],
-        "page": {"has_next_page": False},
-    },
-    "/api/v1/users/hosts": {
-        "hosts": [{"id": "public_host_a_b_c", "name": "MonkeyCode-AI", "status": "online", "weight": 1}]
-    },
-    "/api/v1/users/subscription": {"plan": "ultra", "auto_renew": False},
-    "/api/v1/server/config": {"edition": "private", "captcha_enabled": False},
-    _TASKS: {"tasks": [], "page_info": {"has_next_page": False, "total_count": 0}},
-    _TASKS + "/rounds": {"chunks": [], "has_more": False},
-}
-
-
 async def serve(port: int, dialect: Dialect, ready: Callable[[int], None]) -> None:
     """Serve on loopback until SIGTERM or SIGINT; `ready` is told the port."""
     loop = asyncio.get_running_loop()
@@ -321,7 +253,7 @@ def main() -> None:
     given = parser.parse_args()
 
     def ready(port: int) -> None:
-        print(f"stub: serving http://127.0.0.1:{port}", flush=True)  # noqa: T201
+        print(f"bench.stub: serving http://127.0.0.1:{port}", flush=True)  # noqa: T201
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(given.port, given.dialect, ready))
