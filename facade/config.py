@@ -38,6 +38,7 @@ ELSEWHERE: Final = frozenset(
         "HOWLER_TURN_TIMEOUT",
         "HOWLER_DISCONNECT_GRACE",
         "HOWLER_SHUTDOWN_GRACE",
+        "HOWLER_RELAY_GATHER_MS",
     }
 )
 """Settings of the server alone, which a test compares. The sandbox's all begin HOWLER_SANDBOX_."""
