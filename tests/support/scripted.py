@@ -78,7 +78,14 @@ class HangUp:
     made: bool = False
 
 
-Fault = Refuse | Page | HangUp
+@dataclass(frozen=True)
+class Slow:
+    """Make the task, and answer so many seconds later."""
+
+    seconds: float
+
+
+Fault = Refuse | Page | HangUp | Slow
 
 
 @dataclass
@@ -235,7 +242,7 @@ class Scripted:
         cookie = await self._take(request)
         fault = self.creates.pop(0) if self.creates else None
         match fault:
-            case None | Refuse(leaves=True) | Page(made=True) | HangUp(made=True):
+            case None | Slow() | Refuse(leaves=True) | Page(made=True) | HangUp(made=True):
                 body = self.requests[-1].body
                 task = ScriptedTask(str(uuid.uuid4()), body["content"], cookie, body=body)
                 self.tasks[task.id] = task
@@ -248,6 +255,8 @@ class Scripted:
                 assert request.transport is not None
                 request.transport.abort()
                 return web.Response()
+            case Slow(seconds):
+                await asyncio.sleep(seconds)
         return _says(_row(task))
 
     async def _list(self, request: web.Request) -> web.Response:
