@@ -37,29 +37,29 @@ async def front(howler: Howler) -> AsyncIterator[Front]:
         yield client
 
 
-async def task_with(howler: Howler, words: str) -> dict[str, Any] | None:
+async def task_with(sandbox: Sandbox, words: str) -> dict[str, Any] | None:
     """Return the task whose prompt holds the words, once the platform has it."""
-    tasks = [one for one in (await howler.sandbox.state())["tasks"] if words in one["content"]]
+    tasks = [one for one in (await sandbox.state())["tasks"] if words in one["content"]]
     return dict(tasks[0]) if tasks else None
 
 
-async def until_running(howler: Howler, words: str) -> None:
+async def until_running(sandbox: Sandbox, words: str) -> None:
     """Return once the agent works on the prompt."""
     async with asyncio.timeout(20):
         while True:
-            task = await task_with(howler, words)
+            task = await task_with(sandbox, words)
             if task is not None and task["turns"]:
                 return
             await asyncio.sleep(0.02)
 
 
-async def ending(howler: Howler, words: str) -> str:
+async def ending(sandbox: Sandbox, words: str) -> str:
     """Return how the turn of a prompt ended, once its task is stopped and its slot is free."""
     async with asyncio.timeout(20):
         while True:
-            state = await howler.sandbox.state()
+            state = await sandbox.state()
             if not any(one["active_tasks"] for one in state["accounts"]) and not state["sockets"]["open"]:
-                task = await task_with(howler, words)
+                task = await task_with(sandbox, words)
                 assert task is not None
                 assert task["status"] == "finished"
                 return str(task["turns"][0]["ending"])
@@ -74,7 +74,7 @@ async def busy(howler: Howler, front: Front, prompt: str) -> AsyncIterator[None]
         pieces = answer.aiter_bytes()  # kept until the end: collected, it would close the connection
         await anext(pieces)
         yield
-    await ending(howler, prompt)
+    await ending(howler.sandbox, prompt)
 
 
 async def test_no_room_is_429(howler: Howler, front: Front) -> None:
@@ -85,7 +85,7 @@ async def test_no_room_is_429(howler: Howler, front: Front) -> None:
             assert answer.status_code == 429
             assert (error["type"], error["code"]) == ("rate_limit_error", "rate_limit_exceeded")
             assert int(answer.headers["retry-after"]) >= 1
-    assert await task_with(howler, "let me in") is None
+    assert await task_with(howler.sandbox, "let me in") is None
     assert (await front.chat("and now?")).finish_reason == "stop"
 
 
@@ -97,7 +97,7 @@ async def test_a_client_that_leaves_a_stream(howler: Howler, front: Front, path:
         async for line in answer.aiter_lines():
             if "tok1 " in line:
                 break
-    assert await ending(howler, prompt) in {"cancelled", "stopped"}
+    assert await ending(howler.sandbox, prompt) in {"cancelled", "stopped"}
     assert (await front.chat("is there room?")).finish_reason == "stop"
 
 
@@ -106,10 +106,10 @@ async def test_a_client_that_does_not_wait(howler: Howler, front: Front, path: s
     """P3.2: the same for whoever waits for a whole answer."""
     prompt = f"/pace 1000 20 whole for {path}"
     asking = asyncio.create_task(front.http.post(path, json=body(prompt)))
-    await until_running(howler, prompt)
+    await until_running(howler.sandbox, prompt)
     asking.cancel()
     await asyncio.wait([asking])
-    assert await ending(howler, prompt) in {"cancelled", "stopped"}
+    assert await ending(howler.sandbox, prompt) in {"cancelled", "stopped"}
 
 
 async def test_the_official_client_leaves(howler: Howler) -> None:
@@ -119,7 +119,7 @@ async def test_the_official_client_leaves(howler: Howler) -> None:
             if event.type == "response.output_text.delta":
                 break
         await stream.close()
-    assert await ending(howler, "/pace 1000 20 openai") in {"cancelled", "stopped"}
+    assert await ending(howler.sandbox, "/pace 1000 20 openai") in {"cancelled", "stopped"}
 
 
 async def test_the_platform_is_away(tmp_path: Path) -> None:
@@ -130,6 +130,7 @@ async def test_the_platform_is_away(tmp_path: Path) -> None:
         howler = await stack.enter_async_context(Howler(tmp_path, upstream=sandbox.url, env=env))
         front = await stack.enter_async_context(Front(howler.facade.address))
         assert (await front.chat("hello")).finish_reason == "stop"
+        assert await ending(sandbox, "hello") == "completed"
         await upstream.aclose()
         for answer in await front.refusals("anyone?"):
             error = told(answer)
