@@ -22,11 +22,11 @@ from howler.task.v1.task_service_pb2 import (
 )
 
 from tests.support.howler import Howler, accounts_file, reason_of, text_of
+from tests.support.script import TURN
 from tests.support.scripted import (
     COOKIE,
     MODEL_ID,
     OTHER_COOKIE,
-    TURN,
     HangUp,
     Page,
     Refuse,

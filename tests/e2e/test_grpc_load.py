@@ -17,7 +17,8 @@ from howler.task.v1.task_service_pb2 import StartTurn, StreamRequest, TaskRetent
 
 from tests.support import grammar
 from tests.support.howler import Howler, reason_of, text_of
-from tests.support.scripted import COOKIE, ENDED, STARTED, TURN, Scripted, Until, says
+from tests.support.script import ENDED, STARTED, TURN, Until, says
+from tests.support.scripted import COOKIE, Scripted
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 STOP = TaskRetention.TASK_RETENTION_STOP

@@ -37,18 +37,8 @@ from howler.task.v1.task_service_pb2 import (
 )
 
 from tests.support.howler import Howler, accounts_file, reason_of, text_of
-from tests.support.scripted import (
-    COOKIE,
-    ENDED,
-    OTHER_COOKIE,
-    STARTED,
-    TURN,
-    Refuse,
-    Scripted,
-    Until,
-    frame,
-    says,
-)
+from tests.support.script import ENDED, STARTED, TURN, Until, frame, says
+from tests.support.scripted import COOKIE, OTHER_COOKIE, Refuse, Scripted
 
 COMPLETED = EndReason.END_REASON_COMPLETED
 KEEP, STOP = TaskRetention.TASK_RETENTION_KEEP, TaskRetention.TASK_RETENTION_STOP

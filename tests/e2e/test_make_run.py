@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -80,7 +81,7 @@ async def test_what_it_prints_works_as_pasted(
     assert (checkout / "var" / "sandbox.db").exists(), "its records stand in the checkout that it ran in"
 
 
-def objects(raw: bytes) -> list[dict[str, list[dict[str, dict[str, str]]]]]:
+def objects(raw: bytes) -> list[dict[str, Any]]:
     """Return the JSON objects that buf printed one after the other."""
     text, found = raw.decode().strip(), []
     while text:
