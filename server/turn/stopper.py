@@ -54,9 +54,12 @@ class Stopper:
 
     async def stop_upstream(self, task: Task) -> None:
         """Stop a task on the platform alone; one that is gone there is no error."""
+        account_id = AccountId(task.account_id)
+        session = self._pool.session(account_id)
         try:
-            session = self._pool.session(AccountId(task.account_id))
             await self._platform.stop_task(session, TaskId(task.task_id))
         except ServiceError as error:
-            if error.reason not in _GONE:
-                raise
+            if error.reason in _GONE:
+                return
+            await self._pool.report(account_id, error, session=session)  # a login may be all that is missing
+            raise

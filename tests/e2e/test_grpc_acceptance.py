@@ -37,6 +37,7 @@ from tests.support.scripted import (
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 KEEP = TaskRetention.TASK_RETENTION_KEEP
+USERS = ("user-1", "user-2")
 BOTH = [{"cookie": COOKIE, "slots": 50}, {"cookie": OTHER_COOKIE, "slots": 50}]
 
 
@@ -104,15 +105,9 @@ async def test_the_stray_task_of_a_failed_create_is_deleted_and_nobody_elses(
 ) -> None:
     """§5.2: only a pending task of our content that is not older than our request."""
     hour_ago = int(time.time()) - 3600
-    owners = [
-        ScriptedTask(f"own-{n}", "stray", c, created_at=hour_ago)
-        for n, c in enumerate((COOKIE, OTHER_COOKIE))
-    ]
-    others = [ScriptedTask(f"new-{n}", "stray?", c) for n, c in enumerate((COOKIE, OTHER_COOKIE))]
-    runs = [
-        ScriptedTask(f"run-{n}", "stray", c, status="processing")
-        for n, c in enumerate((COOKIE, OTHER_COOKIE))
-    ]
+    owners = [ScriptedTask(f"own-{n}", "stray", c, created_at=hour_ago) for n, c in enumerate(USERS)]
+    others = [ScriptedTask(f"new-{n}", "stray?", c) for n, c in enumerate(USERS)]
+    runs = [ScriptedTask(f"run-{n}", "stray", c, status="processing") for n, c in enumerate(USERS)]
     upstream.tasks |= {task.id: task for task in owners + others + runs}
     upstream.creates = [Refuse(500, leaves=True)]
     before = set(upstream.tasks)

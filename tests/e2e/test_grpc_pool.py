@@ -135,6 +135,23 @@ async def test_an_expired_session_is_renewed_by_a_login(start: Start) -> None:
         assert "pass-word-1" not in howler.server.errors
 
 
+async def test_a_session_that_expires_while_a_turn_runs(start: Start) -> None:
+    """The task is stopped with the session of a new login, so its slot comes free."""
+    account = {"cookie": COOKIE, "slots": 1, "email": "a@example.org", "password": "pass-word-1"}
+    async with start(account) as (upstream, howler):
+        upstream.passwords = {"a@example.org": ("pass-word-1", "user-1")}
+        upstream.attach = [UNTIL_CANCELLED, TURN]
+        call, _, task_id = await accepted(howler, "expires")
+        while not upstream.sockets:
+            await asyncio.sleep(0.01)
+        del upstream.sessions[COOKIE]
+        call.cancel()
+        async with asyncio.timeout(15):
+            while upstream.tasks[task_id].status != "finished":
+                await asyncio.sleep(0.02)
+        assert (await howler.turn("next"))[-1].ended.reason == COMPLETED
+
+
 async def test_an_expired_session_without_a_password(start: Start) -> None:
     async with start({**ONE, "slots": 2}, HOWLER_QUEUE_TIMEOUT="0.5") as (upstream, howler):
         await howler.turn("before")

@@ -59,11 +59,11 @@ Fault = Refuse | Page | HangUp | Slow
 
 @dataclass
 class ScriptedTask:
-    """A task; `status` is what its info says, `cookie` whose it is, `created_at` in unix seconds."""
+    """A task; `status` is what its info says, `user` whose it is, `created_at` in unix seconds."""
 
     id: str
     content: str
-    cookie: str
+    user: str
     status: str = "pending"
     created_at: int = field(default_factory=lambda: int(time.time()))
     body: dict[str, Any] = field(default_factory=dict)
@@ -213,7 +213,7 @@ class Scripted:
         match fault:
             case None | Slow() | Refuse(leaves=True) | Page(made=True) | HangUp(made=True):
                 body = self.requests[-1].body
-                task = ScriptedTask(str(uuid.uuid4()), body["content"], cookie, body=body)
+                task = ScriptedTask(str(uuid.uuid4()), body["content"], self.sessions[cookie], body=body)
                 self.tasks[task.id] = task
         match fault:
             case Refuse(code=code):
@@ -233,7 +233,11 @@ class Scripted:
         if code := self.refuses.get("list"):
             return _refuses(code)
         statuses = request.query["status"].split(",")
-        mine = [task for task in self.tasks.values() if task.cookie == cookie and task.status in statuses]
+        mine = [
+            task
+            for task in self.tasks.values()
+            if task.user == self.sessions[cookie] and task.status in statuses
+        ]
         mine.sort(key=lambda task: task.created_at, reverse=True)
         page = {"has_next_page": False, "total_count": len(mine)}
         return _says({"tasks": [_row(task) for task in mine], "page_info": page})
@@ -269,7 +273,7 @@ class Scripted:
 
     def _of(self, cookie: str, task_id: str) -> ScriptedTask | None:
         task = self.tasks.get(task_id)
-        return task if task is not None and task.cookie == cookie else None
+        return task if task is not None and task.user == self.sessions[cookie] else None
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         task_id, mode = request.query["id"], request.query["mode"]
