@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -26,6 +27,11 @@ class Stopper:
         self._pool = pool
         self._platform = platform
         self._store = store
+        self._hurried = asyncio.Event()
+
+    def hurry(self) -> None:
+        """Try no more than once from now on: Howler is shutting down."""
+        self._hurried.set()
 
     async def stop(self, task_id: TaskId) -> None:
         """Stop a task, trying again a few times.
@@ -40,12 +46,14 @@ class Stopper:
                 await self.stop_once(task)
                 return
             except ServiceError as error:
-                if pause is None:
+                if pause is None or self._hurried.is_set():
                     _log.warning(
                         "task %s could not be stopped and keeps its slot: %s", task_id, error.message
                     )
                     return
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._hurried.wait()
 
     async def stop_once(self, task: Task) -> None:
         """Stop a task or raise what the platform said."""
