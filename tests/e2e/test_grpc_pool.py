@@ -93,7 +93,7 @@ def retry_delay(error: grpc.aio.AioRpcError) -> float:
     assert status is not None
     info = RetryInfo()
     assert any(detail.Unpack(info) for detail in status.details)
-    return info.retry_delay.ToMilliseconds() / 1000
+    return float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
 
 
 async def test_an_account_at_the_platforms_limit_cools_and_another_serves(start: Start) -> None:

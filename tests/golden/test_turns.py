@@ -38,7 +38,12 @@ def test_a_transcript_gives_its_golden_events(transcript: Transcript) -> None:
 def test_sizes_are_counted_in_bytes() -> None:
     """A character may take three bytes: together the fields of a call stay below a default client's 4 MiB."""
     wide = "好" * 349_525  # just under 1 MiB
-    update = {"sessionUpdate": "tool_call", "toolCallId": "t", "rawInput": wide, "rawOutput": wide[:120_000]}
+    update: dict[str, object] = {
+        "sessionUpdate": "tool_call",
+        "toolCallId": "t",
+        "rawInput": wide,
+        "rawOutput": wide[:120_000],
+    }
     update["content"] = [{"type": "diff", "path": "a", "oldText": wide, "newText": wide}] * 3
     frame = {"type": "task-running", "kind": "acp_event", "data": {"update": update}}
     _started, called = Turn(0, AUTO).receive(Decoder().decode(msgspec.json.encode(frame)))
