@@ -22,7 +22,7 @@ $(STAMP): requirements.lock
 	@echo "setup: making $(VENV) from requirements.lock, about a minute"
 	@test -n "$(PYTHON)" || { echo "setup: Howler needs Python 3.11 or newer on the PATH, or named by PYTHON=…" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit("setup: Howler needs Python 3.11 or newer; name one by PYTHON=…" if sys.version_info < (3, 11) else 0)'
-	@$(PYTHON) -m venv --clear $(VENV)
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "howler.pth").write_text(str(pathlib.Path("generated").resolve()) + "\n")'
 	@touch $@

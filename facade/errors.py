@@ -136,6 +136,8 @@ _SERVER = "server_error"
 _DOWN = "service_unavailable"
 _OPERATOR: Final = "The gateway has no account that can serve this now; its operator has to see to it."
 
+_AWAY: Final = "The platform cannot be reached now."
+
 
 def _unavailable(retry: Retry, message: str | None = None) -> Row:
     return Row(503, _SERVER, _DOWN, retry, message=message)
@@ -182,7 +184,8 @@ TABLE: Final[dict[int, Row]] = {
     ErrorReason.ERROR_REASON_ACCOUNT_BLOCKED: _unavailable(Retry.TOLD, _OPERATOR),
     ErrorReason.ERROR_REASON_CAPTCHA_REQUIRED: _unavailable(Retry.TOLD, _OPERATOR),
     ErrorReason.ERROR_REASON_TEAM_SESSION: _unavailable(Retry.TOLD, _OPERATOR),
-    ErrorReason.ERROR_REASON_UPSTREAM_UNAVAILABLE: _unavailable(Retry.ALWAYS),
+    # The server's own words name addresses and settings.
+    ErrorReason.ERROR_REASON_UPSTREAM_UNAVAILABLE: _unavailable(Retry.ALWAYS, _AWAY),
     ErrorReason.ERROR_REASON_UPSTREAM_ERROR: _unavailable(Retry.TOLD),
     ErrorReason.ERROR_REASON_UPSTREAM_PROTOCOL: _unavailable(Retry.TOLD),
     ErrorReason.ERROR_REASON_UPSTREAM_REJECTED: Row(400, _BAD, "invalid_value"),
@@ -197,7 +200,7 @@ TABLE: Final[dict[int, Row]] = {
     ErrorReason.ERROR_REASON_VM_FAILED: _unavailable(Retry.ALWAYS),
     ErrorReason.ERROR_REASON_AGENT_ERROR: Row(502, _SERVER, "agent_error"),
     ErrorReason.ERROR_REASON_REPLAY_DIVERGED: Row(502, _SERVER, "replay_diverged"),
-    ErrorReason.ERROR_REASON_CONNECT_TIMEOUT: _unavailable(Retry.ALWAYS),
+    ErrorReason.ERROR_REASON_CONNECT_TIMEOUT: _unavailable(Retry.ALWAYS, _AWAY),
     ErrorReason.ERROR_REASON_BOOT_TIMEOUT: _unavailable(Retry.ALWAYS),
     ErrorReason.ERROR_REASON_FIRST_EVENT_TIMEOUT: Row(504, _SERVER, "timeout"),
     ErrorReason.ERROR_REASON_IDLE_TIMEOUT: Row(504, _SERVER, "timeout"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from howler.task.v1.task_event_pb2 import Diff, Location, TaskEvent, ToolCall, ToolCallState
 
-from server.acp.cut import bounded, named
+from server.acp.cut import MAX_LIST_BYTES, bounded, named
 from server.acp.frames import Called
 
 _PENDING = ToolCallState.TOOL_CALL_STATE_PENDING
@@ -100,8 +100,9 @@ def _add_diffs(event: ToolCall, diffs: tuple[Diff, ...]) -> bool:
     for diff in diffs:
         old, old_cut = bounded(diff.old_text)
         new, new_cut = bounded(diff.new_text)
-        if event.ByteSize() + len(old) + len(new) > 3 << 20:
+        shown = Diff(path=diff.path, old_text=old, new_text=new)
+        if event.ByteSize() + shown.ByteSize() > MAX_LIST_BYTES:
             return True
-        event.diffs.append(Diff(path=diff.path, old_text=old, new_text=new))
+        event.diffs.append(shown)
         any_cut |= old_cut or new_cut
     return any_cut

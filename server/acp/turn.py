@@ -224,7 +224,9 @@ class Turn:
         if self.ended:
             return []
         self.ended = True
-        ended = Ended(reason=reason, error=error, message=message, resumable=resumable, usage=self._used())
+        ended = Ended(
+            reason=reason, error=error, message=named(message), resumable=resumable, usage=self._used()
+        )
         if retry_after is not None:
             ended.retry_after.FromMilliseconds(round(retry_after * 1000))
         return [*self._tools.close(), *self._questions.close(), TaskEvent(ended=ended)]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_event_pb2 import Progress, TaskEvent
 
+from server.acp.cut import named
 from server.errors import ServiceError
 from server.pool.account import Session, TaskId
 from server.turn.limits import Limits
@@ -66,7 +67,7 @@ class Boot:
     def _tell(self, info: TaskInfo) -> None:
         step = info.condition
         progress = (
-            Progress(stage=step.type, message=step.message, percent=step.progress)
+            Progress(stage=named(step.type), message=named(step.message), percent=step.progress)
             if step
             else Progress(stage="Pending")
         )

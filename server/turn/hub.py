@@ -150,6 +150,7 @@ class Hub:
         if self._tasks:
             _log.info("waiting up to %g s for %d turns to end", grace, len(self._tasks))
             await asyncio.wait(list(self._tasks.values()), timeout=grace)
+        self._rooms.stopper.hurry()
         for live, _ in list(self._turns.values()):
             live.interrupt(Cause.SHUTDOWN)
         if self._tasks:

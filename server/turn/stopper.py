@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -26,6 +27,11 @@ class Stopper:
         self._pool = pool
         self._platform = platform
         self._store = store
+        self._hurried = asyncio.Event()
+
+    def hurry(self) -> None:
+        """Try no more than once from now on: Howler is shutting down."""
+        self._hurried.set()
 
     async def stop(self, task_id: TaskId) -> None:
         """Stop a task, trying again a few times.
@@ -40,12 +46,14 @@ class Stopper:
                 await self.stop_once(task)
                 return
             except ServiceError as error:
-                if pause is None:
+                if pause is None or self._hurried.is_set():
                     _log.warning(
                         "task %s could not be stopped and keeps its slot: %s", task_id, error.message
                     )
                     return
-            await asyncio.sleep(pause)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._hurried.wait()
 
     async def stop_once(self, task: Task) -> None:
         """Stop a task or raise what the platform said."""
@@ -54,9 +62,12 @@ class Stopper:
 
     async def stop_upstream(self, task: Task) -> None:
         """Stop a task on the platform alone; one that is gone there is no error."""
+        account_id = AccountId(task.account_id)
+        session = self._pool.session(account_id)
         try:
-            session = self._pool.session(AccountId(task.account_id))
             await self._platform.stop_task(session, TaskId(task.task_id))
         except ServiceError as error:
-            if error.reason not in _GONE:
-                raise
+            if error.reason in _GONE:
+                return
+            await self._pool.report(account_id, error, session=session)  # a login may be all that is missing
+            raise

@@ -12,22 +12,32 @@ import grpc
 import pytest
 import pytest_asyncio
 from howler.task.v1.task_event_pb2 import EndReason
-from howler.task.v1.task_service_pb2 import TaskRetention
+from howler.task.v1.task_service_pb2 import (
+    GetTaskRequest,
+    StartTurn,
+    StopTaskRequest,
+    StreamRequest,
+    TaskRetention,
+    TaskState,
+)
 
 from tests.support.howler import Howler, accounts_file, reason_of, text_of
+from tests.support.script import TURN
 from tests.support.scripted import (
     COOKIE,
     MODEL_ID,
     OTHER_COOKIE,
-    TURN,
     HangUp,
     Page,
     Refuse,
     Scripted,
     ScriptedTask,
+    Slow,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+KEEP = TaskRetention.TASK_RETENTION_KEEP
+USERS = ("user-1", "user-2")
 BOTH = [{"cookie": COOKIE, "slots": 50}, {"cookie": OTHER_COOKIE, "slots": 50}]
 
 
@@ -95,15 +105,9 @@ async def test_the_stray_task_of_a_failed_create_is_deleted_and_nobody_elses(
 ) -> None:
     """§5.2: only a pending task of our content that is not older than our request."""
     hour_ago = int(time.time()) - 3600
-    owners = [
-        ScriptedTask(f"own-{n}", "stray", c, created_at=hour_ago)
-        for n, c in enumerate((COOKIE, OTHER_COOKIE))
-    ]
-    others = [ScriptedTask(f"new-{n}", "stray?", c) for n, c in enumerate((COOKIE, OTHER_COOKIE))]
-    runs = [
-        ScriptedTask(f"run-{n}", "stray", c, status="processing")
-        for n, c in enumerate((COOKIE, OTHER_COOKIE))
-    ]
+    owners = [ScriptedTask(f"own-{n}", "stray", c, created_at=hour_ago) for n, c in enumerate(USERS)]
+    others = [ScriptedTask(f"new-{n}", "stray?", c) for n, c in enumerate(USERS)]
+    runs = [ScriptedTask(f"run-{n}", "stray", c, status="processing") for n, c in enumerate(USERS)]
     upstream.tasks |= {task.id: task for task in owners + others + runs}
     upstream.creates = [Refuse(500, leaves=True)]
     before = set(upstream.tasks)
@@ -185,7 +189,7 @@ async def test_a_platform_that_always_fails_is_told_with_its_failure(
 
 
 async def test_a_task_that_the_platform_has_ended_takes_no_turn(upstream: Scripted, howler: Howler) -> None:
-    events = await howler.turn("first", retention=TaskRetention.TASK_RETENTION_KEEP)
+    events = await howler.turn("first", retention=KEEP)
     task_id = events[0].accepted.task_id
     upstream.tasks[task_id].status = "finished"
     for _ in range(2):  # the second time from our own books
@@ -193,6 +197,41 @@ async def test_a_task_that_the_platform_has_ended_takes_no_turn(upstream: Script
             await howler.turn("second", task_id=task_id)
         assert reason_of(raised.value) == "TASK_ENDED"
     assert not [socket for socket in upstream.sockets if socket.mode == "new"]
+
+
+async def test_a_caller_who_leaves_while_the_task_is_made(upstream: Scripted, howler: Howler) -> None:
+    """T-A9: the window before the first event; the task is made and stopped, not forgotten."""
+    upstream.creates = [Slow(0.3)]
+    call = howler.tasks.Stream(StreamRequest(start=StartTurn(prompt="left while made")))
+    async with asyncio.timeout(10):
+        while not upstream.asked("POST", "tasks"):
+            await asyncio.sleep(0.01)
+        call.cancel()
+        while not [one for one in upstream.tasks.values() if one.content == "left while made"]:
+            await asyncio.sleep(0.01)
+        while runs_of(upstream, "left while made"):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_task_that_cannot_be_stopped_is_kept_on_the_books(upstream: Scripted, howler: Howler) -> None:
+    task_id = (await howler.turn("stays", retention=KEEP))[0].accepted.task_id
+    upstream.refuses = {"stop": 10000}
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await howler.tasks.StopTask(StopTaskRequest(task_id=task_id))
+    assert reason_of(raised.value) == "UPSTREAM_UNAVAILABLE"
+    assert (
+        await howler.tasks.GetTask(GetTaskRequest(task_id=task_id))
+    ).task.state == TaskState.TASK_STATE_IDLE
+    upstream.refuses = {}
+    stopped = (await howler.tasks.StopTask(StopTaskRequest(task_id=task_id))).task
+    assert stopped.state == TaskState.TASK_STATE_ENDED
+
+
+async def test_a_task_that_is_gone_on_the_platform_can_be_stopped(upstream: Scripted, howler: Howler) -> None:
+    task_id = (await howler.turn("deleted", retention=KEEP))[0].accepted.task_id
+    del upstream.tasks[task_id]
+    stopped = (await howler.tasks.StopTask(StopTaskRequest(task_id=task_id))).task
+    assert stopped.state == TaskState.TASK_STATE_ENDED
 
 
 async def test_no_secret_and_no_prompt_is_in_the_log(howler: Howler) -> None:

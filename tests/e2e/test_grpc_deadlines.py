@@ -17,21 +17,8 @@ from howler.task.v1.task_service_pb2 import QuestionPolicy, StartTurn, StreamReq
 
 from server.errors import reason_name
 from tests.support.howler import Howler, text_of
-from tests.support.scripted import (
-    COOKIE,
-    ENDED,
-    PING,
-    STARTED,
-    TURN,
-    Close,
-    Drop,
-    Pause,
-    Scripted,
-    Step,
-    Until,
-    frame,
-    says,
-)
+from tests.support.script import ENDED, PING, STARTED, TURN, Close, Drop, Pause, Step, Until, frame, says
+from tests.support.scripted import COOKIE, Scripted
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 KEEP = TaskRetention.TASK_RETENTION_KEEP

@@ -1,7 +1,7 @@
-"""Turns that are steered while they run: cancelled, left, stopped, asked; and the tasks they leave."""
+"""Turns that are steered while they run: cancelled, left, asked."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +11,21 @@ import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import GetPoolRequest
-from howler.task.v1.task_event_pb2 import Answer, EndReason, QuestionResolution, TaskEvent
+from howler.task.v1.task_event_pb2 import Answer, EndReason, QuestionResolution
 from howler.task.v1.task_service_pb2 import (
     AnswerQuestionRequest,
     CancelTurnRequest,
     DetachAction,
     GetTaskRequest,
-    ListTasksRequest,
     OnDetach,
     QuestionPolicy,
-    StartTurn,
-    StopTaskRequest,
-    StreamRequest,
     Task,
     TaskRetention,
     TaskState,
 )
 
-from tests.support import grammar
 from tests.support.howler import Howler, reason_of, text_of
+from tests.support.watched import Watched, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 STOP, KEEP = TaskRetention.TASK_RETENTION_STOP, TaskRetention.TASK_RETENTION_KEEP
@@ -40,45 +36,6 @@ SLOW = "/pace 2000 20"  # forty seconds, if nobody stops it
 async def howler(folder: Path) -> AsyncIterator[Howler]:
     async with Howler(folder, facade=False) as running:
         yield running
-
-
-class Watched:
-    """A turn that is read step by step."""
-
-    def __init__(self, howler: Howler, prompt: str, **start: Any) -> None:
-        self.call = howler.tasks.Stream(StreamRequest(start=StartTurn(prompt=prompt, **start)))
-        self.events: list[TaskEvent] = []
-
-    async def until(self, kind: str) -> TaskEvent:
-        """Read until an event of this kind and return the first one."""
-        while True:
-            for event in self.events:
-                if event.WhichOneof("event") == kind:
-                    return event
-            self.events += (await self.call.read()).events
-
-    async def rest(self) -> list[TaskEvent]:
-        """Read to the end and return the whole turn, checked."""
-        while (response := await self.call.read()) is not grpc.aio.EOF:
-            self.events += response.events
-        grammar.check(self.events)
-        return self.events
-
-    @property
-    def turn_id(self) -> str:
-        return str(self.events[0].accepted.turn_id)
-
-    @property
-    def task_id(self) -> str:
-        return str(self.events[0].accepted.task_id)
-
-
-async def eventually(look: Callable[[], Any]) -> Any:
-    """Wait until an async look says something true."""
-    async with asyncio.timeout(15):
-        while not (seen := await look()):
-            await asyncio.sleep(0.02)
-    return seen
 
 
 async def upstream_task(howler: Howler, task_id: str) -> dict[str, Any]:
@@ -275,77 +232,6 @@ async def test_a_question_that_the_caller_declines(howler: Howler) -> None:
         AnswerQuestionRequest(turn_id=turn.turn_id, question_id=question.question_id, decline=True)
     )
     assert text_of(await turn.rest()) == "You cancelled the question."
-
-
-async def test_a_task_takes_one_turn_at_a_time(howler: Howler) -> None:
-    turn = Watched(howler, SLOW, retention=KEEP)
-    await turn.until("started")
-    busy = await refused(howler.turn("me too", task_id=turn.task_id))
-    assert busy == ("TASK_BUSY", grpc.StatusCode.ABORTED)
-    await howler.tasks.CancelTurn(CancelTurnRequest(turn_id=turn.turn_id))
-    await turn.rest()
-
-
-async def test_a_task_is_of_one_model(howler: Howler) -> None:
-    events = await howler.turn("first", model="glm-5", retention=KEEP)
-    task_id = events[0].accepted.task_id
-    assert (await refused(howler.turn("x", task_id=task_id, model="gpt-5.5")))[0] == "UNSUPPORTED_VALUE"
-    assert (await refused(howler.turn("x", task_id=task_id, model="nope")))[0] == "MODEL_NOT_FOUND"
-    second = await howler.turn("x", task_id=task_id, model="SiliconFlow/glm-5")
-    assert second[0].accepted.model.id == "monkeycode/SiliconFlow/glm-5"
-
-
-async def test_stop_ends_the_turn_and_the_task(howler: Howler) -> None:
-    turn = Watched(howler, SLOW)
-    await turn.until("text_delta")
-    stopped = (await howler.tasks.StopTask(StopTaskRequest(task_id=turn.task_id))).task
-    assert stopped.state == TaskState.TASK_STATE_ENDED
-    ended = (await turn.rest())[-1].ended
-    assert (ended.reason, ended.resumable) == (EndReason.END_REASON_CANCELLED, False)
-    assert (await upstream_task(howler, turn.task_id))["status"] == "finished"
-    again = (await howler.tasks.StopTask(StopTaskRequest(task_id=turn.task_id))).task
-    assert again.state == TaskState.TASK_STATE_ENDED
-    told = await refused(howler.turn("more", task_id=turn.task_id))
-    assert told == ("TASK_ENDED", grpc.StatusCode.FAILED_PRECONDITION)
-
-
-async def test_a_task_that_howler_does_not_hold(howler: Howler) -> None:
-    missing = ("TASK_NOT_FOUND", grpc.StatusCode.NOT_FOUND)
-    assert await refused(howler.turn("hi", task_id="7b0c2f6e-2f0a-4f0e-9d51-0d2b8c1f5a11")) == missing
-    assert await refused(howler.tasks.GetTask(GetTaskRequest(task_id="no"))) == missing
-    assert await refused(howler.tasks.StopTask(StopTaskRequest(task_id="no"))) == missing
-
-
-async def test_tasks_are_listed_page_by_page_the_one_used_last_first(howler: Howler) -> None:
-    made = []
-    for number in range(5):
-        events = await howler.turn(f"list {number}", principal="lister", retention=KEEP if number else STOP)
-        made.append(events[0].accepted.task_id)
-
-    async def page(**fields: Any) -> tuple[list[str], str]:
-        answer = await howler.tasks.ListTasks(ListTasksRequest(principal="lister", **fields))
-        return [task.task_id for task in answer.tasks], answer.next_page_token
-
-    listed, token, pages = [], "", 0
-    while True:
-        ids, token = await page(page_size=2, page_token=token)
-        listed += ids
-        pages += 1
-        if not token:
-            break
-    assert (listed, pages) == (made[::-1], 3)
-    assert (await page())[0] == made[::-1]
-
-    async def ended() -> list[str]:
-        return (await page(state=TaskState.TASK_STATE_ENDED))[0]
-
-    assert await eventually(ended) == made[:1]
-    assert (await page(state=TaskState.TASK_STATE_IDLE))[0] == made[:0:-1]
-    task = await held(howler, made[-1])
-    assert (task.principal, task.model) == ("lister", "monkeycode/DeepSeek/deepseek-v4")
-    assert task.create_time.seconds <= task.last_used_time.seconds
-    for fields in ({"page_size": -1}, {"page_token": "nonsense"}, {"page_token": "9" * 40 + ".x"}):
-        assert (await refused(page(**fields)))[0] == "INVALID_REQUEST"
 
 
 async def test_the_log_is_clean(howler: Howler) -> None:

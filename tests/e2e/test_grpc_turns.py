@@ -30,6 +30,7 @@ from tests.support.howler import Howler, reason_of, text_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 STOP, KEEP = TaskRetention.TASK_RETENTION_STOP, TaskRetention.TASK_RETENTION_KEEP
+NO_VALUE: Any = 9  # of no enum
 COMPLETED = EndReason.END_REASON_COMPLETED
 
 
@@ -256,18 +257,18 @@ async def test_a_prompt_that_fits_no_frame_is_refused_before_anything_is_written
         (StartTurn(messages=Conversation()), "start.messages"),
         (StartTurn(messages=conversation((Role.ROLE_ASSISTANT, "hi"))), "start.messages"),
         (StartTurn(messages=conversation((Role.ROLE_USER, " "))), "start.messages"),
-        (StartTurn(messages=conversation((99, "a"), (1, "b"))), "start.messages"),
+        (StartTurn(messages=conversation((NO_VALUE, "a"), (Role.ROLE_USER, "b"))), "start.messages"),
         (StartTurn(prompt="a", principal="x" * 129), "start.principal"),
         (StartTurn(prompt="a", request_id="é" * 65), "start.request_id"),
         (StartTurn(prompt="a", task_id="t", instructions="i"), "start.instructions"),
         (StartTurn(prompt="a", deadline=Duration()), "start.deadline"),
         (StartTurn(prompt="a", deadline=Duration(seconds=-1)), "start.deadline"),
         (StartTurn(prompt="a", on_detach=OnDetach(grace=Duration(seconds=-1))), "start.on_detach.grace"),
-        (StartTurn(prompt="a", on_detach=OnDetach(action=9)), "start.on_detach.action"),
-        (StartTurn(prompt="a", retention=9), "start.retention"),
-        (StartTurn(prompt="a", durability=9), "start.durability"),
-        (StartTurn(prompt="a", approval_policy=9), "start.approval_policy"),
-        (StartTurn(prompt="a", question_policy=9), "start.question_policy"),
+        (StartTurn(prompt="a", on_detach=OnDetach(action=NO_VALUE)), "start.on_detach.action"),
+        (StartTurn(prompt="a", retention=NO_VALUE), "start.retention"),
+        (StartTurn(prompt="a", durability=NO_VALUE), "start.durability"),
+        (StartTurn(prompt="a", approval_policy=NO_VALUE), "start.approval_policy"),
+        (StartTurn(prompt="a", question_policy=NO_VALUE), "start.question_policy"),
         (StartTurn(prompt="a", deadline=Duration(seconds=1 << 62)), "start.deadline"),
         (StartTurn(prompt="a", on_detach=OnDetach(grace=Duration(seconds=1 << 62))), "start.on_detach.grace"),
     ],

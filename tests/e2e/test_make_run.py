@@ -8,11 +8,15 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from deploy.up import welcome
 from tests.support.clone import MakeRun, alive, clone
 from tests.support.openai_judge import judge_chat_stream
+from tests.support.process import ROOT
+from tests.support.sandbox import Sandbox, accounts
 
 ANSWER = "You said: “Say hello”. This is turn 1."
 _PRINTED = re.compile(
@@ -77,7 +81,7 @@ async def test_what_it_prints_works_as_pasted(
     assert (checkout / "var" / "sandbox.db").exists(), "its records stand in the checkout that it ran in"
 
 
-def objects(raw: bytes) -> list[dict[str, list[dict[str, dict[str, str]]]]]:
+def objects(raw: bytes) -> list[dict[str, Any]]:
     """Return the JSON objects that buf printed one after the other."""
     text, found = raw.decode().strip(), []
     while text:
@@ -91,6 +95,37 @@ def listing(call: str) -> str:
     """Return the `buf curl` line that lists the services of the same server."""
     buf, address = call.split(maxsplit=1)[0], call.rsplit(maxsplit=1)[-1].partition("/howler.")[0]
     return f"{buf} curl --protocol grpc --http2-prior-knowledge --list-services {address}"
+
+
+async def test_a_platform_takes_the_place_of_the_sandbox(
+    checkout: Path, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """P1.1: with HOWLER_UPSTREAM_URL and one cookie."""
+    platform = {
+        "HOWLER_UPSTREAM_URL": sandbox.url,
+        "HOWLER_UPSTREAM_COOKIE": accounts()[0]["cookie"],
+    }
+    async with MakeRun(checkout, env=platform) as run:
+        await run.until("Ctrl-C ends it.")
+        assert not [command for command in run.descendants().values() if "-m sandbox" in command]
+        printed = _PRINTED.search(run.said)
+        assert printed is not None
+        answer = judge_chat_stream(await pasted(printed["curl"], tmp_path_factory.mktemp("elsewhere")))
+        assert answer.content == ANSWER
+        run.signal(signal.SIGINT)
+        await run.ended()
+    assert [task["content"] for task in (await sandbox.state())["tasks"]] == ["Say hello"]
+    assert (checkout / "var" / "howler.db").exists()
+
+
+def test_the_readme_shows_what_it_prints() -> None:
+    """The commands of the README are those that are printed, with the addresses of a default run."""
+    readme = (ROOT / "README.md").read_text().replace("$ ", "").replace("    -d", "  -d")
+    printed = _PRINTED.search(welcome("http://127.0.0.1:8080", "127.0.0.1:50051", sandboxed=True))
+    assert printed is not None
+    assert printed["curl"] in readme
+    assert printed["buf"].replace(str(Path(sys.executable).parent), ".venv/bin") in readme
+    assert ANSWER in readme
 
 
 async def test_ends_in_order_on_sigint(checkout: Path) -> None:

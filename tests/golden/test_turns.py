@@ -8,11 +8,14 @@ import os
 
 import msgspec
 import pytest
+from howler.task.v1.task_service_pb2 import QuestionPolicy
 
 from server.acp.decode import Decoder
 from server.acp.turn import Turn
 from tests.support import grammar, transcripts
 from tests.support.transcripts import Transcript
+
+AUTO = QuestionPolicy.QUESTION_POLICY_AUTO
 
 
 @pytest.mark.parametrize("transcript", transcripts.all_of(), ids=lambda transcript: transcript.name)
@@ -30,6 +33,22 @@ def test_a_transcript_gives_its_golden_events(transcript: Transcript) -> None:
         transcripts.rewrite(transcript, seen)
     else:
         assert seen == transcript.golden
+
+
+def test_sizes_are_counted_in_bytes() -> None:
+    """A character may take three bytes: together the fields of a call stay below a default client's 4 MiB."""
+    wide = "好" * 349_525  # just under 1 MiB
+    update: dict[str, object] = {
+        "sessionUpdate": "tool_call",
+        "toolCallId": "t",
+        "rawInput": wide,
+        "rawOutput": wide[:120_000],
+    }
+    update["content"] = [{"type": "diff", "path": "a", "oldText": wide, "newText": wide}] * 3
+    frame = {"type": "task-running", "kind": "acp_event", "data": {"update": update}}
+    _started, called = Turn(0, AUTO).receive(Decoder().decode(msgspec.json.encode(frame)))
+    assert called.tool_call.truncated
+    assert called.ByteSize() < 4 << 20
 
 
 def test_there_are_transcripts() -> None:

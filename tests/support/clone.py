@@ -1,4 +1,4 @@
-"""A checkout to run `make` in that shares nothing with this one but the files: no `.env`, no `var/`."""
+"""A checkout to run `make` in: the files of this one, but a `.env` and a `var/` of its own."""
 
 import asyncio
 import contextlib
@@ -13,18 +13,18 @@ from typing import Final, Self
 
 from tests.support.process import ROOT
 
-FREE_PORTS: Final = {
-    "HOWLER_HTTP_ADDR": "127.0.0.1:0",
-    "HOWLER_GRPC_ADDR": "127.0.0.1:0",
-    "HOWLER_SANDBOX_ADDR": "127.0.0.1:0",
-}
+_FREE_PORTS: Final = """\
+HOWLER_HTTP_ADDR=127.0.0.1:0
+HOWLER_GRPC_ADDR=127.0.0.1:0
+HOWLER_SANDBOX_ADDR=127.0.0.1:0
+"""
 _OWN: Final = {"deploy", "Makefile"}  # copied, for they look for the root from where they stand
 _NOT_IN_A_CLONE: Final = {".env", ".git", ".venv", "var"}
 _SECONDS: Final = 60.0
 
 
 def clone(directory: Path) -> Path:
-    """Lay a checkout out in the directory: links to everything, its own recipes, the same .venv."""
+    """Lay a checkout out in the directory: links to everything, its own recipes, free ports in `.env`."""
     for entry in ROOT.iterdir():
         if entry.name in _OWN:
             copy = shutil.copytree if entry.is_dir() else shutil.copy
@@ -32,6 +32,7 @@ def clone(directory: Path) -> Path:
         elif entry.name not in _NOT_IN_A_CLONE and "cache" not in entry.name:
             (directory / entry.name).symlink_to(entry)
     _link_venv(directory / ".venv")
+    (directory / ".env").write_text(_FREE_PORTS)
     return directory
 
 
@@ -53,7 +54,7 @@ class MakeRun:
     def __init__(self, checkout: Path, *command: str, env: Mapping[str, str] | None = None) -> None:
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("HOWLER_", "MAKE"))}
         self.said = ""
-        self._env = {**clean, **FREE_PORTS, **(env or {})}
+        self._env = {**clean, **(env or {})}
         self._checkout = checkout
         self._command = command or ("make", "--no-print-directory", "run")
         self._process: asyncio.subprocess.Process

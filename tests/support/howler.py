@@ -9,6 +9,8 @@ from typing import Any, Self
 
 import grpc
 import openai
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_status import rpc_status
 from howler.model.v1.model_service_pb2_grpc import ModelServiceStub
 from howler.pool.v1.pool_service_pb2_grpc import PoolServiceStub
 from howler.task.v1.task_event_pb2 import TaskEvent
@@ -116,9 +118,6 @@ def text_of(events: list[TaskEvent]) -> str:
 
 def reason_of(error: grpc.aio.AioRpcError) -> str:
     """Return the ErrorInfo reason of a failed RPC, checking its domain."""
-    from google.rpc.error_details_pb2 import ErrorInfo
-    from grpc_status import rpc_status
-
     status = rpc_status.from_call(error)
     assert status is not None, error
     for detail in status.details:

@@ -5,16 +5,16 @@ text frames on each stream socket, fails where it is told to, and keeps what it 
 """
 
 import asyncio
-import base64
 import json
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Final, Self
 
 from aiohttp import WSMsgType, web
+
+from tests.support.script import Close, Drop, Pause, Script, Until
 
 COOKIE: Final = "11111111-1111-4111-8111-111111111111"
 OTHER_COOKIE: Final = "22222222-2222-4222-8222-222222222222"
@@ -22,37 +22,6 @@ MODEL_ID: Final = "0b6c4d1e-8f2a-4c55-9a57-3f1f0a9be001"
 MODEL: Final = "monkeycode/BaiZhiCloud/scripted"
 _SESSION: Final = "monkeycode_ai_session"
 _ZERO_TIME: Final = -62135596800  # Go's zero time in unix seconds: a task that is not over
-
-
-@dataclass(frozen=True)
-class Pause:
-    """Say nothing for some seconds."""
-
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Until:
-    """Say nothing until the client sent a frame of this type on this socket."""
-
-    type: str
-
-
-@dataclass(frozen=True)
-class Close:
-    """Close the socket in order, with a code."""
-
-    code: int
-
-
-@dataclass(frozen=True)
-class Drop:
-    """Cut the connection without a word."""
-
-
-Step = str | Pause | Until | Close | Drop
-Script = Sequence[Step]
-"""What one socket says. After its last step the socket stays open and silent, as the platform's does."""
 
 
 @dataclass(frozen=True)
@@ -78,16 +47,23 @@ class HangUp:
     made: bool = False
 
 
-Fault = Refuse | Page | HangUp
+@dataclass(frozen=True)
+class Slow:
+    """Make the task, and answer so many seconds later."""
+
+    seconds: float
+
+
+Fault = Refuse | Page | HangUp | Slow
 
 
 @dataclass
 class ScriptedTask:
-    """A task; `status` is what its info says, `cookie` whose it is, `created_at` in unix seconds."""
+    """A task; `status` is what its info says, `user` whose it is, `created_at` in unix seconds."""
 
     id: str
     content: str
-    cookie: str
+    user: str
     status: str = "pending"
     created_at: int = field(default_factory=lambda: int(time.time()))
     body: dict[str, Any] = field(default_factory=dict)
@@ -235,9 +211,9 @@ class Scripted:
         cookie = await self._take(request)
         fault = self.creates.pop(0) if self.creates else None
         match fault:
-            case None | Refuse(leaves=True) | Page(made=True) | HangUp(made=True):
+            case None | Slow() | Refuse(leaves=True) | Page(made=True) | HangUp(made=True):
                 body = self.requests[-1].body
-                task = ScriptedTask(str(uuid.uuid4()), body["content"], cookie, body=body)
+                task = ScriptedTask(str(uuid.uuid4()), body["content"], self.sessions[cookie], body=body)
                 self.tasks[task.id] = task
         match fault:
             case Refuse(code=code):
@@ -248,6 +224,8 @@ class Scripted:
                 assert request.transport is not None
                 request.transport.abort()
                 return web.Response()
+            case Slow(seconds):
+                await asyncio.sleep(seconds)
         return _says(_row(task))
 
     async def _list(self, request: web.Request) -> web.Response:
@@ -255,7 +233,11 @@ class Scripted:
         if code := self.refuses.get("list"):
             return _refuses(code)
         statuses = request.query["status"].split(",")
-        mine = [task for task in self.tasks.values() if task.cookie == cookie and task.status in statuses]
+        mine = [
+            task
+            for task in self.tasks.values()
+            if task.user == self.sessions[cookie] and task.status in statuses
+        ]
         mine.sort(key=lambda task: task.created_at, reverse=True)
         page = {"has_next_page": False, "total_count": len(mine)}
         return _says({"tasks": [_row(task) for task in mine], "page_info": page})
@@ -291,7 +273,7 @@ class Scripted:
 
     def _of(self, cookie: str, task_id: str) -> ScriptedTask | None:
         task = self.tasks.get(task_id)
-        return task if task is not None and task.cookie == cookie else None
+        return task if task is not None and task.user == self.sessions[cookie] else None
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         task_id, mode = request.query["id"], request.query["mode"]
@@ -359,26 +341,3 @@ def _says(data: Any = None) -> web.Response:
 
 def _refuses(code: int) -> web.Response:
     return web.json_response({"code": code, "message": f"no [trace_id: {'0' * 32}]"})
-
-
-def frame(name: str, payload: Any = None, *, kind: str = "", **others: Any) -> str:
-    """Return a frame in the platform's own dialect: `data` is base64 of JSON, or null (§6.2)."""
-    data = None if payload is None else base64.b64encode(json.dumps(payload).encode()).decode()
-    return json.dumps({"type": name, "data": data, "kind": kind, **others})
-
-
-def update(name: str, **fields: Any) -> str:
-    """Return the frame of a session update (§7)."""
-    return frame("task-running", {"update": {"sessionUpdate": name, **fields}}, kind="acp_event")
-
-
-def says(text: str) -> str:
-    """Return the frame of a piece of the answer."""
-    return update("agent_message_chunk", content={"type": "text", "text": text})
-
-
-STARTED: Final = frame("task-started")
-ENDED: Final = frame("task-ended")
-PING: Final = frame("ping", timestamp=0)
-TURN: Final[Script] = (STARTED, says("Hi"), ENDED)
-"""The shortest turn that says something."""

@@ -23,6 +23,11 @@ from howler.task.v1.task_service_pb2 import QuestionPolicy
 
 PROMPT: Final = "hello"
 FOLDER: Final = Path(__file__).resolve().parents[1] / "golden" / "turns"
+POLICIES: Final = {
+    "AUTO": QuestionPolicy.QUESTION_POLICY_AUTO,
+    "DECLINE": QuestionPolicy.QUESTION_POLICY_DECLINE,
+    "ASK": QuestionPolicy.QUESTION_POLICY_ASK,
+}
 _LONG: Final = 600  # characters; a longer text stands in a golden as its length and digest
 
 
@@ -48,7 +53,7 @@ def load(path: Path) -> Transcript:
     return Transcript(
         path=path,
         about=told["about"],
-        questions=QuestionPolicy.Value(f"QUESTION_POLICY_{told['questions']}"),
+        questions=POLICIES[told["questions"]],
         frames=[_spelled(frame) for frame in told["frames"]],
         golden={key: told.get(key) for key in ("events", "replies", "ignored")},
     )
@@ -71,7 +76,7 @@ def _spelled(frame: str | dict[str, Any]) -> str:
     fields = dict(frame)
     times = fields.pop("times", 0)
     if "raw" in fields:
-        return str(fields["raw"]) * times
+        return str(fields["raw"]) * int(times)
     if "b64" in fields:
         payload = json.dumps(fields.pop("b64"), ensure_ascii=False).replace("~", "x" * times or "~")
         fields["data"] = base64.b64encode(payload.encode()).decode()
@@ -102,6 +107,4 @@ def _plain(message: Message, without: Sequence[str] = ()) -> dict[str, Any]:
             return item
 
         fields[field.name] = [one(item) for item in value] if field.is_repeated else one(value)
-    if not fields and message.DESCRIPTOR.name != "TaskEvent":
-        return {}
     return fields
