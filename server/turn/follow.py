@@ -13,7 +13,7 @@ from howler.task.v1.task_event_pb2 import Answer, TaskEvent
 
 from server.acp.decode import Decoder
 from server.acp.turn import Turn
-from server.acp.uplink import CANCEL, reply_frame
+from server.acp.uplink import CANCEL, Reply, reply_frame
 from server.errors import ServiceError
 from server.turn.dialect import Spoken
 from server.turn.limits import Limits
@@ -89,7 +89,7 @@ class Follower:
             if events:
                 log.append(events, time.time_ns() // 1_000_000)
                 for reply in machine.to_send():
-                    await self._send(reply_frame(reply, self._spoken.dialect))
+                    await self._send(self._spelled(reply))
             if machine.severed is not None:
                 return []
 
@@ -131,7 +131,12 @@ class Follower:
             raise ServiceError(ErrorReason.ERROR_REASON_INVALID_REQUEST, f"answers: {error}") from None
         self._live.log.append(events, time.time_ns() // 1_000_000)
         for reply in self._machine.to_send():
-            self._send_soon(reply_frame(reply, self._spoken.dialect))
+            self._send_soon(self._spelled(reply))
+
+    def _spelled(self, reply: Reply) -> str:
+        """Spell a reply as the frames so far teach: a first turn may ask before it ends."""
+        self._spoken.learn(self._decoder)
+        return reply_frame(reply, self._spoken.dialect)
 
     def _send_soon(self, frame: str) -> None:
         task = asyncio.create_task(self._send(frame))
