@@ -65,7 +65,7 @@ OPTIONS: Final = (
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 2),
 )
-STOP_SECONDS: Final = 5.0
+STOP_SECONDS: Final = 2.0  # the turns are over by then: what is left watches the pool or the health
 
 
 class Misconfigured(Exception):

@@ -2,33 +2,36 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_event_pb2 import Progress, TaskEvent
 
 from server.acp.cut import named
 from server.errors import ServiceError
-from server.pool.account import Session, TaskId
+from server.pool.account import AccountId, TaskId
+from server.pool.pool import Pool
 from server.turn.limits import Limits
 from server.turn.live import LiveTurn
 from server.upstream.platform import Platform, TaskInfo
 
 _E = ErrorReason
+_LOGIN_SECONDS = 20.0
 _FIRST_PAUSE, _LAST_PAUSE = 0.05, 2.0  # seconds; the platform's own clients ask every 2 s
 
 
 class Boot:
-    """Waits for the VM of one task. `session` gives the account's session of the moment."""
+    """Waits for the VM of one task."""
 
     def __init__(
-        self, live: LiveTurn, platform: Platform, session: Callable[[], Session], limits: Limits
+        self, live: LiveTurn, platform: Platform, pool: Pool, account_id: AccountId, limits: Limits
     ) -> None:
         self._live = live
         self._platform = platform
-        self._session = session
+        self._pool = pool
+        self._account_id = account_id
         self._limits = limits
         self._told: Progress | None = None
+        self._login_until: float | None = None
 
     async def ready(self) -> None:
         """Return when the agent runs.
@@ -48,11 +51,12 @@ class Boot:
 
     async def _look(self) -> bool:
         try:
-            info = await self._platform.task(self._session(), TaskId(self._live.task_id))
+            session = self._pool.session(self._account_id)
+            info = await self._platform.task(session, TaskId(self._live.task_id))
         except ServiceError as error:
-            if error.reason in (_E.ERROR_REASON_UPSTREAM_UNAVAILABLE, _E.ERROR_REASON_CONNECT_TIMEOUT):
-                return False
-            raise
+            await self._bear(error)
+            return False
+        self._login_until = None
         match info.status:
             case "processing":
                 return True
@@ -63,6 +67,20 @@ class Boot:
                 raise ServiceError(_E.ERROR_REASON_TASK_ENDED, "the task was stopped before it began")
         self._tell(info)
         return False
+
+    async def _bear(self, error: ServiceError) -> None:
+        """Raise a failure that is not worth waiting out.
+
+        The pool may log in again while the VM boots: an expired session gets _LOGIN_SECONDS.
+        """
+        if error.reason in (_E.ERROR_REASON_UPSTREAM_UNAVAILABLE, _E.ERROR_REASON_CONNECT_TIMEOUT):
+            return
+        now = asyncio.get_running_loop().time()
+        if error.reason != _E.ERROR_REASON_SESSION_EXPIRED or now > (self._login_until or now):
+            raise error
+        if self._login_until is None:
+            self._login_until = now + _LOGIN_SECONDS
+            await self._pool.report(self._account_id, error)
 
     def _tell(self, info: TaskInfo) -> None:
         step = info.condition

@@ -57,7 +57,7 @@ class FirstTurn:
         Raises Interrupted, what Boot and Follower raise, and what a socket was refused with.
         """
         rooms = self._rooms
-        await Boot(self._live, rooms.platform, self._session, rooms.limits).ready()
+        await Boot(self._live, rooms.platform, rooms.pool, self._grant.account_id, rooms.limits).ready()
         try:
             return await self._attach()
         except ServiceError as error:

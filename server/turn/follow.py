@@ -88,6 +88,8 @@ class Follower:
                 return events
             if events:
                 log.append(events, time.time_ns() // 1_000_000)
+                if log.crowded:
+                    await asyncio.sleep(0)  # frames may come without a pause: let the watchers read
                 for reply in machine.to_send():
                     await self._send(self._spelled(reply))
             if machine.severed is not None:

@@ -19,9 +19,10 @@ BATCH_BYTES: Final = 1 << 20
 class TurnLog:
     """The events of one turn that somebody has yet to read.
 
-    `cap` bounds their serialized size in bytes. `deserted` is called when the
-    last watcher leaves a log that has not ended; True says that it was lost, and
-    that what it had not confirmed is kept for one that takes its place.
+    `cap` bounds their serialized size in bytes, but for the batch that came last.
+    `deserted` is called when the last watcher leaves a log that has not ended;
+    True says that it was lost, and that what it had not confirmed is kept for one
+    that takes its place.
     """
 
     def __init__(self, deserted: Callable[[bool], None], cap: int = CAP_BYTES) -> None:
@@ -42,6 +43,8 @@ class TurnLog:
 
         `now_ms` dates those that the platform did not date, in milliseconds since 1970.
         """
+        if self._bytes > self._cap:  # before this batch: a reader that keeps up may get a larger one
+            self._cut_laggards()
         keep = self._watchers or self._kept_from is not None
         for event in events:
             event.seq = self.next_seq
@@ -56,8 +59,6 @@ class TurnLog:
         if not keep:
             self._first = self.next_seq
             return
-        if self._bytes > self._cap:
-            self._cut_laggards()
         self._wake()
 
     def close(self) -> None:
@@ -127,6 +128,11 @@ class TurnLog:
             size += self._sizes[end]
             end += 1
         return self._events[start:end], size
+
+    @property
+    def crowded(self) -> bool:
+        """True while more waits to be read than one read takes: let the readers run."""
+        return self._bytes > BATCH_BYTES
 
     @property
     def watched(self) -> bool:

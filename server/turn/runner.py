@@ -117,7 +117,12 @@ class Runner:
         await socket.send(self._approval())
         if live.cause is not None:
             raise Interrupted(live.cause)
-        await socket.send(frame)
+        try:
+            await socket.send(frame)
+        except ServiceError as error:
+            raise ServiceError(
+                _E.ERROR_REASON_ACCEPTANCE_UNKNOWN, f"the prompt may have arrived, or not: {error.message}"
+            ) from None
         self._accepted(model, MatchedBy.MATCHED_BY_UNSPECIFIED)
         await self._carry_out(grant, lambda: self._follower.follow(socket))
 

@@ -101,7 +101,16 @@ def test_a_cut_off_watcher_deserts_too() -> None:
     log = TurnLog(deserted.append, cap=100)
     log.watch(ignore)
     log.append([said("x" * 200)], 1)
+    log.append([said("y")], 1)
     assert deserted == [False]
+
+
+def test_a_batch_above_the_cap_does_not_cut_off_who_keeps_up() -> None:
+    log = new_log(cap=100)
+    watcher = log.watch(ignore)
+    for _ in range(3):
+        log.append([said("x" * 90), said("y" * 90)], 1)
+        assert len(texts(watcher)) == 2
 
 
 def test_a_lost_watchers_place_is_kept_for_the_next() -> None:
