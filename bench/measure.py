@@ -33,7 +33,8 @@ class Quantiles:
 class Measured:
     """One load on one contender. Times are in seconds unless the name says otherwise.
 
-    `cpu` is the CPU time of each gateway process, `load_share` the share of a
+    `most_at_once` is how many streams were open together at the most,
+    `cpu` the CPU time of each gateway process, `load_share` the share of a
     CPU that stub and client took, `probe_us` a step of the speed probe
     meanwhile, `foreign` and `stolen` the shares of the gateway's CPU that other
     programs and the host took. `pss_kib` is the most memory
@@ -51,6 +52,7 @@ class Measured:
     expected: int
     reads: int
     bytes: int
+    most_at_once: int
     cpu: dict[str, float]
     load_share: float
     probe_us: float
@@ -131,6 +133,7 @@ class Bench:
             expected=told["expected"],
             reads=told["reads"],
             bytes=told["bytes"],
+            most_at_once=told["most_at_once"],
             cpu={label: after[label] - before[label] for label in after},
             load_share=load / wall,
             probe_us=float(said),

@@ -49,6 +49,12 @@ class Row:
     delay: tuple[Spread | None, Spread | None]
     delay_added: tuple[Spread | None, Spread | None]
 
+    def beside_requests(self, request: "Row | None") -> float | None:
+        """Return the normalised CPU per event less its share of what a request of one token costs."""
+        if request is None or request.norm is None or self.norm is None or self.scenario.per == "request":
+            return None
+        return self.norm.middle - request.norm.middle * 1000 / self.scenario.ask.tokens
+
     @property
     def goals(self) -> list[tuple[str, float, float, bool]]:
         """Return the goals that were measured: what, how much, at most, and whether it was met."""
@@ -151,7 +157,5 @@ def memory(loads: Sequence[Measured]) -> list[Memory]:
     found = []
     for contender in dict.fromkeys(load.contender for load in loads):
         few, many = [load for load in loads if load.contender == contender]
-        found.append(
-            Memory(contender, few.scenario.streams, many.scenario.streams, few.pss_kib, many.pss_kib)
-        )
+        found.append(Memory(contender, few.most_at_once, many.most_at_once, few.pss_kib, many.pss_kib))
     return found

@@ -12,7 +12,8 @@ PEER = f"sse={sys.executable} -m bench.stub --dialect openai --port {{port}}"
 
 COLUMNS = [
     "| scenario | what | measured | goal | met |",
-    "| scenario | gateway | streams ok | unit | norm | norm by process | raw | × howler | events/s |",
+    "| scenario | gateway | streams ok | unit | norm | norm by process | less requests | raw | × howler "
+    "| events/s |",
     "| scenario | gateway | TTFT p50, ms | p99 | TTFT added p50 | p99 | token delay p50, ms | p99 "
     "| delay added p50 | p99 |",
     "| gateway | streams | PSS, MiB | KiB per stream | by process |",
