@@ -74,14 +74,18 @@ class Child:
         command = (sys.executable, "-m", name, *arguments)
         return await cls.start(label or name, command, cpus=cpus, env=env or {}, folder=folder)
 
-    async def address(self) -> str:
-        """Return what the ready line `<name>: serving <address>` names. Raises Failed where none comes."""
+    async def line(self) -> str:
+        """Return the next line that it says. Raises Failed where none comes."""
         assert self._process.stdout is not None
         try:
             async with asyncio.timeout(_START_SECONDS):
-                line = (await self._process.stdout.readline()).decode().strip()
+                return (await self._process.stdout.readline()).decode().strip()
         except TimeoutError:
             raise self.failed(f"was not ready in {_START_SECONDS:g} s") from None
+
+    async def address(self) -> str:
+        """Return what the ready line `<name>: serving <address>` names. Raises Failed where none comes."""
+        line = await self.line()
         if ": serving " not in line:
             raise self.failed(f"said {line!r} where it should have said that it serves")
         self.drain()

@@ -80,6 +80,44 @@ class Measured:
         return None if raw is None else raw * REFERENCE_US / self.probe_us
 
 
+@dataclass(frozen=True, slots=True)
+class _Clocks:
+    """All the clocks of a moment, or what they have moved between two, in seconds."""
+
+    gateway: dict[str, float]
+    load: float
+    probe: float
+    busy: float
+    stolen: float
+    wall: float
+
+    @classmethod
+    def read(cls, running: Running, stub: Child, probe: Child, cpus: Cpus) -> "_Clocks":
+        """Read them."""
+        kernel, gone = cpu_clock(cpus.gateway), os.times()
+        return cls(
+            gateway={child.label: child.cpu_seconds() for child in running.processes},
+            load=stub.cpu_seconds()
+            + gone.children_user
+            + gone.children_system,  # a client ends with its load
+            probe=probe.cpu_seconds(),
+            busy=kernel.busy,
+            stolen=kernel.stolen,
+            wall=time.monotonic(),
+        )
+
+    def since(self, before: "_Clocks") -> "_Clocks":
+        """Return what they have moved."""
+        return _Clocks(
+            gateway={label: now - before.gateway[label] for label, now in self.gateway.items()},
+            load=self.load - before.load,
+            probe=self.probe - before.probe,
+            busy=self.busy - before.busy,
+            stolen=self.stolen - before.stolen,
+            wall=self.wall - before.wall,
+        )
+
+
 class Bench:
     """The means of measuring: CPUs, a folder for logs, and the stub that a contender stands before."""
 
@@ -103,16 +141,11 @@ class Bench:
         probe = await Child.module("bench.probe", cpus=self._cpus.gateway, folder=self._folder)
         sampling = asyncio.create_task(_most_memory(running.processes)) if memory else None
         try:
-            clock, began = cpu_clock(self._cpus.gateway), time.monotonic()
-            before = {child.label: child.cpu_seconds() for child in running.processes}
-            load_before = stub.cpu_seconds() + _children_seconds()
-            probe_before = probe.cpu_seconds()
+            await probe.line()  # it is at work
+            before = _Clocks.read(running, stub, probe, self._cpus)
             told = await self._load(running.url, api, scenario)
             await asyncio.sleep(_SETTLE_SECONDS)
-            after = {child.label: child.cpu_seconds() for child in running.processes}
-            load = stub.cpu_seconds() + _children_seconds() - load_before
-            ours = sum(after.values()) - sum(before.values()) + probe.cpu_seconds() - probe_before
-            end, wall = cpu_clock(self._cpus.gateway), time.monotonic() - began
+            spent = _Clocks.read(running, stub, probe, self._cpus).since(before)
         finally:
             if sampling is not None:
                 sampling.cancel()
@@ -120,7 +153,9 @@ class Bench:
         for child in running.processes:
             if child.ended:
                 raise child.failed(f"died under {scenario.name}")
-        shared = self._cpus.gateway == self._cpus.load
+        ours = sum(spent.gateway.values()) + spent.probe
+        if self._cpus.gateway == self._cpus.load:
+            ours += spent.load
         return Measured(
             contender=name,
             scenario=scenario,
@@ -134,11 +169,11 @@ class Bench:
             reads=told["reads"],
             bytes=told["bytes"],
             most_at_once=told["most_at_once"],
-            cpu={label: after[label] - before[label] for label in after},
-            load_share=load / wall,
+            cpu=spent.gateway,
+            load_share=spent.load / spent.wall,
             probe_us=float(said),
-            foreign=max(0.0, end.busy - clock.busy - ours - (load if shared else 0.0)) / wall,
-            stolen=(end.stolen - clock.stolen) / wall,
+            foreign=max(0.0, spent.busy - ours) / spent.wall,
+            stolen=spent.stolen / spent.wall,
             ttft=_quantiles(told["ttft_ms"]),
             delay=_quantiles(told["delay_ms"]),
             pss_kib=await _taken(sampling) if sampling is not None else {},
@@ -163,12 +198,6 @@ class Bench:
             raise client.failed("gave no report") from None
         finally:
             await client.stop()
-
-
-def _children_seconds() -> float:
-    """Return the CPU time of the children that have ended: the clients."""
-    times = os.times()
-    return times.children_user + times.children_system
 
 
 async def _most_memory(processes: list[Child]) -> dict[str, int]:

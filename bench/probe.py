@@ -38,14 +38,16 @@ def main() -> None:
 
     signal.signal(signal.SIGTERM, stop)
     steps(_STEPS)  # warm
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     spent, done = 0.0, 0
-    while not stopped:
+    while not stopped or not done:
         began = time.process_time()
         steps(_STEPS)
         spent += time.process_time() - began
         done += _STEPS
         time.sleep(_PAUSE)
-    sys.stdout.write(f"{spent / max(done, 1) * 1e6:.3f}\n")
+    sys.stdout.write(f"{spent / done * 1e6:.3f}\n")
 
 
 if __name__ == "__main__":
