@@ -54,7 +54,7 @@ _Envelopes = msgspec.json.Decoder(_Envelope)
 class Decoder:
     """Reads the frames of one backend.
 
-    `native` is True once a frame carried base64 of JSON, the platform's own
+    `native` is True once a frame of the agent carried base64 of JSON, the platform's own
     dialect: from then on a base64 string of plain text is read as that text
     (§10.2 c). `foreign` is True once `data` came in another form.
     """
@@ -84,7 +84,10 @@ class Decoder:
     def _frame(self, envelope: _Envelope) -> Frame:
         name = envelope.type.replace("_", "-")
         at = _at(envelope)
+        native = self.native
         data = self.payload(envelope.data)
+        if name == "user-input":
+            self.native = native  # a prompt told back as plain text may itself be base64 of JSON
         reader = _READERS.get(name)
         if reader is not None:
             return reader(data, envelope.kind, at)
