@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from-lock
 PROTOS := $(patsubst proto/%,%,$(shell find proto/howler -name '*.proto' | sort))
-CODE := server facade sandbox deploy docs tests examples
+CODE := server facade sandbox bench deploy docs tests examples
 # A call to protoc; its argument is where the code goes.
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I proto \
 	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \

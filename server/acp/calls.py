@@ -111,7 +111,7 @@ def _diffs(update: dict[str, Any]) -> tuple[Diff, ...] | None:
 
 def _asks(update: dict[str, Any]) -> bool:
     """Tell whether a tool call is a question in disguise, as the web client does (§7.6, 2)."""
-    title = re.sub(r"[\s_]+", "-", text_of(update.get("title")).strip().lower())
+    title = re.sub(r"[\s_]+", "-", text_of(first(update, "title", "tool_name")).strip().lower())
     kind = text_of(update.get("kind"))
     return (
         title in ("question", "user-question")
@@ -124,7 +124,7 @@ def _asks(update: dict[str, Any]) -> bool:
 
 def asked_in(call: dict[str, Any]) -> tuple[QuestionItem, ...] | None:
     """Return the questions that a call carries, None where it carries none."""
-    given = fields(call.get("rawInput"))
+    given = fields(first(call, "rawInput", "tool_input"))
     meta = fields(fields(call.get("_meta")).get("askUserQuestion"))
     asked = first(given, "questions")
     if not isinstance(asked, list):

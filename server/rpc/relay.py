@@ -52,6 +52,7 @@ class Relay:
         """
         reading = asyncio.create_task(self._read(requests))
         reading.add_done_callback(lambda _: self._stirred.set())
+        self._hub.doors.add(self._stirred.set)
         loop = asyncio.get_running_loop()
         try:
             while True:
@@ -63,10 +64,11 @@ class Relay:
                     continue
                 if reading.done():
                     reading.result()
-                    if not self._seats:
-                        return
+                if not self._seats and (reading.done() or self._hub.closed):
+                    return
                 await self._stirred.wait()
         finally:
+            self._hub.doors.discard(self._stirred.set)
             reading.cancel()
             for seat in self._seats.values():
                 seat.watcher.lose()

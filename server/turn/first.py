@@ -4,7 +4,7 @@ It runs from the create's `content` by itself (upstream-protocol §6.7, §6.8).
 """
 
 import asyncio
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Final, Literal
 
@@ -91,7 +91,9 @@ class FirstTurn:
         socket = await self._sockets.enter_async_context(
             self._rooms.platform.stream(self._session(), self._grant.task_id, mode)
         )
-        for frame in (self._approval, *frames):
+        with suppress(ServiceError):  # a socket that is closed already may hold what to read
+            await socket.send(self._approval)
+        for frame in frames:
             await socket.send(frame)
         return await self._follower.follow(socket)
 

@@ -37,7 +37,10 @@ class Watching(NamedTuple):
 
 
 class Hub:
-    """The turns of this process."""
+    """The turns of this process.
+
+    `closed` is True once no turn runs and none will; each of `doors` is called then.
+    """
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
@@ -46,6 +49,8 @@ class Hub:
         self._over: OrderedDict[TurnId, EndReason] = OrderedDict()
         self._lately: dict[TurnId, LiveTurn] = {}
         self._closing = False
+        self.closed = False
+        self.doors: set[Callable[[], None]] = set()
         self._heart = asyncio.create_task(self._beat(), name="lease heartbeat")
 
     def start(self, start: StartTurn, wake: Callable[[], None]) -> Watching:
@@ -156,3 +161,6 @@ class Hub:
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=self._rooms.limits.cancel + 10)
         self._heart.cancel()
+        self.closed = True
+        for tell in list(self.doors):
+            tell()

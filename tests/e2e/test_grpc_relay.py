@@ -165,9 +165,13 @@ async def test_a_tag_in_use_is_not_started_again(howler: Howler) -> None:
     call = howler.tasks.Relay()
     for _ in range(2):
         await call.write(pb.RelayRequest(tag=1, start=pb.StartTurn(prompt="/silence 5")))
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
+
+    async def read_on() -> None:
         while await call.read() is not grpc.aio.EOF:
             pass
+
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await read_on()
     assert reason_of(caught.value) == "INVALID_REQUEST"
 
 
@@ -201,7 +205,9 @@ async def test_a_broken_relay_is_followed_by_another_without_a_gap(howler: Howle
     whole = have + again.events[5]
     grammar.check(whole)
     assert whole[-1].ended.reason == EndReason.END_REASON_COMPLETED
-    assert [word for word in text_of(whole).split() if word.startswith("tok")] == [f"tok{n}" for n in range(100)]
+    assert [word for word in text_of(whole).split() if word.startswith("tok")] == [
+        f"tok{n}" for n in range(100)
+    ]
     await again.done()
 
 

@@ -206,6 +206,15 @@ def test_questions_in_both_carriers(frame: dict[str, object]) -> None:
     assert [option.label for option in asked.items[0].options] == ["all", "one"]
 
 
+def test_a_question_of_the_flat_dialect() -> None:
+    """§10: tool_name is the title, tool_input the rawInput."""
+    asked = flat(
+        type="tool_call", tool_id="q", tool_name="ask_user_question", tool_input={"questions": [QUESTION]}
+    )
+    assert isinstance(asked, Asked)
+    assert asked.items[0].text == "Which?"
+
+
 def test_a_tool_that_merely_has_questions_is_a_tool() -> None:
     frame = update(
         sessionUpdate="tool_call",
