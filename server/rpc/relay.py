@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
-from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1 import task_service_pb2 as pb
@@ -15,8 +14,6 @@ from server.turn.hub import Hub, Watching
 from server.turn.live import Cause, LiveTurn, TurnId
 from server.turn.log import BATCH_BYTES, Watcher
 from server.turn.window import Window
-
-_MIN_SECONDS: Final = 0.0005  # a pause shorter than this is not worth a timer
 
 
 @dataclass(slots=True)
@@ -32,7 +29,7 @@ class Relay:
     """One caller's turns, by tag.
 
     `gather_seconds` is how long after a write the next one waits for more to
-    come: 0 writes as soon as anything is ready.
+    come: 0 writes as soon as anything is ready. After a pause nothing waits.
     """
 
     def __init__(self, hub: Hub, gather_seconds: float) -> None:
@@ -53,14 +50,16 @@ class Relay:
         reading = asyncio.create_task(self._read(requests))
         reading.add_done_callback(lambda _: self._stirred.set())
         self._hub.doors.add(self._stirred.set)
-        loop = asyncio.get_running_loop()
+        clock = asyncio.get_running_loop().time
+        written = -self._gather_seconds
         try:
             while True:
                 self._stirred.clear()
+                if (early := written + self._gather_seconds - clock()) > 0 and self._ready:
+                    await asyncio.sleep(early)
                 if frames := self._gather():
                     yield pb.RelayResponse(frames=frames)
-                    if self._gather_seconds > _MIN_SECONDS:
-                        await self._pause(loop.time() + self._gather_seconds)
+                    written = clock()
                     continue
                 if reading.done():
                     reading.result()
@@ -73,11 +72,6 @@ class Relay:
             for seat in self._seats.values():
                 seat.watcher.lose()
             self._seats.clear()
-
-    async def _pause(self, until: float) -> None:
-        """Let more come, where something has come already."""
-        if self._ready:
-            await asyncio.sleep(until - asyncio.get_running_loop().time())
 
     async def _read(self, requests: AsyncIterator[pb.RelayRequest]) -> None:
         async for request in requests:
