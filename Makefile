@@ -66,14 +66,15 @@ types: $(STAMP) ## mypy, strict
 imports: $(STAMP) ## the import contracts of pyproject.toml
 	@$(BIN)/lint-imports --no-logo
 
-unit: $(STAMP) ## the tests that start no process of ours
+unit: $(STAMP) ## all tests but those of e2e
 	@$(BIN)/python -m pytest tests --ignore tests/e2e
 
-e2e: $(STAMP) ## the tests of the real processes, with the official openai package
+e2e: $(STAMP) ## the tests of the whole, as real processes, with the official openai package
 	@$(BIN)/python -m pytest tests/e2e
 
-test: check ## everything: the checks and all tests
-	@$(BIN)/python -m pytest tests
+test: check ## everything: the checks, then all tests, in two halves side by side (they mostly wait)
+	@echo "test: about four minutes"
+	@$(MAKE) --no-print-directory -j2 unit e2e
 
 .PHONY: bench
 bench: $(STAMP) ## measure CPU, time and memory per token, under 10 minutes (ARGS=--quick: one); bench/README.md
