@@ -72,7 +72,7 @@ async def serve(settings: Settings, listening: socket.socket) -> None:
 
 
 def main() -> int:
-    """Run the facade; 2 where a setting is wrong, 1 where the address cannot be had."""
+    """Run the facade; 2 where a setting is wrong or the address cannot be had."""
     try:
         settings = Settings.load()
     except SettingsError as error:
@@ -92,7 +92,7 @@ def main() -> int:
             f"facade: HOWLER_HTTP_ADDR: cannot listen on {settings.http_addr}: {error.strerror}",
             file=sys.stderr,
         )
-        return 1
+        return 2
     uvloop.run(serve(settings, listening))
     return 0
 

@@ -105,11 +105,14 @@ def test_bounds_of_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n
         read_settings()
 
 
-async def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("program", "setting"), [("server", "HOWLER_GRPC_ADDR"), ("facade", "HOWLER_HTTP_ADDR")]
+)
+async def test_a_taken_port_is_one_line(tmp_path: Path, program: str, setting: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        line = await last_words("server", tmp_path, {"HOWLER_GRPC_ADDR": address})
-    assert line.startswith(f"server: HOWLER_GRPC_ADDR: cannot listen on {address}")
+        line = await last_words(program, tmp_path, {setting: address})
+    assert line.startswith(f"{program}: {setting}: cannot listen on {address}")
 
 
 async def test_the_server_needs_a_platform(tmp_path: Path) -> None:
