@@ -1,7 +1,7 @@
 """The errors of the HTTP front: one row per word of the alphabet, one envelope.
 
 The statuses, types and codes are those of openai-surface.md §4.1; who retries
-what is §4.2. No I/O: backend.py makes these of gRPC's errors.
+what is §4.2. No I/O: backend/status.py makes these of gRPC's errors.
 """
 
 import enum

@@ -1,8 +1,7 @@
 """Writes a conversation out as one prompt, for an agent that has not seen it.
 
 PURE. A lone user message stays as it is; otherwise the messages before the last
-are told as history and the last one, or the run of tool results that ends the
-conversation, as what to do now.
+are told as history and the last one as what to do now.
 """
 
 from collections.abc import Sequence
