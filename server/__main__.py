@@ -144,8 +144,9 @@ async def serve(settings: Settings) -> None:
         async def evict(task: Task) -> None:
             await stopper.stop_upstream(task)
 
-        pool = await enter(Pool(store, platform, evict=evict, default_slots=settings.account_slots))
+        pool = Pool(store, platform, evict=evict, default_slots=settings.account_slots)
         stopper = Stopper(pool, platform, store)
+        await enter(pool)
         catalog = Catalog(lambda: load(pool, platform))
         stack.push_async_callback(catalog.close)
         current = asyncio.create_task(keep_current(pool, catalog), name="catalogue keeper")

@@ -12,7 +12,8 @@ from server.pool.account import AccountId, LeaseId, Member, TaskId
 @dataclass(frozen=True, slots=True)
 class Books:
     """All that a pool starts from: accounts in the order of their registration, the tasks that
-    are active (the one idle longest first), and the cooldowns with their accounts ("" for the platform).
+    are active (the one idle longest first; RUNNING where its lease was live until now), and the cooldowns
+    with their accounts ("" for the platform).
     """
 
     members: list[Member]

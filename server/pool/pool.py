@@ -18,7 +18,7 @@ from howler.pool.v1.pool_service_pb2 import (
     LeaseMode,
     WatchResponse,
 )
-from howler.task.v1.task_service_pb2 import Task
+from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.errors import ServiceError
 from server.pool import show
@@ -81,7 +81,11 @@ class Pool:
         self._roster = Roster(desk, self._health, evict)
 
     async def __aenter__(self) -> Self:
-        """Open the books: leases of an earlier process are void, its active tasks are idle."""
+        """Open the books: leases of an earlier process are void, its active tasks are idle.
+
+        A task whose turn that process left in the middle is stopped: its agent may be at work still, and
+        a next turn would be told the words of the one before.
+        """
         board = self._desk.board
         books = await self._desk.ledger.open_books(self._desk.now_us())
         seats = [board.put(member) for member in books.members]
@@ -97,6 +101,10 @@ class Pool:
             cooling = Cooling(account_id, cooldown, now + max(0.0, left))
             board.coolings[cooling.key] = cooling
         await self._roster.sweep()
+        for task in books.tasks:
+            active = board.tasks.get(TaskId(task.task_id))
+            if active is not None and task.state == TaskState.TASK_STATE_RUNNING:
+                self._tasks.start_eviction(active, "was in the middle of a turn when Howler ended")
         self._roster.check()
         self._changed()
         return self

@@ -18,6 +18,7 @@ _log = logging.getLogger(__name__)
 _E = ErrorReason
 
 Evict = Callable[[Task], Awaitable[None]]
+_NEEDED: Final = "was idle longest and its slot is needed"
 _EVICT_PAUSE: Final = 60.0  # seconds before a task that could not be stopped is tried again
 
 
@@ -57,13 +58,13 @@ class Tasks:
         if self._desk.board.leave(task_id) is not None:
             self._queue.stir()
 
-    def start_eviction(self, active: ActiveTask) -> None:
-        """Stop an idle task for its slot, in the background."""
-        self._desk.chores.spawn(self._stop(active))
+    def start_eviction(self, active: ActiveTask, why: str = _NEEDED) -> None:
+        """Stop a task that no turn uses, in the background."""
+        self._desk.chores.spawn(self._stop(active, why))
 
-    async def _stop(self, active: ActiveTask) -> None:
+    async def _stop(self, active: ActiveTask, why: str = _NEEDED) -> None:
         active.evicting = True
-        _log.info("task %s was idle longest and is stopped for its slot", active.id)
+        _log.info("task %s is stopped: it %s", active.id, why)
         try:
             await self._evict(copied(active.task))
         except Exception as error:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1 import task_service_pb2 as pb
 
-from server.errors import ServiceError
+from server.errors import ServiceError, incident
 from server.rpc.start import check_start
 from server.rpc.status import to_proto
 from server.turn.hub import Hub, Watching
@@ -107,8 +107,8 @@ class Relay:
             raise _violation(f"tag {tag} is in use")
         try:
             watching = self._watching(tag, request)
-        except ServiceError as error:
-            self._failed.append(pb.TurnFrame(tag=tag, failed=to_proto(error)))
+        except Exception as error:  # a bug in one turn is not the others' business
+            self._failed.append(_failed(tag, error))
             self._stirred.set()
             return
         self._seats[tag] = _Seat(watching.turn, watching.watcher)
@@ -168,7 +168,7 @@ class Relay:
         except ServiceError as error:
             del self._seats[tag]
             watcher.close()
-            return pb.TurnFrame(tag=tag, failed=to_proto(error)), 0
+            return _failed(tag, error), 0
         if watcher.done:
             del self._seats[tag]
             watcher.close()
@@ -178,6 +178,11 @@ class Relay:
         if watcher.behind:
             self._ready[tag] = None
         return pb.TurnFrame(tag=tag, first_seq=events[0].seq, events=events), size
+
+
+def _failed(tag: int, error: Exception) -> pb.TurnFrame:
+    told = error if isinstance(error, ServiceError) else incident(error, "Relay")
+    return pb.TurnFrame(tag=tag, failed=to_proto(told))
 
 
 def _violation(what: str) -> ServiceError:

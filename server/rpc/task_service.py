@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any
 
 import grpc
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -19,7 +19,6 @@ from server.turn.hub import Hub
 from server.turn.live import TurnId
 
 _Context = grpc.aio.ServicerContext[Any, Any]
-_MAX_ANSWER_BYTES: Final = 8192  # in one frame of 32,768 bytes, twice in base64 and with its questions
 _PAGE, _MAX_PAGE = 100, 1000
 
 
@@ -87,11 +86,6 @@ class TaskService(TaskServiceServicer):
         self, request: pb.AnswerQuestionRequest, context: _Context
     ) -> pb.AnswerQuestionResponse:
         """Answer what the agent asks."""
-        if (
-            sum(len(value.encode()) for answer in request.answers for value in answer.values)
-            > _MAX_ANSWER_BYTES
-        ):
-            raise invalid(f"answers are longer than {_MAX_ANSWER_BYTES} bytes in all")
         self._hub.answer(
             TurnId(request.turn_id), request.question_id, list(request.answers), decline=request.decline
         )

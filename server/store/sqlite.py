@@ -106,12 +106,13 @@ class Store:
         """See Ledger."""
 
         def operation(db: sqlite3.Connection) -> Books:
+            tasks = [rows.task(row) for row in db.execute(self._sql["active_tasks"])]
             db.execute(self._sql["void_leases"], {"now_us": now_us})
             db.execute(self._sql["forget_leases"], {"before_us": now_us - LEASE_MEMORY_US})
             db.execute(self._sql["drop_old_cooldowns"], {"now_us": now_us})
             return Books(
                 members=[rows.member(row) for row in db.execute(self._sql["list_accounts"])],
-                tasks=[rows.task(row) for row in db.execute(self._sql["active_tasks"])],
+                tasks=tasks,
                 cooldowns=[rows.cooldown(row) for row in db.execute(self._sql["list_cooldowns"])],
             )
 

@@ -18,7 +18,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 
 from server.errors import ServiceError
 from server.pool.account import Session, TaskId
-from server.upstream.platform import NewTask, Platform
+from server.upstream.platform import NewTask, Platform, TaskInfo
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class Creator:
         self._now = now
         self._changed = asyncio.Condition()
         self._creating: Counter[_Key] = Counter()
+        self._wanted: Counter[_Key] = Counter()
         self._looking: set[_Key] = set()
         self._claimed: set[TaskId] = set()
 
@@ -62,7 +63,9 @@ class Creator:
                 case ErrorReason.ERROR_REASON_ACCEPTANCE_UNKNOWN:
                     return await self._read_back(key, session, task, asked_at)
                 case ErrorReason.ERROR_REASON_UPSTREAM_ERROR:
-                    await self._delete_stray(key, session, task, asked_at)
+                    found = await self._clear_away(key, session, task, asked_at)
+                    if found is not None:
+                        return found
             raise
 
     def settled(self, task_id: TaskId) -> None:
@@ -73,50 +76,57 @@ class Creator:
         async with self._look_for(key):
             for pause in _READ_BACK_AFTER:
                 await asyncio.sleep(pause)
-                found = await self._find(session, task, asked_at, ("pending", "processing"))
+                try:
+                    found = await self._find(session, task, asked_at)
+                except ServiceError as error:
+                    raise ServiceError(
+                        ErrorReason.ERROR_REASON_ACCEPTANCE_UNKNOWN,
+                        f"the answer to the create was lost and reading back failed: {error.message}",
+                    ) from None
                 if found is not None:
-                    _log.warning("the answer to a create was lost; read back as task %s", found)
-                    self._claimed.add(found)
-                    return found
+                    _log.warning("the answer to a create was lost; read back as task %s", found.task_id)
+                    self._claimed.add(found.task_id)
+                    return found.task_id
         raise ServiceError(
             ErrorReason.ERROR_REASON_UPSTREAM_UNAVAILABLE,
             "the platform did not take the task on; nothing has run",
         )
 
-    async def _delete_stray(self, key: _Key, session: Session, task: NewTask, asked_at: float) -> None:
+    async def _clear_away(self, key: _Key, session: Session, task: NewTask, asked_at: float) -> TaskId | None:
+        """Delete the pending task that a failed create left; return the one that runs all the same.
+
+        Raises ACCEPTANCE_UNKNOWN where that cannot be told: another account must not try then.
+        """
         try:
             async with self._look_for(key):
-                stray = await self._find(session, task, asked_at, ("pending",))
-                if stray is not None:
-                    await self._platform.delete_task(session, stray)
-                    _log.warning("deleted the pending task %s that a failed create had left", stray)
+                left = await self._find(session, task, asked_at)
+                if left is not None and left.status == "processing":
+                    _log.warning("a create failed, but its task runs: %s", left.task_id)
+                    self._claimed.add(left.task_id)
+                    return left.task_id
+                if left is not None:
+                    await self._platform.delete_task(session, left.task_id)
+                    _log.warning("deleted the pending task %s that a failed create had left", left.task_id)
+                return None
         except ServiceError as error:
-            _log.warning("could not look for the stray task of a failed create: %s", error.message)
-
-    async def _find(
-        self, session: Session, task: NewTask, asked_at: float, statuses: tuple[str, ...]
-    ) -> TaskId | None:
-        """Return the task that our create made: our content, not older than the request, unclaimed."""
-        try:
-            listed = await self._platform.tasks(session, statuses)
-        except ServiceError as error:
-            if statuses == ("pending",):
-                raise
             raise ServiceError(
                 ErrorReason.ERROR_REASON_ACCEPTANCE_UNKNOWN,
-                f"the answer to the create was lost and reading back failed: {error.message}",
+                f"the create failed, and what it may have left could not be cleared away: {error.message}",
             ) from None
-        for info in listed:
+
+    async def _find(self, session: Session, task: NewTask, asked_at: float) -> TaskInfo | None:
+        """Return the task that our create made: our content, not older than the request, unclaimed."""
+        for info in await self._platform.tasks(session, ("pending", "processing")):
             if info.content != task.content or info.created_at < asked_at - _CLOCK_SLACK:
                 continue
             if info.task_id not in self._claimed and not await self._recorded(info.task_id):
-                return info.task_id
+                return info
         return None
 
     @asynccontextmanager
     async def _create_of(self, key: _Key) -> AsyncIterator[None]:
         async with self._changed:
-            await self._changed.wait_for(lambda: key not in self._looking)
+            await self._changed.wait_for(lambda: key not in self._looking and key not in self._wanted)
             self._creating[key] += 1
         try:
             yield
@@ -130,7 +140,11 @@ class Creator:
     @asynccontextmanager
     async def _look_for(self, key: _Key) -> AsyncIterator[None]:
         async with self._changed:
+            self._wanted[key] += 1  # no new create may go ahead, or the look would wait for ever
             await self._changed.wait_for(lambda: key not in self._creating and key not in self._looking)
+            self._wanted[key] -= 1
+            if not self._wanted[key]:
+                del self._wanted[key]
             self._looking.add(key)
         try:
             yield

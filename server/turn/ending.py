@@ -16,13 +16,15 @@ _GONE = (
 def may_stay(retention: TaskRetention, ended: Ended, cause: Cause | None, *, is_new: bool) -> bool:
     """Tell whether the task stays, idle, for another turn (TaskRetention states the rules).
 
-    A task that existed before stays unless the platform ended it. A new one
-    stays only if its turn came to an orderly end (`ended.resumable`).
+    A task stays only if its turn came to an orderly end (`ended.resumable`): an
+    agent that may still be at work would tell its words to the next turn.
     """
     if ended.error in _GONE or cause is Cause.STOPPED:
         return False
+    if not ended.resumable:
+        return False
     if not is_new:
         return True
-    if not ended.resumable or retention == TaskRetention.TASK_RETENTION_STOP:
+    if retention == TaskRetention.TASK_RETENTION_STOP:
         return False
     return retention == TaskRetention.TASK_RETENTION_KEEP or cause is not Cause.DETACHED

@@ -104,7 +104,10 @@ class FirstTurn:
         """
         if self._rooms.spoken.dialect is Dialect.NATIVE:
             return False
-        stored = await self._rooms.platform.rounds(self._session(), self._grant.task_id)
+        try:
+            stored = await self._rooms.platform.rounds(self._session(), self._grant.task_id)
+        except ServiceError:
+            return False  # not known to be idle: better silent than run twice
         return all(chunk.event == "user-input" for chunk in stored)
 
     async def _say_it_again(self) -> list[TaskEvent]:
@@ -113,4 +116,5 @@ class FirstTurn:
         except FrameTooLarge as error:
             raise ServiceError(_E.ERROR_REASON_PROMPT_TOO_LARGE, f"the prompt makes {error}") from None
         await self._sockets.aclose()
+        self._follower.ask_anew()
         return await self._follow_once("new", frame)

@@ -35,6 +35,11 @@ class Follower:
         self._scope = asyncio.timeout(None)
         self._sending: set[asyncio.Task[None]] = set()
         self._bark: ServiceError | None = None
+        self._first_due: float | None = None
+
+    def ask_anew(self) -> None:
+        """Give the agent the time to a first event once more: it is asked again."""
+        self._first_due = None
 
     @property
     def began(self) -> bool:
@@ -51,9 +56,12 @@ class Follower:
         """
         self._socket = socket
         self._machine.severed = None
+        if self._first_due is None:
+            self._first_due = asyncio.get_running_loop().time() + self._limits.first_event
         watchdog = Watchdog(
             idle=self._limits.idle,
             first=self._limits.first_event,
+            first_due=self._first_due,
             began=lambda: self._machine.began,
             bark=self._barked,
         )

@@ -7,6 +7,7 @@ account that failed is reported to the pool, which treats it.
 import asyncio
 import logging
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -162,8 +163,9 @@ class Grants:
         )
         try:
             await rooms.pool.record_task(record, grant.lease)
-        except ServiceError:
-            await rooms.stopper.stop(grant.task_id)  # it lost its lease on the way: it must not run unwatched
+        except Exception:
+            with suppress(Exception):  # recorded or not, it must not run unwatched; what failed is raised
+                await rooms.stopper.stop_once(record)
             raise
         finally:
             rooms.creator.settled(grant.task_id)

@@ -1,6 +1,6 @@
 """All turns that run, by id: starts them, finds them, steers them, ends them.
 
-Every door (an RPC today, a relay tomorrow) comes through here with the same StartTurn.
+Both doors, Stream and Relay, come through here with the same StartTurn.
 """
 
 import asyncio

@@ -108,11 +108,14 @@ class LiveTurn:
 
     def _deserted(self, lost: bool) -> None:
         """The last watcher left or was lost: `on_detach` decides what becomes of the turn."""
+        loop = asyncio.get_running_loop()
         if self.start.on_detach.action == DetachAction.DETACH_ACTION_KEEP:
+            if lost:
+                loop.call_later(LOST_GRACE, self.log.forget_place)
             return
         grace = max(self._detach_grace, LOST_GRACE if lost else 0.0)
         if grace > 0:
-            asyncio.get_running_loop().call_later(grace, self._still_deserted)
+            loop.call_later(grace, self._still_deserted)
         else:
             self.interrupt(Cause.DETACHED)
 
@@ -127,7 +130,9 @@ class LiveTurn:
         self.over.set()
 
     def fail(self, error: ServiceError) -> None:
-        """End a turn that the platform never accepted."""
+        """End a turn that the platform never accepted; one that has ended stays as it is."""
+        if self.over.is_set():
+            return
         self.end_reason = EndReason.END_REASON_FAILED
         self.log.fail(error)
         self.over.set()

@@ -155,6 +155,11 @@ class TurnLog:
         if not self._watchers and not self._closed:
             self._deserted(lost)
 
+    def forget_place(self) -> None:
+        """Keep no longer what a lost watcher had not confirmed."""
+        self._kept_from = None
+        self.trim()
+
     @property
     def failed(self) -> bool:
         """True once the log has ended with a failure, which `take` raises."""

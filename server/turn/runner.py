@@ -28,6 +28,7 @@ from server.turn.follow import Follower
 from server.turn.grant import Grant, Grants
 from server.turn.live import Cause, Interrupted, LiveTurn
 from server.turn.rooms import Rooms
+from server.turn.settle import Settlement
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
@@ -145,7 +146,9 @@ class Runner:
             machine.interrupt(cause.end_reason, cause.error.message, cause.error.reason)
             events = machine.end(cause.end_reason, error=cause.error.reason, message=cause.error.message)
         except ServiceError as error:
-            events = _failed(machine, await self._diagnosed(grant, error))
+            why = await self._diagnosed(grant, error)
+            settled = not self._is_new and await Settlement(self._rooms, grant, self._prompt).settle()
+            events = _failed(machine, why, resumable=settled)
         except Exception as error:
             events = _failed(machine, incident(error, live.id))
         if machine.ignored:
@@ -174,7 +177,10 @@ class Runner:
         stays = may_stay(live.start.retention, ended, live.cause, is_new=self._is_new)
         ended.resumable = stays
         if stays:
-            await self._grants.give_back()
+            try:
+                await self._grants.give_back()
+            except Exception as error:  # the lease lapses by itself; the end is told all the same
+                incident(error, live.id)
         live.log.append(events, _now_ms())
         live.end(ended.reason)
         await self._sockets.aclose()
@@ -190,9 +196,13 @@ def _prompt_of(live: LiveTurn, *, is_new: bool) -> str:
     return as_prompt(messages) if is_new else last_input(messages)
 
 
-def _failed(machine: Turn, error: ServiceError) -> list[TaskEvent]:
+def _failed(machine: Turn, error: ServiceError, *, resumable: bool = False) -> list[TaskEvent]:
     return machine.end(
-        EndReason.END_REASON_FAILED, error=error.reason, message=error.message, retry_after=error.retry_after
+        EndReason.END_REASON_FAILED,
+        error=error.reason,
+        message=error.message,
+        retry_after=error.retry_after,
+        resumable=resumable,
     )
 
 

@@ -9,22 +9,29 @@ from server.errors import ServiceError
 
 
 class Watchdog:
-    """Barks once, when no frame came for `idle` seconds or no sign of the agent in `first`.
+    """Barks once, when no frame came for `idle` seconds or no sign of the agent by `first_due`.
 
+    `first_due` is a time of the loop's clock, `first` the seconds that led to it.
     `began` says whether the agent showed itself, `bark` is given the error.
     Frames are not timed one by one: a single timer looks at `last_frame`
     when the time would be over, and lies down again if one had come.
     """
 
     def __init__(
-        self, *, idle: float, first: float, began: Callable[[], bool], bark: Callable[[ServiceError], None]
+        self,
+        *,
+        idle: float,
+        first: float,
+        first_due: float,
+        began: Callable[[], bool],
+        bark: Callable[[ServiceError], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._idle = idle
         self._began = began
         self._bark = bark
         self.last_frame = self._loop.time()
-        self._first_due = self.last_frame + first
+        self._first_due = first_due
         self._first = first
         self._timer = self._loop.call_at(self._due(), self._look)
 

@@ -107,7 +107,10 @@ async def test_the_stray_task_of_a_failed_create_is_deleted_and_nobody_elses(
     hour_ago = int(time.time()) - 3600
     owners = [ScriptedTask(f"own-{n}", "stray", c, created_at=hour_ago) for n, c in enumerate(USERS)]
     others = [ScriptedTask(f"new-{n}", "stray?", c) for n, c in enumerate(USERS)]
-    runs = [ScriptedTask(f"run-{n}", "stray", c, status="processing") for n, c in enumerate(USERS)]
+    runs = [
+        ScriptedTask(f"run-{n}", "stray", c, status="processing", created_at=hour_ago)
+        for n, c in enumerate(USERS)
+    ]
     upstream.tasks |= {task.id: task for task in owners + others + runs}
     upstream.creates = [Refuse(500, leaves=True)]
     before = set(upstream.tasks)

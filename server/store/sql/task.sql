@@ -46,8 +46,10 @@ SELECT * FROM (
  LIMIT :limit;
 
 -- name: active_tasks
--- The tasks that hold slots, the one idle longest first.
-SELECT task_id, account_id, model, principal, turn_id, create_us, last_used_us, 2 AS state
+-- The tasks that hold slots, the one idle longest first; running while a live lease is bound to one.
+SELECT task_id, account_id, model, principal, turn_id, create_us, last_used_us,
+       CASE WHEN EXISTS (SELECT 1 FROM lease WHERE lease.task_id = task.task_id AND lease.end_us IS NULL) THEN 1
+            ELSE 2 END AS state
   FROM task
  WHERE end_us IS NULL
  ORDER BY last_used_us, task_id;

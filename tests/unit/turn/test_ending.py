@@ -25,7 +25,7 @@ GONE = Ended(resumable=True, error=ErrorReason.ERROR_REASON_TASK_ENDED)
         (KEEP, FINE, Cause.DETACHED, True, True),
         (STOP, FINE, None, True, False),
         (KEEP, BROKEN, None, True, False),
-        (DEFAULT, BROKEN, None, False, True),
+        (DEFAULT, BROKEN, None, False, False),
         (STOP, FINE, Cause.DETACHED, False, True),
         (KEEP, GONE, None, False, False),
         (KEEP, FINE, Cause.STOPPED, False, False),
