@@ -23,6 +23,7 @@ from server.upstream.platform import NewTask, Platform, TaskInfo
 _log = logging.getLogger(__name__)
 
 _READ_BACK_AFTER: Final = (0.2, 0.5, 1.0, 2.0)  # seconds between looks for a task whose create was lost
+_ALIVE_AFTER: Final = 0.5  # seconds in which a task that a failed create left may still come to life
 _CLOCK_SLACK: Final = 2.0  # seconds that the platform's clock may be behind ours
 _Key = tuple[str, bytes]
 
@@ -100,6 +101,9 @@ class Creator:
         try:
             async with self._look_for(key):
                 left = await self._find(session, task, asked_at)
+                if left is not None and left.status == "pending":
+                    await asyncio.sleep(_ALIVE_AFTER)
+                    left = await self._find(session, task, asked_at)
                 if left is not None and left.status == "processing":
                     _log.warning("a create failed, but its task runs: %s", left.task_id)
                     self._claimed.add(left.task_id)
