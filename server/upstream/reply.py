@@ -16,6 +16,7 @@ from server.upstream.errors import Refusal, Undecided, reason_of, words_for
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 _TRACE: Final = re.compile(r"\s*\[trace_id:\s*([0-9A-Za-z-]{1,64})\s*\]\s*")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+_TELLTALE: Final = 24  # characters at the start of a prompt by which it is known
 _QUOTE_CHARS: Final = 200
 _WAIT_MAX: Final = 3600.0  # seconds; a longer Retry-After is somebody's mistake
 
@@ -66,9 +67,12 @@ def _code_of(content: dict[str, Any]) -> int | None:
 
 
 def _quote(content: dict[str, Any], secrets: Collection[str]) -> str:
-    """Return the platform's message on one line, the trace id after it: operators need it."""
+    """Return the platform's message on one line, the trace id after it: operators need it.
+
+    A message that repeats a secret, or how a longer one begins, is not quoted at all.
+    """
     said = content.get("message") or content.get("msg")
-    if not isinstance(said, str) or any(secret and secret in said for secret in secrets):
+    if not isinstance(said, str) or any(secret and secret[:_TELLTALE] in said for secret in secrets):
         return ""
     trace = _TRACE.search(said)
     said = _CONTROL.sub(" ", _TRACE.sub(" ", said)).strip()

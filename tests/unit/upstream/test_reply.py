@@ -117,3 +117,13 @@ def test_any_row_is_read_or_refused(row: dict[str, Any]) -> None:
 def test_any_list_is_read_or_refused(data: Any) -> None:
     error = failure(lambda value: objects_in(value, "models"), data)
     assert error is None or reason_name(error.reason) == "UPSTREAM_PROTOCOL"
+
+
+@pytest.mark.parametrize("quoted", ["Tell me of my secret plans", "Tell me of my secret plans for tomorrow"])
+def test_a_message_that_repeats_a_prompt_or_its_beginning_is_not_quoted(quoted: str) -> None:
+    body = json.dumps({"code": 400, "message": f"bad content: {quoted}"}).encode()
+    with pytest.raises(ServiceError) as caught:
+        open_reply(Reply(400, body, {}), ["Tell me of my secret plans for tomorrow"])
+    assert "secret" not in caught.value.message
+    with pytest.raises(ServiceError, match="bad content"):
+        open_reply(Reply(400, body, {}), ["another prompt"])
