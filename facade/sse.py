@@ -2,10 +2,14 @@
 
 Either way the caller's leaving cancels the turn at once, and what fails before
 the first byte is an HTTP status. A stream's bytes come from one machine and go
-out under one lock, so that keep-alives never cut into them.
+out under one lock, so that keep-alives never cut into them. A bug is told like any
+failure, by the id of an incident whose whole is in the log: the middleware above
+could only cut off an answer that has begun.
 """
 
 import asyncio
+import logging
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -14,7 +18,9 @@ from howler.task.v1.task_event_pb2 import TaskEvent
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from facade.errors import ApiError
+from facade.errors import ApiError, internal
+
+_log = logging.getLogger(__name__)
 
 Header = tuple[bytes, bytes]
 
@@ -93,6 +99,7 @@ class TurnStream(Response):
         self._lock = asyncio.Lock()
         self._begun = False
         self._wrote_at = 0.0
+        self._untended: Exception | None = None  # why nobody fills the silences any more
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell the turn until it ends or the caller leaves."""
@@ -100,9 +107,12 @@ class TurnStream(Response):
         tending = asyncio.create_task(self._tend(send))
         try:
             await self._relay(send)
-        except ApiError as error:
+            if self._untended is not None:
+                raise self._untended
+        except Exception as error:
+            failure = _told_by(error, scope)
             async with self._lock:
-                await self._fail(error, send)
+                await self._fail(failure, send)
         finally:
             tending.cancel()
             self._turn.leave()
@@ -117,7 +127,15 @@ class TurnStream(Response):
                 return
 
     async def _tend(self, send: Send) -> None:
-        """Open the answer where acceptance takes long, then fill silences."""
+        """Fill silences; where that fails, leave the turn, which ends its relaying."""
+        try:
+            await self._fill(send)
+        except Exception as error:
+            self._untended = error
+            self._turn.leave()
+
+    async def _fill(self, send: Send) -> None:
+        """Open the answer where acceptance takes long, then keep it alive."""
         await asyncio.sleep(self._pace.open_after)
         async with self._lock:
             if not self._begun:
@@ -162,18 +180,25 @@ class TurnAnswer(Response):
         """Answer when the turn is over; nobody is answered who left before."""
         gone = asyncio.create_task(_until_gone(receive, self._turn.leave))
         try:
-            async for events in self._turn:
-                self._fold.receive(events)
-                if self._fold.finished:
-                    break
-            if not self._fold.finished:
-                return
-            await send_json(send, 200, self._fold.answer(), self._extra)
-        except ApiError as error:
-            await send_json(send, error.status, error.body(), [*error.headers(), *self._extra])
+            outcome = await self._outcome(scope)
+            if outcome is not None:
+                status, body, headers = outcome
+                await send_json(send, status, body, [*headers, *self._extra])
         finally:
             self._turn.leave()
             await _cancelled(gone)
+
+    async def _outcome(self, scope: Scope) -> tuple[int, bytes, list[Header]] | None:
+        """Return status, body and headers of the answer or the failure; None where the turn was left."""
+        try:
+            async for events in self._turn:
+                self._fold.receive(events)
+                if self._fold.finished:
+                    return 200, self._fold.answer(), []
+        except Exception as error:
+            failure = _told_by(error, scope)
+            return failure.status, failure.body(), failure.headers()
+        return None
 
 
 async def send_json(send: Send, status: int, body: bytes, headers: list[Header]) -> None:
@@ -193,3 +218,12 @@ async def _cancelled(*tasks: asyncio.Task[None]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _told_by(error: Exception, scope: Scope) -> ApiError:
+    """Return what the client is told of a failure; one that is no ApiError is logged whole as an incident."""
+    if isinstance(error, ApiError):
+        return error
+    incident = uuid.uuid4().hex
+    _log.error("incident %s in request %s", incident, scope["state"]["request_id"], exc_info=error)
+    return internal(incident)
