@@ -67,16 +67,27 @@ class Connection:
         self._stirred.set()
 
     async def run(self) -> None:
-        """Carry the turns until the Relay ends; raises AioRpcError where it breaks."""
-        writing = asyncio.create_task(self._write())
+        """Carry the turns until the Relay ends; raises AioRpcError where it breaks.
+
+        It ends too when either half fails, and raises what that failed of: over
+        one that is only read no turn would start, be granted credit or be left.
+        """
+        reading, writing = asyncio.create_task(self._read()), asyncio.create_task(self._write())
         try:
-            async for response in self._call:
-                self.heard = True
-                for frame in response.frames:
-                    self._receive(frame)
+            await asyncio.wait({reading, writing}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done() and not self._call.done():
+                writing.result()  # nothing where it is `finish` that ended it: the rest is to be read
+            await reading  # where the call is over, this says why
         finally:
+            reading.cancel()
             writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+            await asyncio.gather(reading, writing, return_exceptions=True)
+
+    async def _read(self) -> None:
+        async for response in self._call:
+            self.heard = True
+            for frame in response.frames:
+                self._receive(frame)
 
     async def _write(self) -> None:
         while True:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from howler.task.v1 import task_service_pb2 as tasks_pb2
@@ -291,3 +292,51 @@ async def test_closing_tells_the_server_what_was_left(peer: Peer, backend: Backe
     with pytest.raises(ApiError) as caught:
         await anext(turn)
     assert caught.value.status == 503
+
+
+class Rash(Peer):
+    """Reads one start of its first Relay and no more, and then fails a turn that waits to be asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = asyncio.Event()
+        self.fails_tag = asyncio.get_running_loop().create_future()
+        self.reads_on = asyncio.Event()
+
+    async def Relay(self, requests: Any, context: Any) -> AsyncIterator[tasks_pb2.RelayResponse]:
+        if self.relays:
+            async for response in super().Relay(requests, context):
+                yield response
+            return
+        self.relays += 1
+        await anext(aiter(requests))
+        self.asked.set()
+        failed = Refusal("INTERNAL", "out of turn").status()
+        frame = tasks_pb2.TurnFrame(tag=await self.fails_tag, failed=failed)
+        yield tasks_pb2.RelayResponse(frames=[frame])
+        await self.reads_on.wait()
+        async for _ in requests:
+            pass
+
+
+async def test_relay_that_can_no_longer_be_written_is_opened_anew() -> None:
+    """Over one that is only read no turn would ever start."""
+    peer = Rash()
+    peer.script = spoken("a", 1)
+    async with asyncio.timeout(20), serve_peer(peer) as target:
+        backend = Backend(target, Patience(start=30, resume=30))
+        first = start(backend)
+        await peer.asked.wait()
+        # What the peer does not read holds up the writer.
+        large, third, fourth = start(backend, "x" * (MOST_BYTES - 100)), start(backend), start(backend)
+        peer.fails_tag.set_result(3)
+        with pytest.raises(ApiError):
+            await read(third)
+        peer.reads_on.set()  # the writer goes on, to the third, which is over: that breaks it
+        for turn in (first, large):
+            with pytest.raises(ApiError) as caught:
+                await read(turn)
+            assert (caught.value.status, caught.value.retry) == (503, Retry.NEVER), "it may run"
+        assert await read(fourth) == "a.0.0 "
+        assert (peer.relays, len(peer.starts)) == (2, 1)
+        await backend.close()
