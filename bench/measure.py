@@ -138,18 +138,12 @@ class Bench:
         memory: bool,
     ) -> Measured:
         """Run the load and return what it took. Raises Failed where the bench itself breaks."""
-        probe = await Child.module("bench.probe", cpus=self._cpus.gateway, folder=self._folder)
         sampling = asyncio.create_task(_most_memory(running.processes)) if memory else None
         try:
-            await probe.line()  # it is at work
-            before = _Clocks.read(running, stub, probe, self._cpus)
-            told = await self._load(running.url, api, scenario)
-            await asyncio.sleep(_SETTLE_SECONDS)
-            spent = _Clocks.read(running, stub, probe, self._cpus).since(before)
+            told, spent, probe_us = await self._clocked(running, api, stub, scenario)
         finally:
             if sampling is not None:
                 sampling.cancel()
-            said = await probe.finish()
         for child in running.processes:
             if child.ended:
                 raise child.failed(f"died under {scenario.name}")
@@ -171,13 +165,28 @@ class Bench:
             most_at_once=told["most_at_once"],
             cpu=spent.gateway,
             load_share=spent.load / spent.wall,
-            probe_us=float(said),
+            probe_us=probe_us,
             foreign=max(0.0, spent.busy - ours) / spent.wall,
             stolen=spent.stolen / spent.wall,
             ttft=_quantiles(told["ttft_ms"]),
             delay=_quantiles(told["delay_ms"]),
             pss_kib=await _taken(sampling) if sampling is not None else {},
         )
+
+    async def _clocked(
+        self, running: Running, api: Api, stub: Child, scenario: Scenario
+    ) -> tuple[dict[str, Any], _Clocks, float]:
+        """Run the load beside the probe; return the client's report, what was spent, a probe's step in µs."""
+        probe = await Child.module("bench.probe", cpus=self._cpus.gateway, folder=self._folder)
+        try:
+            await probe.line()  # it is at work
+            before = _Clocks.read(running, stub, probe, self._cpus)
+            told = await self._load(running.url, api, scenario)
+            await asyncio.sleep(_SETTLE_SECONDS)
+            spent = _Clocks.read(running, stub, probe, self._cpus).since(before)
+        finally:
+            said = await probe.finish()
+        return told, spent, float(said)
 
     async def _load(self, url: str, api: Api, scenario: Scenario) -> dict[str, Any]:
         within = 3 * scenario.expected_seconds + _SLACK_SECONDS
