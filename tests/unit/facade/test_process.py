@@ -71,12 +71,12 @@ async def test_wrong_setting_is_one_line_and_exit_2(tmp_path: Path, name: str, v
     assert line.startswith(f"facade: {name}: ")
 
 
-async def test_address_in_use_is_one_line_and_exit_1(tmp_path: Path) -> None:
+async def test_address_in_use_is_one_line_and_exit_2(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         program = facade(tmp_path, HOWLER_HTTP_ADDR=address)
         await program.start()
-        assert await program.ended() == 1
+        assert await program.ended() == 2
     (line,) = program.errors.splitlines()
     assert line.startswith("facade: HOWLER_HTTP_ADDR: ")
 
