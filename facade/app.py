@@ -34,6 +34,7 @@ def create_app(front: Front) -> ASGIApp:
         app.include_router(routes(front))
     app.add_exception_handler(ApiError, _tell)
     app.add_exception_handler(HTTPException, _tell_routing)
+    app.add_exception_handler(Exception, _tell_bug)
     return Edge(app)
 
 
@@ -56,6 +57,12 @@ async def _tell_routing(request: Request, error: Exception) -> Response:
     answer = await _tell(request, told)
     answer.headers.update(error.headers or {})
     return answer
+
+
+async def _tell_bug(request: Request, _: Exception) -> Response:
+    """Answer a bug in a route; Starlette raises it on to Edge, which logs it under the same id."""
+    request.state.incident = incident = uuid.uuid4().hex
+    return await _tell(request, internal(incident))
 
 
 class Edge:
@@ -94,7 +101,7 @@ class Edge:
         except ClientDisconnect:
             status = status or 499  # nobody is there to read it; nginx's word for the log
         except Exception:
-            incident = uuid.uuid4().hex
+            incident = scope["state"].get("incident") or uuid.uuid4().hex
             _log.exception("incident %s in request %s", incident, request_id)
             if not status:
                 error = internal(incident)

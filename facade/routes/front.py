@@ -25,7 +25,7 @@ class Front:
 
 
 def request_id(request: Request) -> str:
-    """Return the id that edge.py gave the request."""
+    """Return the id that app.Edge gave the request."""
     return str(request.state.request_id)
 
 

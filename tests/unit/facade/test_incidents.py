@@ -9,17 +9,20 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 import httpx2
 import pytest
 import uvicorn
+from howler.model.v1.model_service_pb2 import Model
 from howler.task.v1.task_event_pb2 import TaskEvent
 from howler.task.v1.task_service_pb2 import StartTurn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from facade.app import Edge
+from facade.app import Edge, create_app
 from facade.backend import Backend
 from facade.backend.relay import RunningTurn
 from facade.openai.chat_stream import ChatStream
 from facade.openai.fold import ChatFold, ResponsesFold
 from facade.openai.responses_request import Echo
 from facade.openai.responses_stream import ResponsesStream
+from facade.openai.start import Rules
+from facade.routes.front import Front
 from facade.sse import Fold, Pace, Stream, TurnAnswer, TurnStream
 from tests.support.facade import accepted, started, text
 from tests.support.facade_peer import Peer, Script, serve_peer
@@ -197,3 +200,22 @@ async def test_stream_that_cannot_be_kept_alive(caplog: pytest.LogCaptureFixture
     assert verdict.content == "half"
     assert verdict.error is not None
     assert_incident(verdict.error["message"], caplog)
+
+
+async def test_a_bug_in_a_route_is_an_incident_too(caplog: pytest.LogCaptureFixture) -> None:
+    class Trips(Backend):
+        def __init__(self) -> None:
+            """Connects to nothing."""
+
+        async def models(self, request_id: str) -> list[Model]:
+            raise LookupError(SECRET)
+
+    app = create_app(Front(Trips(), Rules(), 1000))
+    async with served(app) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as http:
+        answer = await http.get("/v1/models")
+    assert answer.status_code == 500
+    error = answer.json()["error"]
+    assert (error["type"], error["code"]) == ("server_error", "internal_error")
+    assert answer.headers["x-request-id"]
+    assert SECRET not in answer.text
+    assert_incident(error["message"], caplog)
