@@ -83,9 +83,7 @@ class Relay:
         if not tag:
             raise _violation("tag 0")
         match request.WhichOneof("request"):
-            case "start":
-                self._enter(tag, request)
-            case "watch":
+            case "start" | "watch":
                 self._enter(tag, request)
             case "grant":
                 self._grant(tag, request.grant.bytes)

@@ -1,7 +1,6 @@
 """Waits until a new task's VM is ready, and tells how far it is (upstream-protocol §5.2-5.4)."""
 
 import asyncio
-import time
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_event_pb2 import Progress, TaskEvent
@@ -91,4 +90,4 @@ class Boot:
         )
         if progress != self._told:
             self._told = progress
-            self._live.log.append([TaskEvent(progress=progress)], time.time_ns() // 1_000_000)
+            self._live.tell([TaskEvent(progress=progress)])

@@ -16,7 +16,7 @@ from server.errors import ServiceError
 from server.turn.boot import Boot
 from server.turn.follow import Follower
 from server.turn.grant import Grant
-from server.turn.live import Cause, LiveTurn
+from server.turn.live import LiveTurn
 from server.turn.rooms import Rooms
 
 _E = ErrorReason
@@ -83,7 +83,7 @@ class FirstTurn:
             if self._follower.began or loop.time() + pause > until:
                 raise lost
             await self._sockets.aclose()
-            async with self._live.waiting(None, Cause.TIME_LIMIT.error):
+            async with self._live.waiting():
                 await asyncio.sleep(pause)
             pause = min(pause * 2, _PAUSES[1])
 

@@ -5,7 +5,6 @@ timer, no log line.
 """
 
 import asyncio
-import time
 from contextlib import suppress
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -87,6 +86,7 @@ class Follower:
 
     async def _pump(self, socket: Socket, watchdog: Watchdog) -> list[TaskEvent]:
         machine, log, decode = self._machine, self._live.log, self._decoder.decode
+        tell = self._live.tell
         clock = asyncio.get_running_loop().time
         while True:
             message = await socket.receive()
@@ -95,7 +95,7 @@ class Follower:
             if machine.ended:
                 return events
             if events:
-                log.append(events, time.time_ns() // 1_000_000)
+                tell(events)
                 if log.crowded:
                     await asyncio.sleep(0)  # frames may come without a pause: let the watchers read
                 for reply in machine.to_send():
@@ -139,7 +139,7 @@ class Follower:
             ) from None
         except ValueError as error:
             raise ServiceError(ErrorReason.ERROR_REASON_INVALID_REQUEST, f"answers: {error}") from None
-        self._live.log.append(events, time.time_ns() // 1_000_000)
+        self._live.tell(events)
         for reply in self._machine.to_send():
             self._send_soon(self._spelled(reply))
 

@@ -20,7 +20,7 @@ from howler.task.v1.task_service_pb2 import Task
 from server.catalog.resolve import resolve
 from server.errors import ServiceError
 from server.pool.account import AccountId, TaskId
-from server.turn.live import Cause, LiveTurn
+from server.turn.live import LiveTurn
 from server.turn.rooms import Rooms
 from server.upstream.platform import NewTask
 
@@ -127,7 +127,7 @@ class Grants:
             lease = await self._rooms.pool.claim(held.lease_id, held.token, TaskId(""))
             self.current = Grant(lease, held=True, task_id=TaskId(""))
             return self.current
-        async with self._live.waiting(None, Cause.TIME_LIMIT.error):
+        async with self._live.waiting():
             lease = await self._rooms.pool.acquire(
                 LeaseMode.LEASE_MODE_EXCLUSIVE,
                 holder=HOLDER,

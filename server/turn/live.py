@@ -1,13 +1,14 @@
 """A turn that runs: what is asked, its log, and what may interrupt it."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from enum import Enum
 from typing import Final, NewType
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.task.v1.task_event_pb2 import Answer, EndReason
+from howler.task.v1.task_event_pb2 import Answer, EndReason, TaskEvent
 from howler.task.v1.task_service_pb2 import DetachAction, StartTurn
 
 from server.errors import ServiceError
@@ -75,6 +76,10 @@ class LiveTurn:
         self._detach_grace = told.grace.ToMilliseconds() / 1000 if told.HasField("grace") else detach_grace
         self._scope: asyncio.Timeout | None = None
 
+    def tell(self, events: list[TaskEvent]) -> None:
+        """Append events to the log; those that the platform did not date happen now."""
+        self.log.append(events, time.time_ns() // 1_000_000)
+
     def interrupt(self, cause: Cause) -> None:
         """Interrupt the turn; the first cause counts."""
         if self.cause is not None or self.over.is_set():
@@ -86,10 +91,12 @@ class LiveTurn:
             self._scope.reschedule(asyncio.get_running_loop().time())
 
     @asynccontextmanager
-    async def waiting(self, seconds: float | None, late: ServiceError) -> AsyncIterator[None]:
-        """Run the body until it is done, the turn is interrupted or the time is over.
+    async def waiting(
+        self, seconds: float | None = None, late: ServiceError | None = None
+    ) -> AsyncIterator[None]:
+        """Run the body until it is done, the turn is interrupted or the time, if any, is over.
 
-        Raises Interrupted in the second case and `late` in the third.
+        Raises Interrupted in the second case and `late`, which goes with a time, in the third.
         """
         if self.cause is not None:
             raise Interrupted(self.cause)
@@ -102,6 +109,7 @@ class LiveTurn:
                 raise
             if self.cause is not None:
                 raise Interrupted(self.cause) from None
+            assert late is not None, "nothing else ends a wait without a time"
             raise late from None
         finally:
             self._scope = None

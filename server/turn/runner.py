@@ -7,7 +7,6 @@ failure is the event `ended`, and nothing is ever run twice.
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final
@@ -84,7 +83,7 @@ class Runner:
 
     async def _run_on_new_task(self) -> None:
         live = self._live
-        async with live.waiting(None, Cause.TIME_LIMIT.error):
+        async with live.waiting():
             model, matched_by, among = await self._grants.model()
         grant = await self._grants.create_task(model, among, self._prompt)
         live.task_id = grant.task_id
@@ -102,7 +101,7 @@ class Runner:
 
     async def _run_on_held_task(self) -> None:
         live = self._live
-        async with live.waiting(None, Cause.TIME_LIMIT.error):
+        async with live.waiting():
             grant, model = await self._grants.take_task(TaskId(live.task_id))
         try:
             frame = prompt_frame(self._prompt, self._rooms.spoken.dialect)
@@ -130,7 +129,7 @@ class Runner:
     def _accepted(self, model: Model, matched_by: MatchedBy) -> None:
         live = self._live
         told = Accepted(turn_id=live.id, task_id=live.task_id, model=model, matched_by=matched_by)
-        live.log.append([TaskEvent(accepted=told)], _now_ms())
+        live.tell([TaskEvent(accepted=told)])
 
     def _approval(self) -> str:
         manual = self._live.start.approval_policy == ApprovalPolicy.APPROVAL_POLICY_MANUAL
@@ -143,7 +142,6 @@ class Runner:
             events = await follow()
         except Interrupted as interruption:
             cause = interruption.cause
-            machine.interrupt(cause.end_reason, cause.error.message, cause.error.reason)
             events = machine.end(cause.end_reason, error=cause.error.reason, message=cause.error.message)
         except ServiceError as error:
             why = await self._diagnosed(grant, error)
@@ -181,7 +179,7 @@ class Runner:
                 await self._grants.give_back()
             except Exception as error:  # the lease lapses by itself; the end is told all the same
                 incident(error, live.id)
-        live.log.append(events, _now_ms())
+        live.tell(events)
         live.end(ended.reason)
         await self._sockets.aclose()
         if not stays:
@@ -204,7 +202,3 @@ def _failed(machine: Turn, error: ServiceError, *, resumable: bool = False) -> l
         retry_after=error.retry_after,
         resumable=resumable,
     )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
