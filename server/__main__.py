@@ -45,6 +45,7 @@ from server.turn.hub import Hub
 from server.turn.limits import Limits
 from server.turn.rooms import Rooms
 from server.turn.stopper import Stopper
+from server.upstream.headers import PROFILES
 from server.upstream.listing import keep_current, load
 from server.upstream.platform import Platform
 
@@ -190,6 +191,7 @@ def platform_of(settings: Settings) -> Platform:
             host_id=settings.upstream_host_id,
             basic_auth=settings.upstream_basic_auth.get_secret_value(),
             ca_file=settings.upstream_ca_file,
+            profiles=PROFILES[settings.upstream_headers],
         )
     except ValueError as error:
         raise Misconfigured(f"HOWLER_UPSTREAM_URL or HOWLER_UPSTREAM_CA_FILE: {error}") from None

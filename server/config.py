@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     upstream_dialect: Literal["auto", "native", "text", "legacy"] = "auto"
     """How prompts are spelled toward the platform. `native` is the platform's own; `auto` starts
     native and takes `text` for a backend whose frames are not base64."""
+    upstream_headers: Literal["plain", "browser"] = "plain"
+    """What calls to the platform say of who calls. `plain` names Howler, and the platform needs no more;
+    `browser` says what its web console says."""
     upstream_image_id: str = ""
     """The image of new tasks (a UUID). Empty picks the public one marked devbox, else the default,
     else the first."""

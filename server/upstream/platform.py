@@ -1,6 +1,6 @@
 """The platform, one method per call (upstream-protocol §1-6)."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -13,7 +13,7 @@ from server.errors import ServiceError
 from server.pool.account import USER_COOKIE, Session, TaskId
 from server.upstream.address import basic, checked_url, trusting
 from server.upstream.errors import Refusal, Undecided
-from server.upstream.headers import plain
+from server.upstream.headers import PLAIN, Profiles, spoken
 from server.upstream.http import API, Call, Http, twice
 from server.upstream.models import read_model
 from server.upstream.pages import rows
@@ -50,6 +50,7 @@ class Platform:
     Timeouts in seconds. `image_id` and `host_id` fix where tasks run, empty
     ones leave it to be picked. `basic_auth` is `user:password` of a proxy in
     front of it, `ca_file` a PEM file to trust in place of the system's.
+    `profiles` are the headers that its calls carry.
 
     Every method raises ServiceError and nothing else: UPSTREAM_UNAVAILABLE,
     CONNECT_TIMEOUT, UPSTREAM_PROTOCOL and what server/upstream/errors.py makes
@@ -67,16 +68,16 @@ class Platform:
         host_id: str = "",
         basic_auth: str = "",
         ca_file: str = "",
-        headers: Mapping[str, str] = plain,
+        profiles: Profiles = PLAIN,
     ) -> None:
         """Raises ValueError for a base_url or a ca_file that cannot be meant, naming no secret."""
         self._base_url = checked_url(base_url)
         self._connect_timeout = connect_timeout
-        self._headers = dict(headers)
-        if basic_auth:
-            self._headers["Authorization"] = basic(basic_auth)
+        passing = {"Authorization": basic(basic_auth)} if basic_auth else {}
+        self._handshake = spoken(profiles.websocket, self._base_url) | passing
         self._tls = trusting(ca_file) if self._base_url.startswith("https:") else None
-        self._http = Http(self._base_url, self._headers, connect_timeout, read_timeout, self._tls)
+        headers = spoken(profiles.api, self._base_url) | passing
+        self._http = Http(self._base_url, headers, connect_timeout, read_timeout, self._tls)
         self._places = Places(self._http, image_id, host_id)
 
     async def __aenter__(self) -> Self:
@@ -183,8 +184,7 @@ class Platform:
         url = f"ws{self._base_url.removeprefix('http')}{API}{_TASKS}/stream?" + urlencode(
             {"id": task_id, "mode": mode}
         )
-        headers = {**self._headers, "Cookie": f"{USER_COOKIE}={session.cookie}"}
-        headers.pop("Accept", None)
+        headers = {**self._handshake, "Cookie": f"{USER_COOKIE}={session.cookie}"}
         async with AsyncExitStack() as stack:
 
             async def attempt() -> Socket:
