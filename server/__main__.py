@@ -46,7 +46,7 @@ from server.turn.limits import Limits
 from server.turn.rooms import Rooms
 from server.turn.stopper import Stopper
 from server.upstream.headers import PROFILES
-from server.upstream.listing import keep_current, load
+from server.upstream.listing import Offers, keep_current
 from server.upstream.platform import Platform
 
 _log = logging.getLogger("howler")
@@ -148,7 +148,7 @@ async def serve(settings: Settings) -> None:
         pool = Pool(store, platform, evict=evict, default_slots=settings.account_slots)
         stopper = Stopper(pool, platform, store)
         await enter(pool)
-        catalog = Catalog(lambda: load(pool, platform))
+        catalog = Catalog(Offers(pool, platform).load)
         stack.push_async_callback(catalog.close)
         current = asyncio.create_task(keep_current(pool, catalog), name="catalogue keeper")
         stack.callback(current.cancel)

@@ -14,13 +14,15 @@ _log = logging.getLogger(__name__)
 _FIRST_PAUSE, _LAST_PAUSE = 1.0, 60.0  # seconds between refreshes that fail, while a stale list serves
 _SETTLE: Final = 0.2  # seconds in which changes are gathered before a refresh
 TTL: Final = 300.0
+_PARTIAL_TTL: Final = 15.0  # seconds; at first, and twice as many each time that an account stays silent
 
 
 class Catalog:
     """The pool's models. `ttl` is how many seconds a list counts as fresh, `clock` counts seconds.
 
     Once there was a list, `listing` never waits and never fails: a stale list
-    is served while it is refreshed, and through an outage.
+    is served while it is refreshed, and through an outage. One that is not
+    complete counts as fresh for a shorter time.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Catalog:
         self._ttl = ttl
         self._listing: Listing | None = None
         self._fresh_until = 0.0
+        self._partial_ttl = 0.0
         self._pause = 0.0
         self._try_at = 0.0
         self._renewal: asyncio.TimerHandle | None = None
@@ -101,7 +104,8 @@ class Catalog:
         if self._pause and self._listing is not None:
             _log.info("the list of models is fresh again")
         self._listing = listing
-        self._fresh_until = self._clock() + self._ttl
+        self._partial_ttl = 0.0 if listing.complete else max(2 * self._partial_ttl, _PARTIAL_TTL)
+        self._fresh_until = self._clock() + min(self._partial_ttl or self._ttl, self._ttl)
         self._pause = self._try_at = 0.0
 
     def _failed(self, error: BaseException) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1.model_service_pb2 import MatchedBy, Model
 
+from server.catalog.listing import Listing
 from server.catalog.names import PREFIX
 from server.errors import ServiceError
 
@@ -14,25 +15,30 @@ _NAME_CHARS: Final = 200  # of a name, as far as it is compared and quoted
 _CLOSE: Final = 3
 
 
-def resolve(models: Sequence[Model], name: str, *, strict: bool) -> tuple[Model, MatchedBy]:
+def resolve(listing: Listing, name: str, *, strict: bool) -> tuple[Model, MatchedBy]:
     """Return the model that the name means and the layer that matched.
 
     The first layer that matches wins, and within it the first model in the
-    platform's order. The forms of the first three layers keep the `#2` of an
-    id. `strict` refuses the layers DEFAULT and FIRST, which need no name.
-    Raises MODEL_NOT_FOUND.
+    platform's order; one that no account may use comes after those that some may, and is
+    refused: nothing stands in for a model that there is. The forms of the first three layers keep
+    the `#2` of an id. `strict` refuses the layers DEFAULT and FIRST, which need no name.
+    Raises MODEL_NOT_FOUND; MODEL_ACCESS_DENIED where no plan of the pool opens the model, NO_ACCOUNT where
+    the accounts that may use it are out of use.
     """
     if name:
         for layer, form in _LAYERS:
-            for model in models:
+            for model in listing.models:
                 if form(model) == name:
                     return model, layer
-    if strict or not models:
-        raise ServiceError(ErrorReason.ERROR_REASON_MODEL_NOT_FOUND, _why_not(models, name))
-    for model in models:
+            for barred in listing.barred:
+                if form(barred.model) == name:
+                    raise ServiceError(barred.reason, barred.why)
+    if strict or not listing.models:
+        raise ServiceError(ErrorReason.ERROR_REASON_MODEL_NOT_FOUND, _why_not(listing, name))
+    for model in listing.models:
         if model.is_default:
             return model, MatchedBy.MATCHED_BY_DEFAULT
-    return models[0], MatchedBy.MATCHED_BY_FIRST
+    return listing.models[0], MatchedBy.MATCHED_BY_FIRST
 
 
 def _provider_model(model: Model) -> str:
@@ -56,13 +62,13 @@ _LAYERS: Final[tuple[tuple[MatchedBy, Callable[[Model], str]], ...]] = (
 )
 
 
-def _why_not(models: Sequence[Model], name: str) -> str:
-    if not models:
-        return "the platform lists no models for the accounts of the pool"
+def _why_not(listing: Listing, name: str) -> str:
+    if not listing.models:
+        return "the platform lists no models that an account of the pool may use"
     if not name:
         return "name a model; ModelService.List and GET /v1/models tell what there is"
     asked = name[:_NAME_CHARS]
-    meant = _close_to(models, asked)
+    meant = _close_to(listing.models, asked)
     hint = (
         f"did you mean {', '.join(meant)}?"
         if meant

@@ -26,7 +26,7 @@ class ModelService(ModelServiceServicer):
     async def Resolve(self, request: pb.ResolveRequest, context: _Context) -> pb.ResolveResponse:
         """Say which model a name means."""
         listing = await self._catalog.listing()
-        model, matched_by = resolve(listing.models, request.model, strict=request.strict)
+        model, matched_by = resolve(listing, request.model, strict=request.strict)
         return pb.ResolveResponse(model=model, matched_by=matched_by)
 
     async def List(self, request: pb.ListRequest, context: _Context) -> pb.ListResponse:

@@ -84,7 +84,7 @@ class Grants:
         """
         listing = await self._rooms.catalog.listing()
         start = self._live.start
-        model, matched_by = resolve(listing.models, start.model, strict=start.strict_model)
+        model, matched_by = resolve(listing, start.model, strict=start.strict_model)
         among = listing.accounts.get(model.upstream_id)
         return model, matched_by, frozenset(map(AccountId, among)) if among is not None else None
 
@@ -218,7 +218,7 @@ class Grants:
         listing = await self._rooms.catalog.listing()
         own = next((model for model in listing.models if model.id == task.model), Model(id=task.model))
         if self._live.start.model:
-            asked, _ = resolve(listing.models, self._live.start.model, strict=True)
+            asked, _ = resolve(listing, self._live.start.model, strict=True)
             if asked.id != task.model:
                 raise ServiceError(
                     _E.ERROR_REASON_UNSUPPORTED_VALUE,

@@ -19,7 +19,7 @@ from server.upstream.models import read_model
 from server.upstream.pages import rows
 from server.upstream.places import Places
 from server.upstream.sessions import log_in, user_of
-from server.upstream.shapes import objects_in
+from server.upstream.shapes import object_in, objects_in, text
 from server.upstream.socket import Socket, opened
 from server.upstream.tasks import (
     Chunk,
@@ -112,6 +112,11 @@ class Platform:
             if model is not None:
                 found.setdefault(model.upstream_id, model)
         return list(found.values())
+
+    async def plan(self, session: Session) -> str:
+        """Return the account's plan in the platform's word: `basic`, `pro`, `ultra`, `flagship` … (§3.5)."""
+        subscription = await self._http.repeatable(Call("GET", "/users/subscription", session.cookie))
+        return text(object_in(subscription, "plan"), "plan").lower()
 
     async def pick_image(self, session: Session) -> str:
         """Return the image for a new task of the account; kept for five minutes. Raises IMAGE_NOT_FOUND."""

@@ -20,6 +20,7 @@ class Source:
     def __init__(self) -> None:
         self.loads = 0
         self.failure: Exception | None = None
+        self.complete = True
         self.open = asyncio.Event()
         self.open.set()
 
@@ -29,7 +30,7 @@ class Source:
         await self.open.wait()
         if self.failure is not None:
             raise self.failure
-        return Listing(models=(), accounts={}, fetched_at=number)
+        return Listing(models=(), accounts={}, fetched_at=number, complete=self.complete)
 
 
 class Clock:
@@ -97,6 +98,27 @@ async def test_a_stale_list_is_served_while_it_is_refreshed(
     source.open.set()
     await settle()
     assert (await catalog.listing()).fetched_at == 2
+
+
+async def test_a_list_that_is_not_complete_is_stale_sooner(
+    catalog: Catalog, source: Source, clock: Clock
+) -> None:
+    """And later each time: an account that never answers must not make the others be asked all the time."""
+    source.complete = False
+    await catalog.listing()
+    loads = []
+    for seconds in (14.9, 0.1, 29.9, 0.1, 59.9, 0.1, 119.9, 0.1, 239.9, 0.1, 299.9, 0.1, 299.9, 0.1):
+        clock.now += seconds
+        await catalog.listing()
+        await settle()
+        loads.append(source.loads)
+    assert loads == [1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7, 8]
+    source.complete = True
+    await catalog.refresh()
+    clock.now += 299.9
+    await catalog.listing()
+    await settle()
+    assert source.loads == 9
 
 
 async def test_an_outage_is_survived_and_told_once(

@@ -3,13 +3,14 @@
 import pytest
 from howler.model.v1.model_service_pb2 import MatchedBy
 
+from server.catalog.listing import Offer, merged
 from server.catalog.resolve import resolve
 from server.errors import ServiceError, reason_name
-from tests.unit.catalog.models import LISTED, model
+from tests.unit.catalog.models import LISTED, listing, model
 
 
 def found(name: str, *, strict: bool = True) -> tuple[str, str]:
-    match, layer = resolve(LISTED, name, strict=strict)
+    match, layer = resolve(listing(LISTED), name, strict=strict)
     return match.upstream_id, MatchedBy.Name(layer).removeprefix("MATCHED_BY_")
 
 
@@ -44,7 +45,7 @@ def test_layer_five_is_the_default_model(name: str) -> None:
 def test_layer_six_is_the_first_model() -> None:
     """P5.1."""
     undefaulted = [one for one in LISTED if not one.is_default]
-    match, layer = resolve(undefaulted, "", strict=False)
+    match, layer = resolve(listing(undefaulted), "", strict=False)
     assert (match.upstream_id, layer) == ("u1", MatchedBy.MATCHED_BY_FIRST)
 
 
@@ -57,13 +58,13 @@ def test_strict_refuses_the_last_two_layers(name: str) -> None:
 
 
 def test_a_model_that_is_called_auto_is_meant_by_it() -> None:
-    match, layer = resolve([*LISTED, model("u9", "P", "x", "auto")], "auto", strict=False)
+    match, layer = resolve(listing([*LISTED, model("u9", "P", "x", "auto")]), "auto", strict=False)
     assert (match.upstream_id, layer) == ("u9", MatchedBy.MATCHED_BY_DISPLAY_NAME)
 
 
 def test_nothing_listed() -> None:
     with pytest.raises(ServiceError, match="lists no models"):
-        resolve([], "", strict=False)
+        resolve(listing([]), "", strict=False)
 
 
 def test_close_names_are_suggested() -> None:
@@ -81,3 +82,36 @@ def test_an_absurd_name_is_neither_compared_nor_quoted_whole() -> None:
     assert len(raised.value.message) < 600
     assert raised.value.message.isprintable()
     assert "GET /v1/models" in raised.value.message
+
+
+BASIC = merged(
+    [
+        Offer(
+            "ann",
+            (
+                model("pro", "P", "monkeycode-pro-1", "Twin"),
+                model("any", "P", "any", "Twin"),
+                model("ultra", "Q", "monkeycode-ultra-1", default=True),
+            ),
+            plan="basic",
+        )
+    ],
+    0.0,
+)
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("name", ["monkeycode/Q/monkeycode-ultra-1", "monkeycode-ultra-1"])
+def test_nothing_stands_in_for_a_model_whose_plan_nobody_has(name: str, *, strict: bool) -> None:
+    with pytest.raises(ServiceError) as raised:
+        resolve(BASIC, name, strict=strict)
+    assert reason_name(raised.value.reason) == "MODEL_ACCESS_DENIED"
+    assert "needs the plan ultra" in raised.value.message
+    assert "have basic" in raised.value.message
+
+
+def test_a_model_that_may_be_used_goes_before_one_that_may_not() -> None:
+    """Also where neither is named: a default that nobody may use is none."""
+    assert resolve(BASIC, "Twin", strict=True)[0].upstream_id == "any"
+    match, layer = resolve(BASIC, "", strict=False)
+    assert (match.upstream_id, layer) == ("any", MatchedBy.MATCHED_BY_FIRST)
