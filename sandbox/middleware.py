@@ -53,7 +53,9 @@ async def do_harm(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let an ordered fault happen, before or after the route's effect."""
     fault = None
     if not request.path.startswith(_OWN):
-        fault = backend_of(request).faults.for_request(request.method, request.path)
+        session = session_of(request)
+        email = session.account.email if session else ""
+        fault = backend_of(request).faults.for_request(request.method, request.path, email)
     if fault is None:
         return await handler(request)
     if fault.when == "after" and hdrs.UPGRADE not in request.headers:

@@ -56,7 +56,7 @@ async def switch_model(_backend: Backend, task: Task, request_id: str, body: Bod
     if task.order.cli_name != "opencode":
         raise CallFailedError("switch model only supports opencode runtime")
     try:
-        model = catalog.model(parse_uuid(body.text("model_id")))
+        model = catalog.model(parse_uuid(body.text("model_id")), task.account)
     except BindError:
         model = None
     if model is None or not model.open_to(task.account):

@@ -103,7 +103,7 @@ def _check(backend: Backend, account: Account, wanted: _Request) -> Order:
         raise bad_request() from None
     if host is None or host.status != "online":
         raise Failure(10205)
-    model = catalog.model(wanted.model_id.lower())
+    model = catalog.model(wanted.model_id.lower(), account)
     if model is not None and not model.open_to(account):
         raise Failure(10812)
     if wanted.git_identity_id != NIL_UUID or (wanted.extra.uuid("project_id") or NIL_UUID) != NIL_UUID:

@@ -7,7 +7,8 @@ from aiohttp import web
 
 from sandbox.routes.caller import account_of, backend_of, number_of
 from sandbox.routes.envelope import Failure, answer
-from sandbox.world.catalog import HOSTS, IMAGES, MODELS, Image, Model, cursor, read_cursor
+from sandbox.world import catalog
+from sandbox.world.catalog import HOSTS, IMAGES, Image, Model, cursor, read_cursor
 from sandbox.world.lifecycle import now
 
 routes = web.RouteTableDef()
@@ -18,9 +19,9 @@ _Row = TypeVar("_Row", Model, Image)
 @routes.get("/api/v1/users/models")
 async def models(request: web.Request) -> web.Response:
     """List models: a page of own and team ones, and every public one in front of each page."""
-    account_of(request)
-    shared = sorted((one for one in MODELS if one.owner == "public"), key=lambda one: -one.created_at)
-    page, more = _page(request, [one for one in MODELS if one.owner != "public"])
+    listed = catalog.models(account_of(request))
+    shared = sorted((one for one in listed if one.owner == "public"), key=lambda one: -one.created_at)
+    page, more = _page(request, [one for one in listed if one.owner != "public"])
     return answer({"models": [one.full() for one in (*shared, *page)], "page": more})
 
 

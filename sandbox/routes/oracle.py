@@ -41,6 +41,7 @@ async def order_faults(request: web.Request) -> web.Response:
     if isinstance(order.accounts, AccountFault):
         backend.accounts.expire(order.accounts.expire)
         backend.accounts.block(order.accounts.block)
+        backend.accounts.change_plans(order.accounts.plans)
     if isinstance(order.machines, MachineFault):
         await _harm(backend, order.machines)
     return reply(200, {"faults": "ordered"})
@@ -48,7 +49,7 @@ async def order_faults(request: web.Request) -> web.Response:
 
 @routes.delete("/__sandbox/faults")
 async def reset_faults(request: web.Request) -> web.Response:
-    """Let everything go well again; sessions that are valid from the start are so again."""
+    """Let everything go well again; plans and sessions are those of the start again."""
     backend = backend_of(request)
     backend.faults.reset()
     backend.accounts.restore()
@@ -93,6 +94,7 @@ def _accounts(backend: Backend) -> list[dict[str, Any]]:
             "email": account.email,
             "id": account.id,
             "slots": account.slots,
+            "plan": account.plan,
             "active_tasks": backend.tasks.active(account),
             "logins": account.logins,
             "sessions": backend.accounts.sessions_of(account),

@@ -3,6 +3,7 @@
 import json
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -24,7 +25,7 @@ def stable_uuid(name: str) -> str:
 
 @dataclass(slots=True)
 class Account:
-    """A user. `slots` is how many tasks may be pending or processing at once."""
+    """A user. `slots` is how many tasks may be pending or processing at once, `models` name private ones."""
 
     email: str
     password: str = field(repr=False)
@@ -33,6 +34,7 @@ class Account:
     cookie: str = field(default="", repr=False)  # of a session that is valid from the start
     role: str = "individual"
     plan: str = "pro"
+    models: tuple[str, ...] = ()
     blocked: bool = False
     logins: int = 0
 
@@ -73,6 +75,7 @@ class Accounts:
         self.users = {account.email.lower(): account for account in accounts}
         team_admin = Account("admin@sandbox.example", "sandbox-admin", 8, "Admin", role="enterprise")
         self._team_admins = {team_admin.email: team_admin}
+        self._plans = {account.email: account.plan for account in accounts}
         self._sessions: dict[tuple[str, str], Session] = {}
         for account in accounts:
             if account.cookie:
@@ -117,10 +120,16 @@ class Accounts:
         for account in self.users.values():
             account.blocked = account.blocked or "*" in emails or account.email in emails
 
+    def change_plans(self, plans: Mapping[str, str]) -> None:
+        """Give accounts other plans, by e-mail, or all by "*"."""
+        for account in self.users.values():
+            account.plan = plans.get(account.email, plans.get("*", account.plan))
+
     def restore(self) -> None:
-        """Unblock all accounts and revive the sessions that are valid from the start."""
+        """Unblock all accounts, give back their plans, revive the sessions that are valid from the start."""
         for account in self.users.values():
             account.blocked = False
+            account.plan = self._plans[account.email]
             if account.cookie:
                 self._open(USER_COOKIE, account, account.cookie)
 
@@ -133,7 +142,10 @@ class Accounts:
 
 
 def load(path: str) -> list[Account]:
-    """Read the accounts file: a JSON list of {"email", "password", "slots", "name"?, "cookie"?, "plan"?}."""
+    """Read the accounts file, a JSON list.
+
+    A row is {"email", "password", "slots", "name"?, "cookie"?, "plan"?, "models"?}.
+    """
     try:
         rows = json.loads(Path(path).read_text("utf-8"))
         return [
@@ -144,6 +156,7 @@ def load(path: str) -> list[Account]:
                 name=str(row.get("name", "")),
                 cookie=str(row.get("cookie", "")),
                 plan=str(row.get("plan", "pro")),
+                models=tuple(str(name) for name in row.get("models", ())),
             )
             for row in rows
         ]

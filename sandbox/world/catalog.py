@@ -15,7 +15,11 @@ _MEMORY: Final = 68_719_476_736  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model as the list shows it. `age` is the seconds that it is older than the catalogue's epoch."""
+    """A model as the list shows it.
+
+    `age` is the seconds that it is older than the catalogue's epoch, `of` the e-mail of the one
+    account that has it, empty where all do.
+    """
 
     provider: str
     model: str
@@ -30,11 +34,12 @@ class Model:
     is_hidden: bool = False
     support_image: bool = False
     context_limit: int = 200_000
+    of: str = ""
 
     @property
     def id(self) -> str:
         """The uuid that `model_id` takes."""
-        return stable_uuid(f"model {self.provider}/{self.model} {self.age}")
+        return stable_uuid(f"model {self.provider}/{self.model} {self.age}{self.of}")
 
     @property
     def created_at(self) -> int:
@@ -190,9 +195,15 @@ HOSTS: Final = (
 )
 
 
-def model(model_id: str) -> Model | None:
-    """Return a model by its uuid."""
-    return next((one for one in MODELS if one.id == model_id), None)
+def models(account: Account) -> tuple[Model, ...]:
+    """Return the models that the account is shown: those of all, and those that it alone has."""
+    own = (Model("Ollama", name, 50_000, owner="private", of=account.email) for name in account.models)
+    return (*MODELS, *own)
+
+
+def model(model_id: str, account: Account) -> Model | None:
+    """Return a model of the account by its uuid."""
+    return next((one for one in models(account) if one.id == model_id), None)
 
 
 def image(image_id: str) -> Image | None:

@@ -27,6 +27,7 @@ class RouteFault(Struct, forbid_unknown_fields=True):
 
     path: str  # may hold * as in a file pattern
     method: str = "*"
+    account: str = "*"  # the e-mail of the session's user, "" of a request without one
     times: int = 1
     when: Literal["before", "after"] = "before"  # the route's effect
     do: Literal["status", "code", "unauthorized", "hang", "drop"] = "status"
@@ -35,9 +36,14 @@ class RouteFault(Struct, forbid_unknown_fields=True):
     message: str = ""
     seconds: float = 3600  # of a hang, after which the connection drops
 
-    def matches(self, method: str, path: str) -> bool:
-        """Tell whether a request meets this fault."""
-        return self.times > 0 and fnmatchcase(method, self.method) and fnmatchcase(path, self.path)
+    def matches(self, method: str, path: str, account: str) -> bool:
+        """Tell whether a request of an account meets this fault."""
+        return (
+            self.times > 0
+            and fnmatchcase(method, self.method)
+            and fnmatchcase(path, self.path)
+            and fnmatchcase(account, self.account)
+        )
 
 
 class PlatformFault(Struct, forbid_unknown_fields=True, frozen=True):
@@ -53,10 +59,11 @@ class PlatformFault(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class AccountFault(Struct, forbid_unknown_fields=True, frozen=True):
-    """Done at once: e-mails, or "*" for all."""
+    """Done at once: e-mails, or "*" for all; `plans` maps them to plans."""
 
     expire: list[str] = []
     block: list[str] = []  # the next login answers 10605; sessions live on (§2.1)
+    plans: dict[str, str] = {}  # basic, pro, ultra, flagship (§3.5)
 
 
 class MachineFault(Struct, forbid_unknown_fields=True, frozen=True):
@@ -111,10 +118,10 @@ class Faults:
             self._left[name] = left - 1
         return fault
 
-    def for_request(self, method: str, path: str) -> RouteFault | None:
+    def for_request(self, method: str, path: str, account: str) -> RouteFault | None:
         """Return the fault that a request meets, and count it."""
         for fault in self._routes:
-            if fault.matches(method, path):
+            if fault.matches(method, path, account):
                 fault.times -= 1
                 return fault
         return None

@@ -1,11 +1,9 @@
 """Models, images and hosts (protocol §3, §4), over real sockets."""
 
-from tests.support.sandbox import Caller, Sandbox
+import json
+from pathlib import Path
 
-
-async def _models(caller: Caller, query: str = "") -> dict[str, object]:
-    data: dict[str, object] = (await caller.call("GET", f"/api/v1/users/models{query}")).data
-    return data
+from tests.support.sandbox import Caller, Sandbox, accounts
 
 
 async def test_models_have_every_field_and_public_ones_first(caller: Caller) -> None:
@@ -75,3 +73,55 @@ async def test_no_public_host(sandbox: Sandbox) -> None:
         hosts = (await caller.call("GET", "/api/v1/users/hosts")).data["hosts"]
         assert not any(host["id"].startswith("public_host") for host in hosts)
         assert (await caller.call("POST", "/api/v1/users/tasks", await caller.order("x"))).code == 10204
+
+
+async def test_plans_open_models_and_change(sandbox: Sandbox) -> None:
+    """§3.2, §3.5: everybody is shown every model, and a create says whether the plan opens it."""
+    opened = {"basic": [0, 10812, 10812], "pro": [0, 0, 10812], "ultra": [0, 0, 0], "flagship": [0, 0, 0]}
+    async with Caller(sandbox.url) as caller:
+        listed = (await caller.call("GET", "/api/v1/users/models")).data["models"]
+        ids = {one["model"]: one["id"] for one in listed}
+        for plan, codes in opened.items():
+            await sandbox.faults(accounts={"plans": {caller.account["email"]: plan}})
+            assert (await caller.call("GET", "/api/v1/users/subscription")).data["plan"] == plan
+            answers = [
+                await caller.call("POST", "/api/v1/users/tasks", await caller.order("x", model_id=ids[name]))
+                for name in ("kimi-k3", "monkeycode-pro-1", "monkeycode-ultra-1")
+            ]
+            assert [answer.code for answer in answers] == codes
+            for answer in answers:
+                if answer.code == 0:
+                    await caller.call("DELETE", f"/api/v1/users/tasks/{answer.data['id']}")
+        await sandbox.reset()
+        assert (await caller.call("GET", "/api/v1/users/subscription")).data["plan"] == "pro"
+
+
+async def test_a_private_model_is_one_accounts_alone(tmp_path: Path) -> None:
+    """Another account's create calls it unknown, code 500 (§1.4)."""
+    file = tmp_path / "accounts.json"
+    first, *others = accounts()
+    file.write_text(json.dumps([first, *({**other, "models": ["mine"]} for other in others)]))
+    async with (
+        Sandbox(HOWLER_SANDBOX_ACCOUNTS=str(file)) as sandbox,
+        Caller(sandbox.url) as without,
+        Caller(sandbox.url, account=1) as one,
+        Caller(sandbox.url, account=2) as another,
+    ):
+        found = []
+        for caller in (one, another, without):
+            models = (await caller.call("GET", "/api/v1/users/models")).data["models"]
+            found += [model for model in models if model["model"] == "mine"]
+        assert [model["owner"]["type"] for model in found] == ["private", "private"]
+        assert found[0]["id"] != found[1]["id"]
+        order = await without.order("x", model_id=found[0]["id"])
+        assert (await without.call("POST", "/api/v1/users/tasks", order)).code == 500
+        await one.create("x", model_id=found[0]["id"])
+
+
+async def test_a_fault_may_be_one_accounts_alone(sandbox: Sandbox) -> None:
+    path = "/api/v1/users/models"
+    async with Caller(sandbox.url) as healthy, Caller(sandbox.url, account=1) as ill:
+        fault = {"path": path, "account": ill.account["email"], "times": 9, "do": "code", "code": 10004}
+        await sandbox.faults(routes=[fault])
+        assert (await ill.call("GET", path)).code == 10004
+        assert (await healthy.call("GET", path)).code == 0
