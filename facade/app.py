@@ -69,7 +69,8 @@ class Edge:
     """Gives each request an id, answers with it, logs a line without query and body, and catches bugs.
 
     The id is the caller's `x-request-id` where that is plain text of at most
-    128 characters, else a fresh `req_…`. It stands in `scope["state"]["request_id"]`.
+    128 characters, else a fresh `req_…`. It stands in `scope["state"]["request_id"]`; beside
+    it as `send` the way to the socket, for the many pieces of a stream that has begun.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -81,7 +82,7 @@ class Edge:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(Headers(scope=scope))
-        scope.setdefault("state", {})["request_id"] = request_id
+        scope.setdefault("state", {}).update(request_id=request_id, send=send)
         began, status = time.monotonic(), 0
 
         async def tell(message: Message) -> None:

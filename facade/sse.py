@@ -98,73 +98,81 @@ class TurnStream(Response):
         self._pace = pace
         self._lock = asyncio.Lock()
         self._begun = False
-        self._wrote_at = 0.0
+        self._clock = asyncio.get_running_loop().time
+        self._speaks_at = self._clock() + pace.open_after
+        self._silence: asyncio.TimerHandle
+        self._send: Send
+        self._send_on: Send
+        self._filling: asyncio.Task[None] | None = None
         self._untended: Exception | None = None  # why nobody fills the silences any more
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Tell the turn until it ends or the caller leaves."""
-        gone = asyncio.create_task(_until_gone(receive, self._turn.leave))
-        tending = asyncio.create_task(self._tend(send))
+        """Tell the turn until it ends or the caller leaves.
+
+        The telling is a task of its own: each batch wakes it alone, not the whole pile of middleware.
+        """
+        # What follows the answer's start is nobody's business on the way to the socket (app.Edge).
+        self._send, self._send_on = send, scope["state"].get("send", send)
+        telling = asyncio.create_task(self._tell(scope))
+        self._silence = asyncio.get_running_loop().call_at(self._speaks_at, self._mind_silence)
         try:
-            await self._relay(send)
+            await _until_gone(receive, self._turn.leave)  # which the end of the answer counts as, too
+            await telling
+        finally:
+            self._silence.cancel()
+            self._turn.leave()
+            await _cancelled(telling, self._filling)
+
+    async def _tell(self, scope: Scope) -> None:
+        stream, lock, write = self._stream, self._lock, self._write
+        try:
+            async for events in self._turn:
+                async with lock:
+                    await write(stream.receive(events))
+                if stream.finished:
+                    return
             if self._untended is not None:
                 raise self._untended
         except Exception as error:
             failure = _told_by(error, scope)
-            async with self._lock:
-                await self._fail(failure, send)
-        finally:
-            tending.cancel()
-            self._turn.leave()
-            await _cancelled(gone, tending)
-
-    async def _relay(self, send: Send) -> None:
-        stream, lock = self._stream, self._lock
-        async for events in self._turn:
             async with lock:
-                await self._write(stream.receive(events), send)
-            if stream.finished:
-                return
+                await self._fail(failure)
 
-    async def _tend(self, send: Send) -> None:
-        """Fill silences; where that fails, leave the turn, which ends its relaying."""
+    def _mind_silence(self) -> None:
+        """Speak where nobody did for long; else lie down again, which is cheaper than a timer per batch."""
+        if self._clock() >= self._speaks_at:
+            self._filling = asyncio.create_task(self._fill())
+        else:
+            self._silence = asyncio.get_running_loop().call_at(self._speaks_at, self._mind_silence)
+
+    async def _fill(self) -> None:
+        """Open an answer whose acceptance takes long, later keep it alive; leave the turn where it fails."""
         try:
-            await self._fill(send)
+            async with self._lock:
+                if not self._stream.finished:
+                    await self._write(self._stream.keep_alive() if self._begun else self._stream.open())
+                    self._speaks_at = self._clock() + self._pace.keep_alive_after
+                    self._mind_silence()
         except Exception as error:
             self._untended = error
             self._turn.leave()
 
-    async def _fill(self, send: Send) -> None:
-        """Open the answer where acceptance takes long, then keep it alive."""
-        await asyncio.sleep(self._pace.open_after)
-        async with self._lock:
-            if not self._begun:
-                await self._write(self._stream.open(), send)
-        clock = asyncio.get_running_loop().time
-        while not self._stream.finished:
-            wait = self._wrote_at + self._pace.keep_alive_after - clock()
-            if wait > 0:
-                await asyncio.sleep(wait)
-                continue
-            async with self._lock:
-                await self._write(self._stream.keep_alive(), send)
-
-    async def _fail(self, error: ApiError, send: Send) -> None:
+    async def _fail(self, error: ApiError) -> None:
         if self._begun:
-            await self._write(self._stream.abandon(error), send)
+            await self._write(self._stream.abandon(error))
         else:
-            await send_json(send, error.status, error.body(), [*error.headers(), *self._extra])
+            await send_json(self._send, error.status, error.body(), [*error.headers(), *self._extra])
 
-    async def _write(self, data: bytes, send: Send) -> None:
+    async def _write(self, data: bytes) -> None:
         if not data:
             return
         if not self._begun:
             self._begun = True
             headers = [*_STREAM_HEADERS, *self._extra]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         more = not self._stream.finished
-        await send({"type": "http.response.body", "body": data, "more_body": more})
-        self._wrote_at = asyncio.get_running_loop().time()
+        await self._send_on({"type": "http.response.body", "body": data, "more_body": more})
+        self._speaks_at = self._clock() + self._pace.keep_alive_after
 
 
 class TurnAnswer(Response):
@@ -214,10 +222,11 @@ async def _until_gone(receive: Receive, leave: Callable[[], None]) -> None:
     leave()
 
 
-async def _cancelled(*tasks: asyncio.Task[None]) -> None:
-    for task in tasks:
+async def _cancelled(*tasks: asyncio.Task[None] | None) -> None:
+    running = [task for task in tasks if task is not None and not task.done()]
+    for task in running:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*running, return_exceptions=True)
 
 
 def _told_by(error: Exception, scope: Scope) -> ApiError:

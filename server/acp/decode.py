@@ -8,7 +8,7 @@ dropped here and nothing raises.
 import binascii
 import json
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from howler.task.v1.task_event_pb2 import NoticeKind
@@ -27,8 +27,10 @@ from server.acp.frames import (
     Offered,
     Over,
     Planned,
+    Said,
     Severed,
     Silent,
+    Thought,
     Unknown,
 )
 from server.acp.shapes import items, metered, text_of
@@ -51,6 +53,35 @@ class _Envelope(msgspec.Struct):
 _Envelopes = msgspec.json.Decoder(_Envelope)
 
 
+class _Running(msgspec.Struct):
+    """The frame that nearly all are, in the platform's own dialect (§6.6); `data` is base64."""
+
+    type: Literal["task-running"]
+    kind: Literal["acp_event"]
+    data: bytes
+    timestamp: int = 0
+
+
+class _Text(msgspec.Struct):
+    text: str
+    type: Literal["text"] = "text"
+
+
+class _Chunk(msgspec.Struct):
+    sessionUpdate: Literal["agent_message_chunk", "agent_thought_chunk"]
+    content: _Text
+
+
+class _Spoken(msgspec.Struct):
+    """What it nearly always holds: a piece of text (§7.1)."""
+
+    update: _Chunk
+
+
+_Runnings = msgspec.json.Decoder(_Running)
+_Speech = msgspec.json.Decoder(_Spoken)
+
+
 class Decoder:
     """Reads the frames of one backend.
 
@@ -66,6 +97,16 @@ class Decoder:
     def decode(self, message: str | bytes) -> Frame:
         """Return what one WebSocket message means."""
         try:
+            running = _Runnings.decode(message)
+            chunk = _Speech.decode(running.data).update
+        except _UNREADABLE:
+            return self._decode_any(message)
+        self.native = True
+        meaning = Said if chunk.sessionUpdate == "agent_message_chunk" else Thought
+        return meaning(text=chunk.content.text, at=_at(running.timestamp))
+
+    def _decode_any(self, message: str | bytes) -> Frame:
+        try:
             envelope = _Envelopes.decode(message)
         except _UNREADABLE:
             slow = _read_slowly(message)
@@ -79,11 +120,11 @@ class Decoder:
                 return Unknown(type=envelope.type, kind=envelope.kind, data=data, at=frame.at)
             return frame
         except (ValueError, TypeError, OverflowError, RecursionError):
-            return Junk(at=_at(envelope))
+            return Junk(at=_at(envelope.timestamp))
 
     def _frame(self, envelope: _Envelope) -> Frame:
         name = envelope.type.replace("_", "-")
-        at = _at(envelope)
+        at = _at(envelope.timestamp)
         native = self.native
         data = self.payload(envelope.data)
         if name == "user-input":
@@ -181,8 +222,8 @@ def _read_slowly(message: str | bytes) -> _Envelope | None:
     )
 
 
-def _at(envelope: _Envelope) -> int:
-    return envelope.timestamp if 0 < envelope.timestamp < 1 << 62 else 0
+def _at(timestamp: int) -> int:
+    return timestamp if 0 < timestamp < 1 << 62 else 0
 
 
 def _silent(_data: Any, _kind: str, at: int) -> Frame:

@@ -20,7 +20,6 @@ from howler.task.v1.task_event_pb2 import (
     Raw,
     Started,
     TaskEvent,
-    TextDelta,
     ThoughtDelta,
     TokenUsage,
     Usage,
@@ -90,9 +89,7 @@ class Turn:
     def _understand(self, frame: Frame) -> list[TaskEvent]:
         match frame:
             case Said(text=text):
-                return self._spoken(
-                    text, [TaskEvent(text_delta=TextDelta(text=piece)) for piece in pieces(text)]
-                )
+                return self._spoken(text, [_text_delta(piece) for piece in pieces(text)])
             case Thought(text=text):
                 return self._spoken(
                     text, [TaskEvent(thought_delta=ThoughtDelta(text=piece)) for piece in pieces(text)]
@@ -260,6 +257,13 @@ class Turn:
                 )
             )
         return usage
+
+
+def _text_delta(text: str) -> TaskEvent:
+    """Of all events the most frequent: made field by field, which costs a third of the constructors."""
+    event = TaskEvent()
+    event.text_delta.text = text
+    return event
 
 
 def _notice(kind: NoticeKind, message: str) -> TaskEvent:

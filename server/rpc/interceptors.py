@@ -47,13 +47,13 @@ class Edge(grpc.aio.ServerInterceptor):
             return grpc.unary_stream_rpc_method_handler(
                 _stream(handler.unary_stream, method),
                 request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
+                response_serializer=_spelled_by(handler.response_serializer),
             )
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(
                 _stream(handler.stream_stream, method),
                 request_deserializer=handler.request_deserializer,
-                response_serializer=handler.response_serializer,
+                response_serializer=_spelled_by(handler.response_serializer),
             )
         raise AssertionError(f"no wrapper for the kind of {method}")
 
@@ -83,6 +83,15 @@ def _stream(call: Any, method: str) -> Any:
                 await account.abort(error)
 
     return wrapped
+
+
+def _spelled_by(serialize: Any) -> Callable[[Any], bytes]:
+    """Return a serializer that leaves an answer as it is that is bytes already (server/turn/wire.py)."""
+
+    def spelled(answer: Any) -> bytes:
+        return answer if type(answer) is bytes else bytes(serialize(answer))
+
+    return spelled
 
 
 class _Account:

@@ -14,6 +14,7 @@ from server.turn.hub import Hub, Watching
 from server.turn.live import Cause, LiveTurn, TurnId
 from server.turn.log import BATCH_BYTES, Watcher
 from server.turn.window import Window
+from server.turn.wire import failed_frame, relay_response, turn_frame
 
 
 @dataclass(slots=True)
@@ -37,13 +38,11 @@ class Relay:
         self._gather_seconds = gather_seconds
         self._seats: dict[int, _Seat] = {}
         self._ready: dict[int, None] = {}  # tags that may have something to tell, in the order of asking
-        self._failed: list[pb.TurnFrame] = []
+        self._failed: list[bytes] = []
         self._stirred = asyncio.Event()
 
-    async def answers(
-        self, requests: AsyncIterator[pb.RelayRequest]
-    ) -> AsyncGenerator[pb.RelayResponse, None]:
-        """Yield what all turns have ready until the caller is done and so are they.
+    async def answers(self, requests: AsyncIterator[pb.RelayRequest]) -> AsyncGenerator[bytes, None]:
+        """Yield what all turns have ready until the caller is done and so are they: RelayResponses in bytes.
 
         Raises INVALID_REQUEST where the caller violates the protocol.
         """
@@ -58,7 +57,7 @@ class Relay:
                 if (early := written + self._gather_seconds - clock()) > 0 and self._ready:
                     await asyncio.sleep(early)
                 if frames := self._gather():
-                    yield pb.RelayResponse(frames=frames)
+                    yield relay_response(frames)
                     written = clock()
                     continue
                 if reading.done():
@@ -142,7 +141,7 @@ class Relay:
         except ServiceError:
             return  # no open question fits
 
-    def _gather(self) -> list[pb.TurnFrame]:
+    def _gather(self) -> list[bytes]:
         """Return what is ready: of each turn what its credit allows, of all what a message takes."""
         frames, self._failed = self._failed, []
         room = BATCH_BYTES
@@ -159,8 +158,9 @@ class Relay:
                 room -= size
         return frames
 
-    def _frame(self, tag: int, seat: _Seat, limit: int) -> tuple[pb.TurnFrame | None, int]:
+    def _frame(self, tag: int, seat: _Seat, limit: int) -> tuple[bytes | None, int]:
         watcher = seat.watcher
+        first_seq = watcher.cursor
         try:
             events, size = watcher.take(limit)
         except ServiceError as error:
@@ -175,12 +175,12 @@ class Relay:
         seat.window.spend(size, watcher.cursor)
         if watcher.behind:
             self._ready[tag] = None
-        return pb.TurnFrame(tag=tag, first_seq=events[0].seq, events=events), size
+        return turn_frame(tag, first_seq, events), size
 
 
-def _failed(tag: int, error: Exception) -> pb.TurnFrame:
+def _failed(tag: int, error: Exception) -> bytes:
     told = error if isinstance(error, ServiceError) else incident(error, "Relay")
-    return pb.TurnFrame(tag=tag, failed=to_proto(told))
+    return failed_frame(tag, to_proto(told))
 
 
 def _violation(what: str) -> ServiceError:

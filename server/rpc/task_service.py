@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -31,8 +30,8 @@ class TaskService(TaskServiceServicer):
         self._store = store
         self._relay_gather = relay_gather
 
-    async def Stream(self, request: pb.StreamRequest, context: _Context) -> AsyncIterator[pb.StreamResponse]:
-        """Start a turn and tell it; leaving the RPC leaves the turn to `on_detach`."""
+    async def Stream(self, request: pb.StreamRequest, context: _Context) -> AsyncIterator[bytes]:  # type: ignore[override]
+        """Start a turn and tell it, in serialized answers; leaving the RPC leaves the turn to `on_detach`."""
         check_start(request.start)
         ready = asyncio.Event()
         watcher = self._hub.start(request.start, ready.set).watcher
@@ -42,19 +41,17 @@ class TaskService(TaskServiceServicer):
                 events, _ = watcher.take()
                 if events:
                     watcher.confirm(watcher.cursor)
-                    yield pb.StreamResponse(events=events)
+                    yield b"".join(events)
                 else:
                     await ready.wait()
         finally:  # however the caller leaves: cancel, deadline, lost connection
             watcher.close()
 
-    async def Relay(
+    def Relay(  # type: ignore[override]
         self, requests: AsyncIterator[pb.RelayRequest], context: _Context
-    ) -> AsyncIterator[pb.RelayResponse]:
-        """Run and watch many turns."""
-        async with aclosing(Relay(self._hub, self._relay_gather).answers(requests)) as answers:
-            async for answer in answers:
-                yield answer
+    ) -> AsyncIterator[bytes]:
+        """Run and watch many turns; the answers are serialized."""
+        return Relay(self._hub, self._relay_gather).answers(requests)
 
     async def GetTask(self, request: pb.GetTaskRequest, context: _Context) -> pb.GetTaskResponse:
         """Return one task."""

@@ -92,9 +92,9 @@ class FirstTurn:
             self._rooms.platform.stream(self._session(), self._grant.task_id, mode)
         )
         with suppress(ServiceError):  # a socket that is closed already may hold what to read
-            await socket.send(self._approval)
+            socket.send(self._approval)
         for frame in frames:
-            await socket.send(frame)
+            socket.send(frame)
         return await self._follower.follow(socket)
 
     async def _never_ran(self) -> bool:

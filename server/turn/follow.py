@@ -1,7 +1,7 @@
 """Follows a running turn on its socket: frames to the machine, events to the log, replies back.
 
-This is the hot path: per frame one decode, one fold, one append; no task, no
-timer, no log line.
+This is the hot path: per frame one decode, one fold, one append, all in the call
+that read the frame; no task, no timer, no log line.
 """
 
 import asyncio
@@ -29,12 +29,14 @@ class Follower:
         self._machine = machine
         self._spoken = spoken
         self._decoder = Decoder()
+        self._decode = self._decoder.decode
+        self._clock = asyncio.get_running_loop().time
         self._limits = limits
         self._socket: Socket | None = None
         self._scope = asyncio.timeout(None)
-        self._sending: set[asyncio.Task[None]] = set()
         self._bark: ServiceError | None = None
         self._first_due: float | None = None
+        self._last: list[TaskEvent] = []
 
     def ask_anew(self) -> None:
         """Give the agent the time to a first event once more: it is asked again."""
@@ -56,8 +58,8 @@ class Follower:
         self._socket = socket
         self._machine.severed = None
         if self._first_due is None:
-            self._first_due = asyncio.get_running_loop().time() + self._limits.first_event
-        watchdog = Watchdog(
+            self._first_due = self._clock() + self._limits.first_event
+        self._watchdog = Watchdog(
             idle=self._limits.idle,
             first=self._limits.first_event,
             first_due=self._first_due,
@@ -70,48 +72,38 @@ class Follower:
                 self._live.answerer = self._answer
                 if self._live.cause is not None:
                     self._interrupt()
-                return await self._pump(socket, watchdog)
+                await socket.each(self._receive)
         except TimeoutError:
             if self._live.cause is not None:
                 raise Interrupted(self._live.cause) from None
             if self._bark is not None:
-                await self._give_up()
+                self._send(CANCEL)  # for what it is worth: nobody will read the answer
                 raise self._bark from None
             raise
         finally:
-            watchdog.stop()
+            self._watchdog.stop()
             self._spoken.learn(self._decoder)
             self._socket = None
             self._live.on_interrupt = self._live.answerer = None
+        return self._last
 
-    async def _pump(self, socket: Socket, watchdog: Watchdog) -> list[TaskEvent]:
-        machine, log, decode = self._machine, self._live.log, self._decoder.decode
-        tell = self._live.tell
-        clock = asyncio.get_running_loop().time
-        while True:
-            message = await socket.receive()
-            watchdog.last_frame = clock()
-            events = machine.receive(decode(message))
-            if machine.ended:
-                return events
-            if events:
-                tell(events)
-                if log.crowded:
-                    await asyncio.sleep(0)  # frames may come without a pause: let the watchers read
-                for reply in machine.to_send():
-                    await self._send(self._spelled(reply))
-            if machine.severed is not None:
-                return []
+    def _receive(self, message: bytes) -> bool:
+        """Take one frame; True says that the socket is done with."""
+        machine = self._machine
+        self._watchdog.last_frame = self._clock()
+        events = machine.receive(self._decode(message))
+        if machine.ended:
+            self._last = events
+            return True
+        if events:
+            self._live.tell(events)
+            for reply in machine.to_send():
+                self._send(self._spelled(reply))
+        return machine.severed is not None
 
     def _barked(self, error: ServiceError) -> None:
         self._bark = error
-        self._scope.reschedule(asyncio.get_running_loop().time())
-
-    async def _give_up(self) -> None:
-        """Tell the agent of a silent turn to stop, for what it is worth: nobody will read its answer."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(1.0):
-                await self._send(CANCEL)
+        self._scope.reschedule(self._clock())
 
     def _interrupt(self) -> None:
         """Ask the agent to stop and give it a while to say that it did.
@@ -122,12 +114,11 @@ class Follower:
         if cause is None:
             return
         self._machine.interrupt(cause.end_reason, cause.error.message, cause.error.reason)
-        loop = asyncio.get_running_loop()
         if cause is Cause.LEASE_LOST:
-            self._scope.reschedule(loop.time())
+            self._scope.reschedule(self._clock())
             return
-        self._scope.reschedule(loop.time() + self._limits.cancel)
-        self._send_soon(CANCEL)
+        self._scope.reschedule(self._clock() + self._limits.cancel)
+        self._send(CANCEL)
 
     def _answer(self, question_id: str, answers: list[Answer], decline: bool) -> None:
         """Answer a question for a caller. Raises QUESTION_NOT_FOUND or INVALID_REQUEST."""
@@ -141,21 +132,16 @@ class Follower:
             raise ServiceError(ErrorReason.ERROR_REASON_INVALID_REQUEST, f"answers: {error}") from None
         self._live.tell(events)
         for reply in self._machine.to_send():
-            self._send_soon(self._spelled(reply))
+            self._send(self._spelled(reply))
 
     def _spelled(self, reply: Reply) -> str:
         """Spell a reply as the frames so far teach: a first turn may ask before it ends."""
         self._spoken.learn(self._decoder)
         return reply_frame(reply, self._spoken.dialect)
 
-    def _send_soon(self, frame: str) -> None:
-        task = asyncio.create_task(self._send(frame))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
-
-    async def _send(self, frame: str) -> None:
+    def _send(self, frame: str) -> None:
         if self._socket is not None:
-            try:
-                await self._socket.send(frame)
-            except ServiceError:
-                return  # the reader of the same socket meets the loss, after what was told before it
+            with suppress(
+                ServiceError
+            ):  # the reader of the same socket meets the loss, after what was told before
+                self._socket.send(frame)

@@ -2,6 +2,7 @@
 
 The writer never waits. A watcher is a cursor, never a queue: what none of them
 needs any more is dropped, and one that lags more than the cap behind is cut off.
+Events are kept as bytes, spelled once for all who read them.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,6 +12,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_event_pb2 import TaskEvent
 
 from server.errors import ServiceError
+from server.turn.wire import first_field
 
 CAP_BYTES: Final = 8 << 20
 BATCH_BYTES: Final = 1 << 20
@@ -29,7 +31,7 @@ class TurnLog:
         self.next_seq = 1
         self._deserted = deserted
         self._cap = cap
-        self._events: list[TaskEvent] = []
+        self._events: list[bytes] = []
         self._sizes: list[int] = []
         self._bytes = 0
         self._first = 1  # the seq of self._events[0]
@@ -52,10 +54,10 @@ class TurnLog:
                 event.time_unix_ms = now_ms
             self.next_seq += 1
             if keep:
-                size = event.ByteSize()
-                self._events.append(event)
-                self._sizes.append(size)
-                self._bytes += size
+                spelled = event.SerializeToString()
+                self._events.append(first_field(spelled))
+                self._sizes.append(len(spelled))
+                self._bytes += len(spelled)
         if not keep:
             self._first = self.next_seq
             return
@@ -118,8 +120,11 @@ class TurnLog:
             self._bytes -= sum(self._sizes[:needless])
             self._forget(needless)
 
-    def read(self, cursor: int, limit: int) -> tuple[list[TaskEvent], int]:
-        """Return what is there from `cursor` on and its size: at most `limit` bytes, at least one event."""
+    def read(self, cursor: int, limit: int) -> tuple[list[bytes], int]:
+        """Return what is there from `cursor` on and its size: at most `limit` bytes, at least one event.
+
+        An event is spelled as a field of the messages that carry it; its size is without the field's head.
+        """
         start = cursor - self._first
         if start == 0 and self._bytes <= limit:
             return self._events[:], self._bytes
@@ -128,11 +133,6 @@ class TurnLog:
             size += self._sizes[end]
             end += 1
         return self._events[start:end], size
-
-    @property
-    def crowded(self) -> bool:
-        """True while more waits to be read than one read takes: let the readers run."""
-        return self._bytes > BATCH_BYTES
 
     @property
     def watched(self) -> bool:
@@ -203,8 +203,8 @@ class Watcher:
         self.confirmed = seq
         self._log.trim()
 
-    def take(self, limit: int = BATCH_BYTES) -> tuple[list[TaskEvent], int]:
-        """Return the events that are ready and their size in bytes: `limit` at most, but one event at least.
+    def take(self, limit: int = BATCH_BYTES) -> tuple[list[bytes], int]:
+        """Return what is ready and its size (see TurnLog.read): up to `limit`, but one event at least.
 
         Raises the ServiceError that ended the turn before it was accepted, and
         SLOW_CONSUMER when the watcher was cut off.

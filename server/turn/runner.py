@@ -114,11 +114,11 @@ class Runner:
         socket = await self._sockets.enter_async_context(
             self._rooms.platform.stream(session, grant.task_id, "new")
         )
-        await socket.send(self._approval())
+        socket.send(self._approval())
         if live.cause is not None:
             raise Interrupted(live.cause)
         try:
-            await socket.send(frame)
+            socket.send(frame)
         except ServiceError as error:
             raise ServiceError(
                 _E.ERROR_REASON_ACCEPTANCE_UNKNOWN, f"the prompt may have arrived, or not: {error.message}"

@@ -32,7 +32,7 @@ class Settlement:
                 asyncio.timeout(self._rooms.limits.cancel),
                 self._rooms.platform.stream(session, self._grant.task_id, "attach") as socket,
             ):
-                await socket.send(CANCEL)
+                socket.send(CANCEL)
                 return await self._ended(socket)
         return False
 
@@ -40,9 +40,13 @@ class Settlement:
         """Read to the end of the newest turn; tell whether it was ours, by its prompt (§6.8)."""
         decode = Decoder().decode
         ours = False
-        while True:
-            match decode(await socket.receive()):
-                case Echo(text=text):
-                    ours = text == self._prompt
-                case Over():
-                    return ours
+
+        def take(message: bytes) -> bool:
+            nonlocal ours
+            frame = decode(message)
+            if isinstance(frame, Echo):
+                ours = frame.text == self._prompt
+            return isinstance(frame, Over)
+
+        await socket.each(take)
+        return ours

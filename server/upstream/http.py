@@ -24,6 +24,8 @@ _T = TypeVar("_T")
 API: Final = "/api/v1"
 _REPLY_BYTES: Final = 16 << 20
 _AGAIN_AFTER: Final = 0.2  # seconds between the two tries of a call that may be repeated
+_KEPT: Final = 15.0  # seconds that a connection may be idle
+_FRESH: Final = 2.0  # seconds that a connection may have been idle for a call that must not be made twice
 _QUICK: Final = 5.0  # seconds; what failed later than that is not tried again
 _PASSING: Final = (_E.ERROR_REASON_UPSTREAM_UNAVAILABLE, _E.ERROR_REASON_UPSTREAM_ERROR)
 
@@ -67,8 +69,8 @@ class Http:
 
     def open(self) -> None:
         """Make the client; needs a running loop."""
-        self._kept = self._session(force_close=False)
-        self._fresh = self._session(force_close=True)
+        self._kept = self._session(idle=_KEPT)
+        self._fresh = self._session(idle=_FRESH)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -77,9 +79,10 @@ class Http:
                 await session.close()
         self._kept = self._fresh = None
 
-    def _session(self, *, force_close: bool) -> aiohttp.ClientSession:
+    def _session(self, *, idle: float) -> aiohttp.ClientSession:
+        """Make a client that keeps connections which are idle for so many seconds."""
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, force_close=force_close, ssl=self._tls),
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=idle, ssl=self._tls),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._headers,
             timeout=self._timeout,
@@ -104,7 +107,8 @@ class Http:
         assert self._kept is not None, "use the platform as a context"
         assert self._fresh is not None
         # An idle connection may be gone by the time it is used again, which looks like a lost answer.
-        # aiohttp itself repeats what may be repeated; a POST takes a fresh connection instead.
+        # aiohttp itself repeats what may be repeated; a POST takes one that was in use just now (no server
+        # or proxy drops it so soon), or a new one.
         session = self._fresh if call.method == "POST" else self._kept
         try:
             async with session.request(

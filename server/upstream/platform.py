@@ -1,7 +1,7 @@
 """The platform, one method per call (upstream-protocol §1-6)."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 from urllib.parse import quote, urlencode
@@ -20,7 +20,7 @@ from server.upstream.pages import rows
 from server.upstream.places import Places
 from server.upstream.sessions import log_in, user_of
 from server.upstream.shapes import object_in, objects_in, text
-from server.upstream.socket import Socket, opened
+from server.upstream.socket import Socket, open_socket
 from server.upstream.tasks import (
     Chunk,
     NewTask,
@@ -190,18 +190,18 @@ class Platform:
             {"id": task_id, "mode": mode}
         )
         headers = {**self._handshake, "Cookie": f"{USER_COOKIE}={session.cookie}"}
-        async with AsyncExitStack() as stack:
 
-            async def attempt() -> Socket:
-                return await stack.enter_async_context(
-                    opened(url, headers, (session.cookie,), self._connect_timeout, self._tls)
-                )
+        async def attempt() -> Socket:
+            return await open_socket(url, headers, (session.cookie,), self._connect_timeout, self._tls)
 
-            try:
-                socket = await twice(attempt)
-            except Refusal as refusal:
-                raise _task_not_found(refusal) from None
+        try:
+            socket = await twice(attempt)
+        except Refusal as refusal:
+            raise _task_not_found(refusal) from None
+        try:
             yield socket
+        finally:
+            socket.close()
 
 
 def _path_of(task_id: TaskId) -> str:

@@ -1,14 +1,18 @@
-"""A task's stream as a socket: raw frames both ways, every loss named (upstream-protocol §6.1, §6.10)."""
+"""A task's stream as a socket: raw frames both ways, every loss named (upstream-protocol §6.1, §6.10).
 
+Frames are handed on as they come, in the same call that read them: no queue, no
+task and no wake-up stands between the socket and a turn (docs/decisions/0006).
+"""
+
+import asyncio
 import logging
 import ssl
-from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
+import httptools
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+from picows import WSCloseCode, WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 
 from server.errors import ServiceError
 from server.upstream.errors import Undecided
@@ -16,112 +20,184 @@ from server.upstream.http import connect_timeout, unreachable
 from server.upstream.reply import Reply, open_reply
 
 _E = ErrorReason
-_PING_EVERY: Final = 20.0  # seconds
-_PONG_WITHIN: Final = 60.0  # seconds; the server's read loop may be blocked for 30 s (§6.1)
-_CLOSE_WITHIN: Final = 1.0  # seconds
-_QUEUE: Final = 256  # frames read ahead of the reader
+_MOST_BYTES: Final = 256 << 20  # of a frame; the platform has no limit toward us (§6.1)
+_CLOSE: Final = WSMsgType.CLOSE
+_CONTROL: Final = (WSMsgType.PING, WSMsgType.PONG)
 
-# At DEBUG the library logs every header, and with it the cookie: never let it.
+# Below INFO the library logs every header, and with it the cookie: never let it.
 _wire_log = logging.getLogger("howler.wire")
-_wire_log.setLevel(logging.WARNING)
+_wire_log.setLevel(logging.ERROR)
+
+Take = Callable[[bytes], bool]
+"""Takes a frame, text or binary, as the bytes that came, unchecked. True wants no more: what comes all the
+same waits for who reads next."""
 
 
-class Socket:
-    """One socket on one task's stream. The reader must keep reading, or the keepalive ends the socket."""
+class Socket(WSListener):
+    """One socket on one task's stream. Pings are answered; it is the reader who minds a silence."""
 
-    def __init__(self, connection: ClientConnection) -> None:
-        self._connection = connection
+    def __init__(self) -> None:
+        self._transport: WSTransport | None = None
+        self._take: Take | None = None
+        self._read: asyncio.Future[None] | None = None
+        self._waiting: list[bytes] = []
+        self._part = b""  # of a message that comes in several frames
 
-    async def receive(self) -> bytes:
-        """Return the next frame, text or binary, as the bytes that came, unchecked.
+    async def each(self, take: Take) -> None:
+        """Give every frame to `take`, one by one, until it wants no more; what it raises is raised.
 
         Raises UPSTREAM_LOST once the socket is closed, whoever closed it and why.
         """
+        while self._waiting:
+            if take(self._waiting.pop(0)):
+                return
+        if self._lost:
+            raise self._loss()
+        self._take, self._read = take, asyncio.get_running_loop().create_future()
         try:
-            return await self._connection.recv(decode=False)
-        except ConnectionClosed as closed:
-            raise _lost(closed) from None
+            await self._read
+        finally:
+            self._take = self._read = None
 
-    async def send(self, frame: str) -> None:
+    def send(self, frame: str) -> None:
         """Write a text frame. Raises UPSTREAM_LOST once the socket is closed."""
+        if self._lost:
+            raise self._loss()
+        assert self._transport is not None
+        self._transport.send(WSMsgType.TEXT, frame)
+
+    def close(self) -> None:
+        """Close the socket; what was written goes out before."""
+        if self._transport is not None and not self._transport.is_disconnected:
+            self._transport.send_close(WSCloseCode.OK)
+            self._transport.disconnect()
+
+    @property
+    def opened(self) -> bool:
+        """The handshake is over, and well."""
+        return self._transport is not None
+
+    @property
+    def _lost(self) -> bool:
+        transport = self._transport
+        return transport is None or transport.is_disconnected or transport.is_close_frame_sent
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """See WSListener."""
+        self._transport = transport
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """See WSListener."""
+        kind = frame.msg_type
+        if kind in _CONTROL:
+            return
+        if kind is _CLOSE:
+            transport.send_close(frame.get_close_code())
+            transport.disconnect()
+            self._end(self._loss())
+            return
+        message = frame.get_payload_as_bytes()
+        if self._part or not frame.fin:
+            self._part += message
+            if not frame.fin:
+                return
+            message, self._part = self._part, b""
+        if self._take is None:
+            self._waiting.append(message)
+            return
         try:
-            await self._connection.send(frame)
-        except ConnectionClosed as closed:
-            raise _lost(closed) from None
+            if self._take(message):
+                self._end()
+        except Exception as error:
+            self._end(error)
 
-    async def close(self) -> None:
-        """Close the socket, waiting about a second for the other side."""
-        await self._connection.close()
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """See WSListener."""
+        self._end(self._loss())
+
+    def _end(self, error: Exception | None = None) -> None:
+        """End the reading that is under way."""
+        self._take = None
+        if self._read is not None and not self._read.done():
+            if error is None:
+                self._read.set_result(None)
+            else:
+                self._read.set_exception(error)
+
+    def _loss(self) -> ServiceError:
+        told = self._transport.close_handshake if self._transport is not None else None
+        code = told.recv.code if told is not None and told.recv is not None else None
+        number = code.value if isinstance(code, WSCloseCode) else code
+        how = f"the platform closed it with code {number}" if number is not None else "without a word"
+        return ServiceError(_E.ERROR_REASON_UPSTREAM_LOST, f"the stream was lost: {how}")
 
 
-class _Connect(connect):
-    """Follows no redirect: a session is the business of one host."""
-
-    def process_redirect(self, exc: Exception) -> Exception:
-        return exc
-
-
-@asynccontextmanager
-async def opened(
+async def open_socket(
     url: str, headers: Mapping[str, str], secrets: Collection[str], timeout: float, tls: ssl.SSLContext | None
-) -> AsyncIterator[Socket]:
-    """Open a socket for a while. `timeout`, in seconds, is that of the connection and its handshake.
+) -> Socket:
+    """Open a socket. `timeout`, in seconds, is that of the connection and its handshake.
 
     Raises CONNECT_TIMEOUT, UPSTREAM_UNAVAILABLE, UPSTREAM_PROTOCOL, and Refusal
     for an HTTP reply in place of a socket, whose status may be 200 (§6.1).
     """
-    connection = await _handshake(url, headers, secrets, timeout, tls)
-    socket = Socket(connection)
+    socket = Socket()
     try:
-        yield socket
-    finally:
-        await socket.close()
-
-
-async def _handshake(
-    url: str, headers: Mapping[str, str], secrets: Collection[str], timeout: float, tls: ssl.SSLContext | None
-) -> ClientConnection:
-    others = dict(headers)
-    agent = others.pop("User-Agent", None)
-    try:
-        return await _Connect(
-            url,
-            additional_headers=others,
-            user_agent_header=agent,
-            compression=None,
-            proxy=None,
-            open_timeout=timeout,
-            ping_interval=_PING_EVERY,
-            ping_timeout=_PONG_WITHIN,
-            close_timeout=_CLOSE_WITHIN,
-            max_size=None,
-            max_queue=_QUEUE,
-            logger=_wire_log,
-            ssl=tls,
-        )
-    except InvalidStatus as error:
-        response = error.response
-        names = {name.lower(): value for name, value in response.headers.raw_items()}
-        open_reply(Reply(response.status_code, bytes(response.body or b""), names), secrets)
-        raise Undecided(  # a success, but no socket
-            _E.ERROR_REASON_UPSTREAM_PROTOCOL,
-            f"the platform answered HTTP {response.status_code} where it should have opened a stream",
-        ) from None
+        async with asyncio.timeout(timeout):
+            await ws_connect(
+                lambda: socket,
+                url,
+                ssl_context=tls,
+                websocket_handshake_timeout=None,
+                logger_name=_wire_log,
+                max_frame_size=_MOST_BYTES,
+                extra_headers=headers,
+                max_redirects=0,  # a session is the business of one host
+                use_aiofastnet=False,
+            )
+    except WSHandshakeError as error:
+        raise _refused(error, secrets) from None
     except TimeoutError:
         raise connect_timeout(timeout) from None
     except OSError as error:
         raise unreachable(error) from None
-    except InvalidHandshake as error:
-        if isinstance(error.__cause__, EOFError):
-            raise ServiceError(
-                _E.ERROR_REASON_UPSTREAM_UNAVAILABLE, "the platform hung up before it opened the stream"
-            ) from None
+    if not socket.opened:
         raise ServiceError(
+            _E.ERROR_REASON_UPSTREAM_UNAVAILABLE, "the platform hung up before it opened the stream"
+        )
+    return socket
+
+
+class _Answer:
+    """An HTTP answer in place of a socket."""
+
+    def __init__(self, data: bytes) -> None:
+        """Raises HttpParserError for what is no HTTP, HttpParserUpgrade for a socket."""
+        self.headers: dict[str, str] = {}
+        self.body = b""
+        parser = httptools.HttpResponseParser(self)
+        parser.feed_data(data)
+        self.status: int = parser.get_status_code()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_body(self, body: bytes) -> None:
+        self.body += body
+
+
+def _refused(error: WSHandshakeError, secrets: Collection[str]) -> ServiceError:
+    """Return what the platform said in place of opening a socket."""
+    try:
+        answer = _Answer(b"%b\r\n\r\n%b" % (error.raw_header or b"", error.raw_body or b""))
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        return ServiceError(
             _E.ERROR_REASON_UPSTREAM_PROTOCOL, "the platform's WebSocket handshake could not be read"
-        ) from None
-
-
-def _lost(closed: ConnectionClosed) -> ServiceError:
-    code = closed.rcvd.code if closed.rcvd is not None else None
-    how = f"the platform closed it with code {code}" if code is not None else "without a word"
-    return ServiceError(_E.ERROR_REASON_UPSTREAM_LOST, f"the stream was lost: {how}")
+        )
+    try:
+        open_reply(Reply(answer.status, answer.body, answer.headers), secrets)
+    except ServiceError as refusal:
+        return refusal
+    return Undecided(  # a success, but no socket
+        _E.ERROR_REASON_UPSTREAM_PROTOCOL,
+        f"the platform answered HTTP {answer.status} where it should have opened a stream",
+    )

@@ -46,9 +46,13 @@ async def running(platform: Platform, task_id: TaskId) -> TaskInfo:
 async def frames_to_the_end(socket: Socket) -> list[str]:
     """Return the types of the frames up to the turn's end."""
     kinds: list[str] = []
+
+    def take(frame: bytes) -> bool:
+        kinds.append(json.loads(frame)["type"])
+        return kinds[-1] == "task-ended"
+
     async with asyncio.timeout(20):
-        while "task-ended" not in kinds:
-            kinds.append(json.loads(await socket.receive())["type"])
+        await socket.each(take)
     return kinds
 
 

@@ -45,16 +45,22 @@ async def refused(made: Platform) -> ServiceError:
     return raised.value
 
 
+async def received(socket: Socket) -> bytes:
+    """Return the next frame."""
+    frames: list[bytes] = []
+    await socket.each(lambda frame: frames.append(frame) or True)  # type: ignore[func-returns-value]
+    return frames[0]
+
+
 async def read_to_the_end(socket: Socket) -> None:
-    while True:
-        await socket.receive()
+    await socket.each(lambda _: False)
 
 
 async def test_frames_go_both_ways_text_or_binary() -> None:
     asked = Recorder(echo)
     async with platform(GET_users_tasks_stream=asked) as made, made.stream(SESSION, TASK, "new") as socket:
-        await socket.send(PING)
-        assert [await socket.receive(), await socket.receive()] == [PING.encode(), PING.encode()]
+        socket.send(PING)
+        assert [await received(socket), await received(socket)] == [PING.encode(), PING.encode()]
     request = asked.asked[0]
     assert dict(request.query) == {"id": TASK, "mode": "new"}
     assert request.headers["Cookie"] == f"monkeycode_ai_session={COOKIE}"
@@ -86,7 +92,7 @@ async def test_a_frame_of_any_size_arrives() -> None:
         return socket
 
     async with platform(any=big) as made, made.stream(SESSION, TASK, "attach") as socket:
-        assert len(await socket.receive()) == size
+        assert len(await received(socket)) == size
 
 
 async def test_bytes_that_are_no_text_do_not_end_the_stream() -> None:
@@ -99,8 +105,8 @@ async def test_bytes_that_are_no_text_do_not_end_the_stream() -> None:
         return socket
 
     async with platform(any=odd) as made, made.stream(SESSION, TASK, "attach") as socket:
-        assert await socket.receive() == b'{"type":"\xff"}'
-        assert await socket.receive() == PING.encode()
+        assert await received(socket) == b'{"type":"\xff"}'
+        assert await received(socket) == PING.encode()
 
 
 @pytest.mark.parametrize(
@@ -131,8 +137,8 @@ async def test_http_in_place_of_a_socket(reply: Handler, reason: str, calls: int
 async def test_a_second_try_may_open_it() -> None:
     replies = in_turn(says(code=500, message="not yet"), echo)
     async with platform(any=replies) as made, made.stream(SESSION, TASK, "attach") as socket:
-        await socket.send(PING)
-        assert await socket.receive() == PING.encode()
+        socket.send(PING)
+        assert await received(socket) == PING.encode()
 
 
 async def test_what_happens_inside_is_not_tried_again() -> None:
@@ -140,8 +146,8 @@ async def test_what_happens_inside_is_not_tried_again() -> None:
 
     async def use(made: Platform) -> None:
         async with made.stream(SESSION, TASK, "attach") as socket:
-            await socket.close()
-            await socket.receive()
+            socket.close()
+            await received(socket)
 
     async with platform(any=asked) as made:
         with pytest.raises(ServiceError) as raised:
@@ -163,9 +169,11 @@ async def test_a_socket_that_the_platform_closes(code: WSCloseCode, words: str) 
         return socket
 
     async with platform(any=closing) as made, made.stream(SESSION, TASK, "attach") as socket:
-        for use in (socket.receive(), socket.send(PING)):
-            with pytest.raises(ServiceError) as raised:
-                await use
+        with pytest.raises(ServiceError) as read:
+            await read_to_the_end(socket)
+        with pytest.raises(ServiceError) as written:
+            socket.send(PING)
+        for raised in (read, written):
             assert reason_name(raised.value.reason) == "UPSTREAM_LOST"
             assert words in raised.value.message
             assert "payload" not in raised.value.message

@@ -3,9 +3,10 @@
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_event_pb2 import TaskEvent, TextDelta
+from howler.task.v1.task_service_pb2 import StreamResponse
 
 from server.errors import ServiceError
-from server.turn.log import TurnLog, Watcher
+from server.turn.log import BATCH_BYTES, TurnLog, Watcher
 
 
 def said(text: str) -> TaskEvent:
@@ -20,9 +21,15 @@ def ignore() -> None:
     """Nobody needs to be woken."""
 
 
+def taken(watcher: Watcher, limit: int = BATCH_BYTES) -> tuple[list[TaskEvent], int]:
+    """Take what is ready, as a message holds it."""
+    fields, size = watcher.take(limit)
+    return list(StreamResponse.FromString(b"".join(fields)).events), size
+
+
 def texts(watcher: Watcher) -> list[str]:
     """Take what is ready and confirm it."""
-    events, _ = watcher.take()
+    events, _ = taken(watcher)
     watcher.confirm(watcher.cursor)
     return [event.text_delta.text.strip() for event in events]
 
@@ -32,7 +39,7 @@ def test_events_are_numbered_dated_and_gathered() -> None:
     watcher = log.watch(ignore)
     log.append([said("a")], 5)
     log.append([said("b"), TaskEvent(time_unix_ms=9, text_delta=TextDelta(text="c"))], 6)
-    events, size = watcher.take()
+    events, size = taken(watcher)
     assert [(event.seq, event.time_unix_ms, event.text_delta.text) for event in events] == [
         (1, 5, "a"),
         (2, 6, "b"),
@@ -42,7 +49,7 @@ def test_events_are_numbered_dated_and_gathered() -> None:
     assert not watcher.done
     log.close()
     assert watcher.done
-    assert watcher.take() == ([], 0)
+    assert taken(watcher) == ([], 0)
 
 
 def test_a_watcher_is_woken_by_what_comes() -> None:
@@ -118,7 +125,7 @@ def test_a_lost_watchers_place_is_kept_for_the_next() -> None:
     log = TurnLog(deserted.append)
     watcher = log.watch(ignore)
     log.append([said(str(number)) for number in range(10)], 1)
-    watcher.take()
+    taken(watcher)
     watcher.confirm(4)  # 0, 1 and 2 have arrived
     watcher.lose()
     assert deserted == [True]
@@ -142,7 +149,7 @@ def test_a_failure_is_told_after_the_rest() -> None:
     assert texts(watcher) == ["a"]
     assert not watcher.done
     with pytest.raises(ServiceError, match="full"):
-        watcher.take()
+        taken(watcher)
 
 
 def test_what_is_taken_is_bounded() -> None:
@@ -152,6 +159,6 @@ def test_what_is_taken_is_bounded() -> None:
     log.close()
     sizes = []
     while not watcher.done:
-        sizes.append(watcher.take()[1])
+        sizes.append(taken(watcher)[1])
     assert sum(sizes) > 20 * 200_000
     assert max(sizes) <= 1 << 20

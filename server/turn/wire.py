@@ -1,0 +1,52 @@
+"""Events as they go over the wire: each is serialized once, and joined for whoever reads it.
+
+PURE. `events` is field 1 of StreamResponse and of TurnFrame, so that one spelling of an event
+serves both (https://protobuf.dev/programming-guides/encoding). tests/unit/turn/test_wire.py
+holds it against the messages themselves.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from google.rpc.status_pb2 import Status
+
+_LENGTH: Final = 0x0A  # field 1, length-delimited
+_TAG, _FIRST_SEQ, _FAILED = b"\x10", b"\x18", b"\x22"  # fields 2 and 3 varints, 4 length-delimited
+_SHORT: Final = [bytes((_LENGTH, size)) for size in range(0x80)]
+
+
+def varint(number: int) -> bytes:
+    """Return a number that is not negative in base 128, low digits first."""
+    if number < 0x80:
+        return bytes((number,))
+    if number < 0x4000:
+        return bytes((number & 0x7F | 0x80, number >> 7))
+    digits = bytearray()
+    while number >= 0x80:
+        digits.append(number & 0x7F | 0x80)
+        number >>= 7
+    digits.append(number)
+    return bytes(digits)
+
+
+def first_field(message: bytes) -> bytes:
+    """Return a serialized message as field 1 of another: an event of a frame, a frame of a response."""
+    size = len(message)
+    head = _SHORT[size] if size < 0x80 else b"\x0a" + varint(size)
+    return head + message
+
+
+def turn_frame(tag: int, first_seq: int, events: Iterable[bytes]) -> bytes:
+    """Return a TurnFrame of events that are fields already."""
+    return b"%b%b%b%b%b" % (b"".join(events), _TAG, varint(tag), _FIRST_SEQ, varint(first_seq))
+
+
+def failed_frame(tag: int, status: Status) -> bytes:
+    """Return the TurnFrame of a turn that failed."""
+    said = status.SerializeToString()
+    return b"%b%b%b%b%b" % (_TAG, varint(tag), _FAILED, varint(len(said)), said)
+
+
+def relay_response(frames: Iterable[bytes]) -> bytes:
+    """Return a RelayResponse of frames."""
+    return b"".join(map(first_field, frames))
