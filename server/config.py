@@ -86,6 +86,14 @@ class Settings(BaseSettings):
     """How many active tasks an account may have where its own record does not say."""
     database_url: str = "sqlite:///var/howler.db"
     """Where accounts, leases and tasks are kept: `sqlite:///path`."""
+    secrets_key: SecretStr = SecretStr("")
+    """The key that cookies and passwords are sealed with in the database: 32 bytes in base64 or hex, as
+    `openssl rand -base64 32` makes them. Several with commas between open what was sealed before;
+    `secrets rotate` seals everything with the first. Empty takes HOWLER_SECRETS_KEY_FILE."""
+    secrets_key_file: str = ""
+    """A file with the key or keys, one on a line, mode 0600; it is made where there is none. Empty means
+    the database's own with the ending `.key`, or `var/howler.key` with PostgreSQL. Whoever shares the
+    database needs the same keys; who loses them must import the accounts anew."""
     queue_timeout: Seconds = 30.0
     """How long a caller waits for a free slot."""
     connect_timeout: Seconds = 10.0
