@@ -21,6 +21,7 @@ from server.upstream.places import Places
 from server.upstream.sessions import log_in, user_of
 from server.upstream.shapes import objects_in
 from server.upstream.socket import Socket, opened
+from server.upstream.subscription import Subscription, Wallet, subscription_of, wallet_of
 from server.upstream.tasks import (
     Chunk,
     NewTask,
@@ -32,7 +33,7 @@ from server.upstream.tasks import (
 )
 from server.upstream.users import User
 
-__all__ = ["Chunk", "NewTask", "Platform", "Socket", "TaskInfo", "User"]
+__all__ = ["Chunk", "NewTask", "Platform", "Socket", "Subscription", "TaskInfo", "User", "Wallet"]
 
 _E = ErrorReason
 _TASKS: Final = "/users/tasks"
@@ -111,6 +112,14 @@ class Platform:
             if model is not None:
                 found.setdefault(model.upstream_id, model)
         return list(found.values())
+
+    async def subscription(self, session: Session) -> Subscription | None:
+        """Return the account's plan, None where the platform knows of no plans."""
+        return await subscription_of(self._http, session)
+
+    async def wallet(self, session: Session) -> Wallet | None:
+        """Return what the account has left, None where the platform keeps no count."""
+        return await wallet_of(self._http, session)
 
     async def pick_image(self, session: Session) -> str:
         """Return the image for a new task of the account; kept for five minutes. Raises IMAGE_NOT_FOUND."""
