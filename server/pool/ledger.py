@@ -1,7 +1,11 @@
 """What the pool asks of a store. Its records are the truth, for every replica; a pool's board mirrors them.
 
 The ledger's clock is its own: monotonic on SQLite, the database's on PostgreSQL, never a wall clock of ours.
-Its moments never leave it; what callers are told is seconds from now.
+Its moments never leave it; what callers are told is seconds from now. What a lease's holder may still believe
+is counted from a moment before the call that granted or renewed it, so it ends before the ledger's own.
+
+A slot is a row: it is free while neither a lease nor a task is in it and it is not closed. A lease on a task is
+in the task's slot; a task made under a lease takes the lease's slot over.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -19,7 +23,7 @@ Changed = Callable[[frozenset[AccountId] | None], None]
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A lease that has not ended. `replica` granted it.
+    """A lease that has not ended, but for its `expire_time`, which is not recorded. `replica` answers for it.
 
     It lapses in `left` seconds; `reclaimable` seconds from now its slot may be somebody else's.
     """
@@ -66,8 +70,10 @@ class Books:
 class Ledger(Protocol):
     """Records who holds what. `now_us` is the wall clock in microseconds since 1970, for records only.
 
-    Operations of one replica take effect in the order of their calls. Each is atomic, is durable when it
-    returns, and tells the other replicas which accounts it changed.
+    Operations of one replica on the same account, lease or task take effect in the order of their calls. Each is
+    atomic and durable when it returns; `books` shows all that returned before it was called. Whatever changes
+    an account's record, slots or cooldowns is told to the other replicas; of shared leases, of renewals and of
+    the beginning of a turn on a leased task nobody need hear.
     """
 
     @property
@@ -83,17 +89,18 @@ class Ledger(Protocol):
     async def reclaim(self) -> frozenset[AccountId]:
         """End the leases whose slots may be reclaimed, drop cooldowns that are over; return whose they were.
 
-        Those of a process that is known to be dead, and those of another boot, are reclaimed at once.
+        Those of a process that is known to be dead are reclaimed at once. The tasks of leases that end this way
+        stay as busy as they are.
         """
 
-    async def add_account(self, member: Member) -> None:
-        """Record a new account, behind all others, with its slots."""
+    async def add_account(self, member: Member) -> bool:
+        """Record a new account, behind all others, with its slots; False when its user has one already."""
 
     async def put_account(self, member: Member) -> bool:
         """Write an account's fields and its slots, if its version is still `member.version`; count that up.
 
-        Not written: its creation, its last use and its token. False when another replica was first, or the
-        account is gone.
+        Not written: its creation, its last use and its token. A slot in use that is one too many stays until it
+        is free. False when another replica was first, the account is gone, or its user has another account.
         """
 
     async def remove_account(self, account_id: AccountId, now_us: int) -> None:
@@ -110,37 +117,50 @@ class Ledger(Protocol):
         """
 
     async def renew(self, leases: Mapping[LeaseId, float]) -> frozenset[LeaseId]:
-        """Let each lease end so many seconds from now; return those that had not lapsed."""
+        """Let each lease end so many seconds from now; return those that had not lapsed. 0 lets it lapse."""
+
+    async def adopt(self, lease_id: LeaseId) -> float | None:
+        """Answer for a lease that another replica granted; return in how many seconds it lapses.
+
+        None when it has lapsed or ended, or a turn runs on its task.
+        """
+
+    async def lapse(self, lease_id: LeaseId, now_us: int) -> bool:
+        """End a lease that has lapsed; its task stays as busy as it is. False when it has time left."""
 
     async def end_lease(
         self, lease_id: LeaseId, now_us: int, *, ended_task: TaskId = TaskId(""), close_slot: float = 0.0
     ) -> None:
         """End a lease; its task was used last now and no turn runs on it. One that has ended is left as it is.
 
-        `ended_task` is ended in the same step. A slot that no task took over stays closed for `close_slot`
-        seconds.
+        `ended_task` is ended in the same step, even where the lease has ended before. A slot that no task took
+        over stays closed for `close_slot` seconds.
         """
 
     async def lease_token(self, lease_id: LeaseId) -> int | None:
         """Return the token of a lease, live or ended in the last hour; None for any other."""
 
     async def record_task(self, task: Task, lease_id: LeaseId) -> bool:
-        """Record an active task on which a turn runs; the lease, if it is live, and its slot are bound to it.
+        """Record an active task on which a turn runs; the lease, if it has not ended, and its slot are bound to it.
 
-        Without a live lease the task takes a free slot of its account; False then.
+        Where the lease has ended, or has a task already, the task takes a free slot of its account, else one
+        beyond its limit; False then.
         """
 
     async def touch_task(self, task_id: TaskId, turn_id: str, now_us: int) -> None:
         """Record that a turn begins on a task."""
 
+    async def rest_task(self, task_id: TaskId, now_us: int) -> None:
+        """Record that no turn runs on a task any more; a lease on it stays."""
+
     async def end_task(self, task_id: TaskId, now_us: int) -> None:
-        """Record that a task has ended: its slot is free. One that has ended is left as it is."""
+        """Record that a task has ended: its slot is free, whoever has a lease on it. Again is no error."""
 
     async def task(self, task_id: TaskId) -> Task | None:
         """Return a task, active or ended."""
 
     async def cool(self, account_id: AccountId, cooldown: Cooldown, seconds: float) -> None:
-        """Record a cooldown in place of the one of the same scope and model."""
+        """Record a cooldown of so many seconds in place of the one of the same scope and model."""
 
     async def uncool(self, account_id: AccountId, cooldown: Cooldown) -> None:
         """Drop the cooldown of that scope and model."""
