@@ -4,8 +4,8 @@ The ledger's clock is its own: monotonic on SQLite, the database's on PostgreSQL
 Its moments never leave it; what callers are told is seconds from now. What a lease's holder may still believe
 is counted from a moment before the call that granted or renewed it, so it ends before the ledger's own.
 
-A slot is a row: it is free while neither a lease nor a task is in it and it is not closed. A lease on a task is
-in the task's slot; a task made under a lease takes the lease's slot over.
+A slot is a row: it is free while neither a lease nor a task is in it and it is not closed. A lease on a task
+is in the task's slot; a task made under a lease takes the lease's slot over.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -37,7 +37,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """An active task. `busy` says that a turn runs on it, or was left in the middle where no lease holds it."""
+    """An active task. `busy` says that a turn runs on it or, where no lease is on it, was left in the middle."""
 
     task: Task
     busy: bool
@@ -56,8 +56,8 @@ class Cold:
 class Books:
     """All that is recorded of some accounts, read at one moment.
 
-    Members come in the order of their registration, tasks the one used longest ago first. `closed` says in how
-    many seconds each closed slot of an account opens. Cooldowns of the platform are in all books.
+    Members come in the order of their registration, tasks the one used longest ago first. `closed` says in
+    how many seconds each slot opens that is free but closed. Cooldowns of the platform are in all books.
     """
 
     members: list[Member]
@@ -70,10 +70,10 @@ class Books:
 class Ledger(Protocol):
     """Records who holds what. `now_us` is the wall clock in microseconds since 1970, for records only.
 
-    Operations of one replica on the same account, lease or task take effect in the order of their calls. Each is
-    atomic and durable when it returns; `books` shows all that returned before it was called. Whatever changes
-    an account's record, slots or cooldowns is told to the other replicas; of shared leases, of renewals and of
-    the beginning of a turn on a leased task nobody need hear.
+    Operations of one replica on the same account, lease or task take effect in the order of their calls. Each
+    is atomic and durable when it returns; `books` shows all that returned before it was called. Whatever
+    changes an account's record, slots or cooldowns is told to the other replicas; of shared leases, of
+    renewals and of what happens to a task that a lease is on nobody need hear.
     """
 
     @property
@@ -89,8 +89,8 @@ class Ledger(Protocol):
     async def reclaim(self) -> frozenset[AccountId]:
         """End the leases whose slots may be reclaimed, drop cooldowns that are over; return whose they were.
 
-        Those of a process that is known to be dead are reclaimed at once. The tasks of leases that end this way
-        stay as busy as they are.
+        Those of a process that is known to be dead are reclaimed at once. The tasks of leases that end this
+        way stay as busy as they are.
         """
 
     async def add_account(self, member: Member) -> bool:
@@ -99,8 +99,8 @@ class Ledger(Protocol):
     async def put_account(self, member: Member) -> bool:
         """Write an account's fields and its slots, if its version is still `member.version`; count that up.
 
-        Not written: its creation, its last use and its token. A slot in use that is one too many stays until it
-        is free. False when another replica was first, the account is gone, or its user has another account.
+        Not written: its creation, its last use and its token. A slot in use that is one too many stays until
+        it is free. False when another replica was first, the account is gone, or its user has another one.
         """
 
     async def remove_account(self, account_id: AccountId, now_us: int) -> None:
@@ -131,17 +131,17 @@ class Ledger(Protocol):
     async def end_lease(
         self, lease_id: LeaseId, now_us: int, *, ended_task: TaskId = TaskId(""), close_slot: float = 0.0
     ) -> None:
-        """End a lease; its task was used last now and no turn runs on it. One that has ended is left as it is.
+        """End a lease; its task was used last now and no turn runs on it. One that has ended stays as it is.
 
-        `ended_task` is ended in the same step, even where the lease has ended before. A slot that no task took
-        over stays closed for `close_slot` seconds.
+        `ended_task` is ended in the same step, even where the lease has ended before. A slot that no task
+        took over stays closed for `close_slot` seconds.
         """
 
     async def lease_token(self, lease_id: LeaseId) -> int | None:
         """Return the token of a lease, live or ended in the last hour; None for any other."""
 
     async def record_task(self, task: Task, lease_id: LeaseId) -> bool:
-        """Record an active task on which a turn runs; the lease, if it has not ended, and its slot are bound to it.
+        """Record an active task on which a turn runs, in the slot of the lease that it was made under.
 
         Where the lease has ended, or has a task already, the task takes a free slot of its account, else one
         beyond its limit; False then.

@@ -14,7 +14,8 @@ from server.errors import ServiceError
 from server.pool.account import TaskId
 from server.rpc.relay import Relay
 from server.rpc.start import check_start, invalid
-from server.store.sqlite import Store, TaskCursor
+from server.store.pages import TaskCursor
+from server.store.sqlite import Store
 from server.turn.hub import Hub
 from server.turn.live import TurnId
 

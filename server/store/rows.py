@@ -1,21 +1,34 @@
 """Rows of the tables as the types of the pool, and back."""
 
-import sqlite3
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from howler.pool.v1.pool_service_pb2 import Cooldown, Lease
 from howler.task.v1.task_service_pb2 import Task
 
 from server.pool.account import AccountId, Member, TaskId
+from server.pool.ledger import Cold, Holding, Work
 
 Parameters = dict[str, Any]
 
 
-def member(row: sqlite3.Row) -> Member:
+class Row(Protocol):
+    """A row by its columns' names."""
+
+    def __getitem__(self, name: str, /) -> Any:
+        """Return a column."""
+
+    def keys(self) -> Any:
+        """Return the columns' names."""
+
+
+def member(row: Row) -> Member:
     """Return an account."""
-    return Member(**{**dict(row), "enabled": bool(row["enabled"])})
+    columns: Mapping[str, Any] = {name: row[name] for name in row.keys()}  # noqa: SIM118 -- a row yields values
+    flags = {name: bool(columns[name]) for name in ("enabled", "session_dated")}
+    return Member(**{**columns, **flags})
 
 
 def of_member(account: Member) -> Parameters:
@@ -23,7 +36,25 @@ def of_member(account: Member) -> Parameters:
     return asdict(account)
 
 
-def of_lease(lease: Lease, task_id: TaskId, slots: int, now_us: int) -> Parameters:
+def holding(row: Row, clock: int, reclaim: int) -> Holding:
+    """Return a lease; `clock` is the ledger's, `reclaim` the time after its lapse, both in microseconds."""
+    return Holding(
+        lease=Lease(
+            lease_id=row["lease_id"],
+            account_id=row["account_id"],
+            mode=row["mode"],
+            token=row["token"],
+            holder=row["holder"],
+            purpose=row["purpose"],
+        ),
+        replica=row["replica"],
+        task_id=TaskId(row["task_id"]),
+        left=(row["until"] - clock) / 1e6,
+        reclaimable=(row["until"] + reclaim - clock) / 1e6,
+    )
+
+
+def of_lease(lease: Lease, task_id: TaskId, now_us: int) -> Parameters:
     """Return what a grant needs to know of a lease."""
     return {
         "lease_id": lease.lease_id,
@@ -32,12 +63,11 @@ def of_lease(lease: Lease, task_id: TaskId, slots: int, now_us: int) -> Paramete
         "holder": lease.holder,
         "purpose": lease.purpose,
         "task_id": task_id,
-        "slots": slots,
         "now_us": now_us,
     }
 
 
-def task(row: sqlite3.Row) -> Task:
+def task(row: Row) -> Task:
     """Return a task."""
     return Task(
         task_id=row["task_id"],
@@ -49,6 +79,11 @@ def task(row: sqlite3.Row) -> Task:
         create_time=_timestamp(row["create_us"]),
         last_used_time=_timestamp(row["last_used_us"]),
     )
+
+
+def work(row: Row) -> Work:
+    """Return an active task."""
+    return Work(task(row), busy=bool(row["busy"]))
 
 
 def of_task(recorded: Task) -> Parameters:
@@ -64,14 +99,15 @@ def of_task(recorded: Task) -> Parameters:
     }
 
 
-def cooldown(row: sqlite3.Row) -> tuple[AccountId, Cooldown]:
+def cold(row: Row, clock: int) -> Cold:
     """Return a cooldown and its account."""
-    return AccountId(row["account_id"]), Cooldown(
+    cooldown = Cooldown(
         reason=row["reason"],
         scope=row["scope"],
         until_time=_timestamp(row["until_us"]),
         upstream_model_id=row["upstream_model_id"],
     )
+    return Cold(AccountId(row["account_id"]), cooldown, left=(row["until"] - clock) / 1e6)
 
 
 def of_cooldown(account_id: AccountId, cooling: Cooldown) -> Parameters:
