@@ -77,7 +77,7 @@ POOL_EVENT_COOLED: PoolEvent
 POOL_EVENT_SESSION_ENDING: PoolEvent
 
 class Account(_message.Message):
-    __slots__ = ("account_id", "email", "user_id", "name", "state", "enabled", "slots", "slots_used", "cooldowns", "has_password", "create_time", "last_used_time", "state_reason", "slots_closed", "session_expire_time")
+    __slots__ = ("account_id", "email", "user_id", "name", "state", "enabled", "slots", "slots_used", "cooldowns", "has_password", "create_time", "last_used_time", "state_reason", "slots_closed", "session_expire_time", "session_age_unknown")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     EMAIL_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -93,6 +93,7 @@ class Account(_message.Message):
     STATE_REASON_FIELD_NUMBER: _ClassVar[int]
     SLOTS_CLOSED_FIELD_NUMBER: _ClassVar[int]
     SESSION_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    SESSION_AGE_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     email: str
     user_id: str
@@ -108,7 +109,8 @@ class Account(_message.Message):
     state_reason: str
     slots_closed: int
     session_expire_time: _timestamp_pb2.Timestamp
-    def __init__(self, account_id: _Optional[str] = ..., email: _Optional[str] = ..., user_id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[AccountState, str]] = ..., enabled: _Optional[bool] = ..., slots: _Optional[int] = ..., slots_used: _Optional[int] = ..., cooldowns: _Optional[_Iterable[_Union[Cooldown, _Mapping]]] = ..., has_password: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_used_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state_reason: _Optional[str] = ..., slots_closed: _Optional[int] = ..., session_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    session_age_unknown: bool
+    def __init__(self, account_id: _Optional[str] = ..., email: _Optional[str] = ..., user_id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[AccountState, str]] = ..., enabled: _Optional[bool] = ..., slots: _Optional[int] = ..., slots_used: _Optional[int] = ..., cooldowns: _Optional[_Iterable[_Union[Cooldown, _Mapping]]] = ..., has_password: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_used_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state_reason: _Optional[str] = ..., slots_closed: _Optional[int] = ..., session_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., session_age_unknown: _Optional[bool] = ...) -> None: ...
 
 class Cooldown(_message.Message):
     __slots__ = ("reason", "scope", "until_time", "upstream_model_id", "probing")
