@@ -1,13 +1,15 @@
 """The server's settings: HOWLER_* from the environment, else from `.env`, else the default.
 
-Only `__main__` may import this; everything else is given what it needs. The
+Only `__main__` and `parts` may import this; everything else is given what it needs. The
 text under each field stands in docs/configuration.md, which a test compares.
 """
 
+import os
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from dotenv import dotenv_values
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _ADDRESS: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+):(?P<port>\d{1,5})")
@@ -24,6 +26,10 @@ def host_and_port(address: str) -> tuple[str, int]:
 def _address(address: str) -> str:
     host_and_port(address)
     return address
+
+
+class Misconfigured(Exception):
+    """A setting cannot be meant; the message is one line that names it, without its value."""
 
 
 Address = Annotated[str, AfterValidator(_address)]
@@ -116,6 +122,20 @@ class Settings(BaseSettings):
     only while a write is in flight; 2 saves a quarter of the CPU of paced streams for as much delay."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is logged, to stderr."""
+
+
+def read_settings() -> Settings:
+    """Return the settings. Raises Misconfigured where one is wrong or unknown."""
+    names = frozenset(name.upper() for name in (*os.environ, *dotenv_values(".env")))
+    if unknown := unknown_names(names):
+        raise Misconfigured(f"unknown setting {', '.join(unknown)}; docs/configuration.md lists them all")
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)[0]
+        raise Misconfigured(
+            f"{PREFIX}{str(wrong['loc'][0]).upper()}: {wrong['msg'].removeprefix('Value error, ')}"
+        ) from None
 
 
 def unknown_names(names: frozenset[str]) -> list[str]:

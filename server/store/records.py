@@ -17,7 +17,9 @@ from server.pool.ledger import Books
 from server.pool.treatment import COOLDOWN_CAP
 from server.store import rows
 from server.store.clock import clock_us
+from server.store.keyring import KeyRing
 from server.store.rows import Parameters
+from server.store.seal import Key
 
 Accounts = frozenset[AccountId]
 NONE: Final[Accounts] = frozenset()
@@ -26,12 +28,15 @@ NONE: Final[Accounts] = frozenset()
 class Records:
     """The statements of a ledger. `reclaim` is how long a lapsed lease keeps its slot, in seconds.
 
-    `default_slots` is how many slots an account has whose record does not say.
+    `default_slots` is how many slots an account has whose record does not say; `ring` opens its secrets.
     """
 
-    def __init__(self, sql: Mapping[str, str], replica: str, default_slots: int, reclaim: float) -> None:
+    def __init__(
+        self, sql: Mapping[str, str], replica: str, ring: KeyRing, default_slots: int, reclaim: float
+    ) -> None:
         self._sql = sql
         self._replica = replica
+        self._ring = ring
         self._default_slots = default_slots
         self._reclaim_us = int(reclaim * 1e6)
 
@@ -56,12 +61,33 @@ class Records:
         for row in self._run(db, "account_ids", {}).fetchall():
             self._fit_slots(db, row["account_id"])
 
+    def admit(self, db: sqlite3.Connection) -> None:
+        """Prove that the ring opens the database; seal a new one. Raises SealError."""
+        found = self._one(db, "check", {})
+        check = self._ring.admit(None if found is None else found["value"])
+        if found is None:
+            self._run(db, "put_check", {"value": check})
+
+    def sealing_key(self, db: sqlite3.Connection) -> Key:
+        """Return the key that seals now, whatever another process made of it. Raises SealError."""
+        found = self._one(db, "check", {})
+        assert found is not None, "a database is admitted before it is used"
+        return self._ring.sealing(found["value"])
+
+    def reseal(self, db: sqlite3.Connection, key: Key) -> int:
+        """Seal all secrets with another key, which seals from then on. Raises SealError."""
+        accounts = self._run(db, "sealed_accounts", {}).fetchall()
+        for row in accounts:
+            self._run(db, "reseal_account", rows.resealed(row, self._ring, key))
+        self._run(db, "put_check", {"value": self._ring.check_of(key)})
+        return len(accounts)
+
     def books(self, db: sqlite3.Connection, accounts: Collection[AccountId] | None) -> Books:
         """Read the books of these accounts, or of all."""
         clock = clock_us()
         which = {"accounts": None if accounts is None else json.dumps(sorted(accounts)), "clock": clock}
         return Books(
-            members=[rows.member(row) for row in self._run(db, "books_accounts", which)],
+            members=[rows.member(row, self._ring) for row in self._run(db, "books_accounts", which)],
             leases=[
                 rows.holding(row, clock, self._reclaim_us) for row in self._run(db, "books_leases", which)
             ],
@@ -78,7 +104,7 @@ class Records:
     def add_account(self, db: sqlite3.Connection, member: Member) -> bool:
         """Add an account with its slots; False when its user has one already."""
         try:
-            self._run(db, "add_account", rows.of_member(member))
+            self._run(db, "add_account", rows.of_member(member, self.sealing_key(db)))
         except sqlite3.IntegrityError:
             return False
         self._fit_slots(db, member.account_id)
@@ -87,7 +113,7 @@ class Records:
     def put_account(self, db: sqlite3.Connection, member: Member) -> bool:
         """Write an account that nobody changed since it was read; False otherwise, or for a user's second."""
         try:
-            if self._one(db, "change_account", rows.of_member(member)) is None:
+            if self._one(db, "change_account", rows.of_member(member, self.sealing_key(db))) is None:
                 return False
         except sqlite3.IntegrityError:
             return False

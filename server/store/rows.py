@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from howler.pool.v1.pool_service_pb2 import Cooldown, Lease
@@ -10,8 +10,13 @@ from howler.task.v1.task_service_pb2 import Task
 
 from server.pool.account import AccountId, Member, TaskId
 from server.pool.ledger import Cold, Holding, Work
+from server.store.keyring import KeyRing
+from server.store.seal import Key
 
 Parameters = dict[str, Any]
+
+_SECRETS: Final = ("cookie", "password")
+"""Columns of an account that are sealed."""
 
 
 class Row(Protocol):
@@ -24,16 +29,31 @@ class Row(Protocol):
         """Return the columns' names."""
 
 
-def member(row: Row) -> Member:
-    """Return an account."""
+def member(row: Row, ring: KeyRing) -> Member:
+    """Return an account, its secrets opened. Raises SealError."""
     columns: Mapping[str, Any] = {name: row[name] for name in row.keys()}  # noqa: SIM118 -- a row yields values
     flags = {name: bool(columns[name]) for name in ("enabled", "session_dated")}
-    return Member(**{**columns, **flags})
+    return Member(**{**columns, **flags, **_opened(row, ring)})
 
 
-def of_member(account: Member) -> Parameters:
-    """Return an account's columns."""
-    return asdict(account)
+def of_member(account: Member, key: Key) -> Parameters:
+    """Return an account's columns, its secrets sealed."""
+    columns = asdict(account)
+    return {**columns, **_sealed(account.account_id, columns, key)}
+
+
+def resealed(row: Row, ring: KeyRing, key: Key) -> Parameters:
+    """Return an account's id and its secrets, sealed with another key. Raises SealError."""
+    account_id: str = row["account_id"]
+    return {"account_id": account_id, **_sealed(account_id, _opened(row, ring), key)}
+
+
+def _opened(row: Row, ring: KeyRing) -> Parameters:
+    return {name: ring.open(f"account.{name}", row["account_id"], row[name]) for name in _SECRETS}
+
+
+def _sealed(account_id: str, columns: Mapping[str, Any], key: Key) -> Parameters:
+    return {name: key.seal(f"account.{name}", account_id, columns[name]) for name in _SECRETS}
 
 
 def holding(row: Row, clock: int, reclaim: int) -> Holding:

@@ -14,12 +14,14 @@ from server.pool.ledger import Books, Changed
 from server.store import rows
 from server.store.clock import boot_id
 from server.store.connection import connect, hurry, prepare, sqlite_path
+from server.store.keyring import KeyRing
 from server.store.pages import TaskCursor
 from server.store.queries import load_queries
 from server.store.records import NONE, Accounts, Records
 from server.store.replicas import Replicas
 from server.store.rows import Parameters
 from server.store.schema import migrate
+from server.store.seal import Key
 from server.store.worker import Operation, T, Worker
 
 LEASE_MEMORY_US: Final = 3600 * 1_000_000
@@ -37,15 +39,15 @@ class Store:
     StoreError when the database fails.
     """
 
-    def __init__(self, url: str, default_slots: int = 1, reclaim: float = 10.0) -> None:
-        """`reclaim` is how long, in seconds, a lapsed lease keeps its slot.
+    def __init__(self, url: str, ring: KeyRing, default_slots: int = 1, reclaim: float = 10.0) -> None:
+        """`ring` seals cookies and passwords; `reclaim` is how many seconds a lapsed lease keeps its slot.
 
         Raises DatabaseUrlError. Nothing is opened before `__aenter__`.
         """
         self._path = sqlite_path(url)
         self._sql: Mapping[str, str] = load_queries("sqlite")
         self._replicas = Replicas(self._path, self._told, self._died)
-        self._records = Records(self._sql, self.replica, default_slots, reclaim)
+        self._records = Records(self._sql, self.replica, ring, default_slots, reclaim)
         self._ended = 0
         self._changed: Changed | None = None
         self._to_tell: set[AccountId] = set()
@@ -61,7 +63,7 @@ class Store:
     async def __aenter__(self) -> Self:
         """Open the database, make or migrate its schema.
 
-        Raises StoreError when it cannot be used or is newer than this Howler.
+        Raises StoreError when it cannot be used or is newer than this Howler, SealError for the wrong key.
         """
         prepare(self._path)
         try:
@@ -92,6 +94,7 @@ class Store:
         try:
             migrate(connection)
             connection.execute("BEGIN IMMEDIATE")
+            self._records.admit(connection)
             self._records.begin_boot(connection, boot_id(), time.time_ns() // 1000)
             connection.execute("COMMIT")
             hurry(connection, _WRITER_BUSY_MS)
@@ -291,3 +294,16 @@ class Store:
             },
         )
         return [rows.task(row) for row in found]
+
+    # Secrets.
+
+    async def sealing_key(self) -> str:
+        """Return the id of the key that seals now."""
+        return await self._write(lambda db: self._records.sealing_key(db).id)
+
+    async def reseal(self, key: Key) -> int:
+        """Seal all secrets with another key, which seals from then on; return of how many accounts.
+
+        Raises SealError, and changes nothing then.
+        """
+        return await self._write(lambda db: self._records.reseal(db, key))

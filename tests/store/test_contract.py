@@ -13,6 +13,7 @@ from howler.task.v1.task_service_pb2 import Task, TaskState
 from server.pool.account import AccountId, LeaseId, Member, TaskId
 from server.pool.show import timestamp
 from server.store.sqlite import LEASE_MEMORY_US, Store, TaskCursor
+from tests.support.keys import ring
 
 ANN, BOB = AccountId("acc_ann"), AccountId("acc_bob")
 EXCLUSIVE, SHARED = LeaseMode.LEASE_MODE_EXCLUSIVE, LeaseMode.LEASE_MODE_SHARED
@@ -29,7 +30,7 @@ async def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 async def store(url: str) -> AsyncIterator[Store]:
     """Open a store with two accounts."""
-    async with Store(url) as opened:
+    async with Store(url, ring()) as opened:
         for account_id in (ANN, BOB):
             await opened.add_account(member(account_id))
         yield opened
@@ -204,14 +205,14 @@ async def test_cooldowns_by_scope_and_model(store: Store) -> None:
 
 
 async def test_opening_the_books_voids_leases_and_remembers_them_for_a_while(url: str) -> None:
-    async with Store(url) as store:
+    async with Store(url, ring()) as store:
         await store.add_account(member(ANN))
         await store.grant(lease("old"), 3, NO_TASK, 1)
         await store.end_lease(LeaseId("old"), 2)
         await store.grant(lease("held"), 3, NO_TASK, 3)
         await store.record_task(task("t2", used_us=2), LeaseId("held"))
         await store.record_task(task("t1", used_us=1), LeaseId(""))
-    async with Store(url) as store:
+    async with Store(url, ring()) as store:
         books = await store.open_books(LEASE_MEMORY_US + 10)
         assert [kept.task_id for kept in books.tasks] == ["t1", "t2"]
         assert await state_of(store, "t2") == TaskState.TASK_STATE_IDLE

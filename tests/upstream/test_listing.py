@@ -18,6 +18,7 @@ from server.pool.pool import Pool
 from server.store.sqlite import Store
 from server.upstream.listing import keep_current, load
 from server.upstream.platform import Platform
+from tests.support.keys import ring
 from tests.upstream.stand_in import upstream
 
 
@@ -77,7 +78,7 @@ async def howler(
     async with (
         upstream(**routes) as url,
         Platform(url) as platform,
-        Store(f"sqlite:///{directory}/howler.db") as store,
+        Store(f"sqlite:///{directory}/howler.db", ring()) as store,
         Pool(store, platform, evict=evict) as pool,
     ):
         if accounts:

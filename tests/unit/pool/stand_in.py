@@ -15,6 +15,7 @@ from server.errors import ServiceError
 from server.pool.account import AccountId, Credentials
 from server.pool.pool import Pool
 from server.store.sqlite import Store
+from tests.support.keys import ring
 
 EXCLUSIVE = LeaseMode.LEASE_MODE_EXCLUSIVE
 SHARED = LeaseMode.LEASE_MODE_SHARED
@@ -79,7 +80,7 @@ class Platform:
 async def pool_in(folder: Path, platform: Platform, slots: int = 1) -> AsyncIterator[tuple[Pool, Store]]:
     """Open a pool on the database of a folder."""
     async with (
-        Store(f"sqlite:///{folder}/howler.db") as store,
+        Store(f"sqlite:///{folder}/howler.db", ring()) as store,
         Pool(store, platform, evict=platform.stop, default_slots=slots) as pool,
     ):
         yield pool, store
