@@ -1,1 +1,1 @@
-"""The store on PostgreSQL, for many replicas. Its statements are in `sql/postgres`, its clock is the database's."""
+"""The store on PostgreSQL. Its statements are in `sql/postgres`, its clock is the database's."""

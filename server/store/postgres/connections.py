@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
 
@@ -13,7 +13,10 @@ from server.store.postgres.failures import FAILED, LOST, UNDONE, store_error
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
-Connection = asyncpg.Connection[asyncpg.Record]
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection  # generic in its stubs only
 
 SIZE: Final = 8
 """Connections for statements, at most; the one that listens comes on top."""
@@ -71,8 +74,11 @@ class Connections:
                         isinstance(error, LOST) and (again or connection is None) and not _final(error)
                     )
                     if not may_retry or self._closed or loop.time() + pause > give_up:
-                        raise store_error(error, self._address) from error
+                        raise store_error(error, self._address) from None  # its detail quotes rows
                     _log.info("database: %s, trying again", type(error).__name__)
+                except Exception:  # the work's own, which has ended its transaction
+                    self._back(connection, sound=True)
+                    raise
                 except BaseException:
                     self._back(connection, sound=False)
                     raise

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from server.pool.account import AccountId
@@ -17,13 +17,11 @@ _KEEPALIVE: Final = 5.0  # seconds between two proofs that the connection lives
 _PAUSE: Final = (0.05, 1.0)  # seconds before the next try to connect; at most
 
 
-def payload(replica: str, accounts: Iterable[AccountId]) -> str:
-    """Return what a replica says when it changed accounts; the statements of `sql/postgres` spell it too."""
-    return " ".join((replica, *accounts))
-
-
 class Listener:
-    """Calls `changed`, where one was set, with what others say; with None whenever it may have missed some."""
+    """Calls `changed`, where one was set, with what others say; with None when it may have missed something.
+
+    A replica says its name and the accounts that it changed, with commas between ("" is the platform).
+    """
 
     def __init__(self, replica: str, connect: Callable[[], Awaitable[Connection]]) -> None:
         self._replica = replica
@@ -85,7 +83,7 @@ class Listener:
                 pause = min(pause * 2, _PAUSE[1])
 
     def _heard(self, _connection: Any, _pid: int, _channel: str, said: object) -> None:
-        replica, *accounts = str(said).split()
+        replica, *accounts = str(said).split(",")
         if replica != self._replica:
             self._tell(frozenset(map(AccountId, accounts)))
 

@@ -24,7 +24,7 @@ SELECT * FROM (
          CASE WHEN end_us IS NOT NULL THEN 3 WHEN busy = 1 THEN 1 ELSE 2 END AS state
     FROM task
    WHERE (:principal = '' OR principal = :principal)
-     AND (:after_us IS NULL OR (last_used_us, task_id) < (:after_us, :after_id))
+     AND (CAST(:after_us AS BIGINT) IS NULL OR (last_used_us, task_id) < (:after_us, :after_id))
 ) AS listed
  WHERE :state = 0 OR state = :state
  ORDER BY last_used_us DESC, task_id DESC
