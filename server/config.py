@@ -90,8 +90,9 @@ class Settings(BaseSettings):
     e-mail or user id."""
     account_slots: Annotated[int, Field(ge=1)] = 1
     """How many active tasks an account may have where its own record does not say."""
-    database_url: str = "sqlite:///var/howler.db"
-    """Where accounts, leases and tasks are kept: `sqlite:///path`."""
+    database_url: Annotated[str, Field(repr=False)] = "sqlite:///var/howler.db"
+    """Where accounts, leases and tasks are kept: `sqlite:///path`, or, for servers on several machines,
+    `postgresql://user:password@host:5432/database`."""
     secrets_key: SecretStr = SecretStr("")
     """The key that cookies and passwords are sealed with in the database: 32 bytes in base64 or hex, as
     `openssl rand -base64 32` makes them. Several with commas between open what was sealed before;

@@ -15,9 +15,8 @@ from server.errors import ServiceError
 from server.pool.account import Credentials
 from server.pool.accounts_file import read_accounts
 from server.pool.pool import Pool
-from server.store.connection import sqlite_path
 from server.store.keyring import GivenKeys, KeyFile, KeyRing
-from server.store.sqlite import Store
+from server.store.open import AnyStore, key_file_of, store_at
 from server.turn.stopper import Stopper
 from server.upstream.platform import Platform
 
@@ -26,7 +25,7 @@ from server.upstream.platform import Platform
 class Parts:
     """What server and commands share."""
 
-    store: Store
+    store: AnyStore
     platform: Platform
     pool: Pool
     stopper: Stopper
@@ -47,9 +46,9 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             yield Parts(store, platform, pool, stopper)
 
 
-def store_of(settings: Settings) -> Store:
+def store_of(settings: Settings) -> AnyStore:
     """Return the store that the settings name. Raises Misconfigured and StoreError."""
-    return Store(settings.database_url, KeyRing(keys_of(settings)), settings.account_slots)
+    return store_at(settings.database_url, KeyRing(keys_of(settings)), settings.account_slots)
 
 
 def keys_of(settings: Settings) -> GivenKeys | KeyFile:
@@ -61,7 +60,7 @@ def keys_of(settings: Settings) -> GivenKeys | KeyFile:
         return GivenKeys(given)
     if settings.secrets_key_file:
         return KeyFile(Path(settings.secrets_key_file))
-    return KeyFile(sqlite_path(settings.database_url).with_suffix(".key"))
+    return KeyFile(key_file_of(settings.database_url))
 
 
 def platform_of(settings: Settings) -> Platform:

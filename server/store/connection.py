@@ -26,7 +26,9 @@ def sqlite_path(url: str) -> Path:
     parts = urlsplit(url)
     path = unquote(parts.path).removeprefix("/")
     if parts.scheme != "sqlite" or parts.netloc or parts.query or parts.fragment or not path:
-        raise DatabaseUrlError("HOWLER_DATABASE_URL: must have the form sqlite:///path")
+        raise DatabaseUrlError(
+            "HOWLER_DATABASE_URL: must have the form sqlite:///path or postgresql://user:password@host/database"
+        )
     return Path(path)
 
 

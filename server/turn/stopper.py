@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_service_pb2 import Task
@@ -11,7 +11,6 @@ from howler.task.v1.task_service_pb2 import Task
 from server.errors import ServiceError
 from server.pool.account import AccountId, TaskId
 from server.pool.pool import Pool
-from server.store.sqlite import Store
 from server.upstream.platform import Platform
 
 _log = logging.getLogger(__name__)
@@ -20,10 +19,17 @@ _GONE: Final = (ErrorReason.ERROR_REASON_TASK_NOT_FOUND, ErrorReason.ERROR_REASO
 _PAUSES: Final = (0.5, 2.0, 5.0)  # seconds between tries
 
 
+class Records(Protocol):
+    """What turns read of the store; what they write goes through the pool."""
+
+    async def task(self, task_id: TaskId) -> Task | None:
+        """Return a task that Howler made, active or ended."""
+
+
 class Stopper:
     """Stops tasks; only those that Howler recorded."""
 
-    def __init__(self, pool: Pool, platform: Platform, store: Store) -> None:
+    def __init__(self, pool: Pool, platform: Platform, store: Records) -> None:
         self._pool = pool
         self._platform = platform
         self._store = store
