@@ -91,17 +91,13 @@ class Order:
 def read_order(arguments: Sequence[str]) -> Order:
     """Return what the arguments mean. Ends the process, as argparse does, where they mean nothing."""
     parser = _parser()
-    given = parser.parse_args(arguments)
+    given, rest = parser.parse_known_args(arguments)
+    if rest:  # one of them may be a cookie, which is not for the terminal's history of errors
+        parser.error(f"{len(rest)} more than the command takes; --help tells what it takes")
     as_json = bool(getattr(given, "json", False))
     match getattr(given, "group", None), getattr(given, "command", None):
         case "accounts", "import":
-            if given.stdin not in (None, "-"):
-                parser.error(f"cannot read {given.stdin!r}: use --file for a file, or - for stdin")
-            if sum(bool(one) for one in (given.cookie, given.file, given.stdin)) != 1:
-                parser.error("accounts import: give one of --cookie, --file and -")
-            return Order(
-                Import(given.cookie or "", given.file or "", bool(given.stdin), given.slots), as_json
-            )
+            return Order(_import(given, parser), as_json)
         case "accounts", "list":
             return Order(List(), as_json)
         case "accounts", "check":
@@ -116,6 +112,18 @@ def read_order(arguments: Sequence[str]) -> Order:
             return Order(Rotate(), as_json)
         case _:
             return Order(Serve())
+
+
+def _import(given: argparse.Namespace, parser: argparse.ArgumentParser) -> Import:
+    if given.stdin not in (None, "-"):
+        parser.error(
+            "accounts import: a cookie goes behind --cookie, a file behind --file, or both come by -"
+        )
+    if sum(bool(one) for one in (given.cookie, given.file, given.stdin)) != 1:
+        parser.error("accounts import: give one of --cookie, --file and -")
+    if given.slots and given.file:
+        parser.error("accounts import: --slots goes with a cookie; in a list each account has its own")
+    return Import(given.cookie or "", given.file or "", bool(given.stdin), given.slots)
 
 
 def _parser() -> argparse.ArgumentParser:
