@@ -6,8 +6,8 @@ one while `secrets rotate` passes from one to the next; every key of the ring op
 
 import fcntl
 import os
+import secrets
 import stat
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +60,7 @@ class KeyFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._draft_prefix = f".{path.name}.draft-"
 
     @property
     def where(self) -> str:
@@ -123,6 +124,8 @@ class KeyFile:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise SealError(f"{self.where}: another `secrets rotate` is at work in {folder}") from None
+            for left in folder.glob(f"{self._draft_prefix}*"):  # by one that was killed
+                left.unlink(missing_ok=True)
             yield
         finally:
             os.close(lock)
@@ -130,10 +133,9 @@ class KeyFile:
     @contextmanager
     def _draft(self, keys: Sequence[Key]) -> Iterator[Path]:
         """Write keys, private and durable, to a file beside the real one; it is gone afterwards."""
-        draft = self._path.with_name(f".{self._path.name}.{os.getpid()}.{threading.get_ident()}")
+        draft = self._path.with_name(f"{self._draft_prefix}{secrets.token_hex(8)}")
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            draft.unlink(missing_ok=True)
             with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
                 file.write("# Howler's keys, the newest first. Without them the accounts cannot be read.\n")
                 file.writelines(f"{key.spelled}\n" for key in keys)

@@ -145,3 +145,13 @@ def test_one_rotates_at_a_time(path: Path) -> None:
         pass
     with KeyFile(path).alone():
         pass
+
+
+def test_what_a_killed_rotation_left_is_removed_by_the_next(path: Path) -> None:
+    """A draft holds keys: none lies about."""
+    file = KeyFile(path)
+    file.found()
+    (path.parent / ".howler.key.draft-0123").write_text(KEYS[0])
+    with file.alone():
+        file.replace([Key.new()])
+    assert [entry.name for entry in path.parent.iterdir()] == ["howler.key"]
