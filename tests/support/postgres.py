@@ -58,6 +58,22 @@ class Postgres:
         finally:
             await self._run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
+    @asynccontextmanager
+    async def guarded(self, user: str, password: str) -> AsyncIterator[None]:
+        """Add a user who needs a password, unlike all others, and may do nothing; it is gone afterwards."""
+        assert self._data is not None
+        rules = self._data / "pg_hba.conf"
+        before = rules.read_text()
+        await self._run(f"CREATE ROLE {user} LOGIN PASSWORD '{password}'")
+        try:
+            rules.write_text(f"local all {user} scram-sha-256\n{before}")
+            await self._run("SELECT pg_reload_conf()")
+            yield
+        finally:
+            rules.write_text(before)
+            await self._run("SELECT pg_reload_conf()")
+            await self._run(f"DROP ROLE {user}")
+
     async def _run(self, statement: str) -> None:
         connection = await asyncpg.connect(self.url)
         try:
