@@ -9,7 +9,7 @@ import re
 from typing import Annotated, Final, Literal
 
 from dotenv import dotenv_values
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _ADDRESS: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+):(?P<port>\d{1,5})")
@@ -30,6 +30,13 @@ def _address(address: str) -> str:
 
 class Misconfigured(Exception):
     """A setting cannot be meant; the message is one line that names it, without its value."""
+
+
+def _renews_in_time(renew: float, info: ValidationInfo) -> float:
+    ttl, margin = info.data.get("lease_ttl"), info.data.get("lease_margin")
+    if ttl is not None and margin is not None and renew >= ttl - margin:
+        raise ValueError("must be less than HOWLER_LEASE_TTL less HOWLER_LEASE_MARGIN")
+    return renew
 
 
 Address = Annotated[str, AfterValidator(_address)]
@@ -101,6 +108,16 @@ class Settings(BaseSettings):
     """A file with the key or keys, one on a line, mode 0600; it is made where there is none. Empty means
     the database's own with the ending `.key`, or `var/howler.key` with PostgreSQL. Whoever shares the
     database needs the same keys; who loses them must import the accounts anew."""
+    lease_ttl: Seconds = 15.0
+    """How long a lease lasts unless it is renewed. A process that stops for longer has lost its turns."""
+    lease_margin: Seconds = 2.0
+    """How long before its lease's end a process stops using it: what clocks and the way to the platform
+    may be off by."""
+    lease_renew: Annotated[Seconds, AfterValidator(_renews_in_time)] = 5.0
+    """How often the leases of running turns are renewed; less than HOWLER_LEASE_TTL less
+    HOWLER_LEASE_MARGIN."""
+    lease_reclaim: Seconds = 10.0
+    """How long after a lease's end, where nobody gave it back, its slot may be somebody else's."""
     queue_timeout: Seconds = 30.0
     """How long a caller waits for a free slot."""
     connect_timeout: Seconds = 10.0

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from howler.pool.v1.pool_service_pb2 import Lease
 from howler.task.v1.task_service_pb2 import Task
 
 from server.config import Misconfigured, Settings
@@ -15,6 +16,7 @@ from server.errors import ServiceError
 from server.pool.account import Credentials
 from server.pool.accounts_file import read_accounts
 from server.pool.pool import Pool
+from server.pool.terms import Terms
 from server.store.keyring import GivenKeys, KeyFile, KeyRing
 from server.store.open import AnyStore, key_file_of, store_at
 from server.turn.stopper import Stopper
@@ -37,10 +39,10 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
     platform = platform_of(settings)
     async with store_of(settings) as store, platform:
 
-        async def evict(task: Task) -> None:
-            await stopper.stop_upstream(task)
+        async def evict(task: Task, lease: Lease | None = None) -> None:
+            await stopper.stop_upstream(task, lease)
 
-        pool = Pool(store, platform, evict=evict, default_slots=settings.account_slots)
+        pool = Pool(store, platform, evict=evict, terms=terms_of(settings))
         stopper = Stopper(pool, platform, store)
         async with pool:
             yield Parts(store, platform, pool, stopper)
@@ -48,7 +50,19 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
 
 def store_of(settings: Settings) -> AnyStore:
     """Return the store that the settings name. Raises Misconfigured and StoreError."""
-    return store_at(settings.database_url, KeyRing(keys_of(settings)), settings.account_slots)
+    ring = KeyRing(keys_of(settings))
+    return store_at(settings.database_url, ring, settings.account_slots, settings.lease_reclaim)
+
+
+def terms_of(settings: Settings) -> Terms:
+    """Return how leases are given."""
+    return Terms(
+        slots=settings.account_slots,
+        ttl=settings.lease_ttl,
+        renew=settings.lease_renew,
+        margin=settings.lease_margin,
+        reclaim=settings.lease_reclaim,
+    )
 
 
 def keys_of(settings: Settings) -> GivenKeys | KeyFile:

@@ -8,6 +8,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import AccountState
 
 from server.errors import ServiceError
+from server.pool.fence import Fence
 
 AccountId = NewType("AccountId", str)
 LeaseId = NewType("LeaseId", str)
@@ -25,10 +26,14 @@ _COOKIE_EXCLUDED: Final = frozenset('",;\\')  # RFC 6265 §4.1.1, cookie-octet
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a call to the platform needs to be made as an account."""
+    """What a call to the platform needs to be made as an account.
+
+    `fence`, where there is one, is checked right before every write: what is lost sends nothing.
+    """
 
     account_id: AccountId
     cookie: str = field(repr=False)
+    fence: Fence | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

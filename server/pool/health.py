@@ -97,7 +97,7 @@ class Health:
                     until_time=timestamp(self._desk.now_us() + int(seconds * 1e6)),
                     upstream_model_id=upstream_model_id if by_model else "",
                 )
-                await self._cool(Cooling(at, cooldown, self._desk.now() + seconds))
+                await self._cool(at, cooldown, seconds)
 
     def _mended(self, seat: Seat, session: Session | None) -> bool:
         """The report is of a session that a login has replaced since.
@@ -119,26 +119,29 @@ class Health:
 
     async def _put(self, member: Member) -> None:
         """Change an account's record, unless the account was removed meanwhile."""
-        if member.account_id in self._board.seats:
-            self._board.put(member)
-            await self._desk.ledger.put_account(member)
-            if member.account_id in self._board.seats:
-                self._desk.tell(PoolEvent.POOL_EVENT_CHANGED, member.account_id)
+        written = await self._desk.edit(
+            member.account_id,
+            lambda now: replace(member, version=now.version, last_used_us=now.last_used_us),
+        )
+        if written is not None:
+            self._desk.tell(PoolEvent.POOL_EVENT_CHANGED, member.account_id)
 
-    async def _cool(self, cooling: Cooling) -> None:
-        self._board.coolings[cooling.key] = cooling
-        _log.info("account %s: cooling, %s", cooling.account_id or "(all)", cooling.cooldown.reason)
-        await self._desk.ledger.cool(cooling.account_id, cooling.cooldown)
+    async def _cool(self, at: AccountId, cooldown: Cooldown, seconds: float) -> None:
+        _log.info("account %s: cooling, %s", at or "(all)", cooldown.reason)
+        cooling = await self._desk.cool(at, cooldown, seconds)
         self._tell_cooldown(PoolEvent.POOL_EVENT_COOLING, cooling)
         self._changed()
 
     async def warm(self, cooling: Cooling) -> None:
         """End a cooldown, unless a later one has taken its place."""
         if self._board.coolings.get(cooling.key) is cooling:
-            del self._board.coolings[cooling.key]
-            await self._desk.ledger.uncool(cooling.account_id, cooling.cooldown)
-            self._tell_cooldown(PoolEvent.POOL_EVENT_COOLED, cooling)
+            await self._desk.warm(cooling.key)
+            self.tell_cooled(cooling)
             self._changed()
+
+    def tell_cooled(self, cooling: Cooling) -> None:
+        """Tell who watches that a cooldown ended."""
+        self._tell_cooldown(PoolEvent.POOL_EVENT_COOLED, cooling)
 
     def _tell_cooldown(self, event: PoolEvent, cooling: Cooling) -> None:
         covered = list(self._board.seats) if cooling.account_id == PLATFORM else [cooling.account_id]

@@ -37,7 +37,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """An active task. `busy` says that a turn runs on it or, where no lease is on it, was left in the middle."""
+    """An active task. `busy`: a turn runs on it or, where no lease is on it, was left in the middle."""
 
     task: Task
     busy: bool

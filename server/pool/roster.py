@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import Account, AccountState, PoolEvent
-from howler.task.v1.task_service_pb2 import Task
 
 from server.errors import ServiceError
 from server.pool import show
@@ -15,6 +14,7 @@ from server.pool.account import AccountId, Credentials, Member, digest
 from server.pool.board import Seat
 from server.pool.desk import Desk
 from server.pool.health import Health
+from server.pool.tasks import Evict
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
@@ -23,7 +23,7 @@ _E = ErrorReason
 class Roster:
     """The accounts' coming and going, one at a time."""
 
-    def __init__(self, desk: Desk, health: Health, evict: Callable[[Task], Awaitable[None]]) -> None:
+    def __init__(self, desk: Desk, health: Health, evict: Evict) -> None:
         self._desk = desk
         self._board = desk.board
         self._health = health
@@ -92,7 +92,7 @@ class Roster:
         seat = self._board.seats.get(account_id)
         if seat is None:
             raise ServiceError(_E.ERROR_REASON_ACCOUNT_NOT_FOUND, "no such account")
-        self._board.put(replace(seat.member, enabled=False))  # nothing more is granted meanwhile
+        await self._desk.edit(account_id, lambda member: replace(member, enabled=False))  # nor elsewhere
         tasks = [self._board.tasks[task_id].task for task_id in seat.tasks]
         results = await asyncio.gather(*map(self._evict, tasks), return_exceptions=True)
         for task, result in zip(tasks, results, strict=True):
@@ -122,12 +122,18 @@ class Roster:
         member = replace(
             member, account_id=AccountId(self._desk.new_id("acc")), create_us=self._desk.now_us()
         )
-        await self._desk.ledger.add_account(member)
+        if not await self._desk.ledger.add_account(member):
+            await self._desk.mirror.refresh()
+            raise ServiceError(
+                _E.ERROR_REASON_ALREADY_EXISTS, "another replica registered this user just now"
+            )
         seat = self._board.put(member)
         self._desk.tell(PoolEvent.POOL_EVENT_IMPORTED, seat.id)
         return seat
 
     async def _renew(self, member: Member) -> None:
-        await self._desk.ledger.put_account(member)
-        self._board.put(member)
+        await self._desk.edit(
+            member.account_id,
+            lambda now: replace(member, version=now.version, last_used_us=now.last_used_us),
+        )
         self._desk.tell(PoolEvent.POOL_EVENT_IMPORTED, member.account_id)

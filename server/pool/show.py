@@ -30,6 +30,7 @@ def account(board: Board, seat: Seat) -> Account:
         enabled=member.enabled,
         slots=seat.slots,
         slots_used=seat.used,
+        slots_closed=len(seat.closed),
         cooldowns=[
             cooling.cooldown
             for cooling in board.coolings.values()

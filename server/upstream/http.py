@@ -8,6 +8,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -16,6 +17,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 
 from server.errors import ServiceError
 from server.pool.account import USER_COOKIE
+from server.pool.fence import Fence
 from server.upstream.errors import Undecided
 from server.upstream.reply import Reply, open_reply
 
@@ -32,7 +34,8 @@ _PASSING: Final = (_E.ERROR_REASON_UPSTREAM_UNAVAILABLE, _E.ERROR_REASON_UPSTREA
 class Call:
     """One request, `path` from /api/v1 on.
 
-    `cookie` is the session's value, `secrets` what no error message may repeat.
+    `cookie` is the session's value, `secrets` what no error message may repeat. `fence` is checked right
+    before every write.
     """
 
     method: str
@@ -42,6 +45,7 @@ class Call:
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     cookie_name: str = USER_COOKIE
+    fence: Fence | None = field(default=None, repr=False)
 
 
 class Http:
@@ -84,6 +88,7 @@ class Http:
             headers=self._headers,
             timeout=self._timeout,
             trust_env=False,
+            trace_configs=[_fenced()],
         )
 
     async def repeatable(self, call: Call) -> Any:
@@ -94,7 +99,7 @@ class Http:
         """Make a call and return what the reply carries.
 
         Raises Refusal, Undecided, or a plain ServiceError (UPSTREAM_UNAVAILABLE,
-        CONNECT_TIMEOUT) when the request surely never reached the platform.
+        CONNECT_TIMEOUT, LEASE_LOST) when the request surely never reached the platform.
         """
         reply, _ = await self.exchange(call)
         return open_reply(reply, (call.cookie, *call.secrets))
@@ -114,6 +119,7 @@ class Http:
                 data=msgspec.json.encode(call.body) if call.body is not None else None,
                 headers=_headers_of(call),
                 allow_redirects=False,
+                trace_request_ctx=call.fence,
             ) as response:
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 reply = Reply(response.status, await _read_whole(response), headers)
@@ -154,6 +160,20 @@ async def twice(attempt: Callable[[], Awaitable[_T]]) -> _T:
             raise
     await asyncio.sleep(_AGAIN_AFTER)
     return await attempt()
+
+
+def _fenced() -> aiohttp.TraceConfig:
+    """Return what checks a call's fence: aiohttp tells of head and body right before it writes them."""
+    tracing = aiohttp.TraceConfig()
+
+    async def check(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
+        fence: Fence | None = context.trace_request_ctx
+        if fence is not None:
+            fence.check()
+
+    tracing.on_request_headers_sent.append(check)
+    tracing.on_request_chunk_sent.append(check)
+    return tracing
 
 
 def connect_timeout(seconds: float | None) -> ServiceError:

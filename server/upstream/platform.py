@@ -55,7 +55,7 @@ class Platform:
     Every method raises ServiceError and nothing else: UPSTREAM_UNAVAILABLE,
     CONNECT_TIMEOUT, UPSTREAM_PROTOCOL and what server/upstream/errors.py makes
     of a refusal (SESSION_EXPIRED above all). Calls that may be repeated are
-    tried twice.
+    tried twice. A session that carries a fence sends nothing once that is lost: LEASE_LOST.
     """
 
     def __init__(
@@ -140,7 +140,9 @@ class Platform:
         body = create_body(task, await self.pick_image(session), await self.pick_host(session))
         secrets = (task.content, task.system_prompt)
         try:
-            data = await self._http.once(Call("POST", _TASKS, session.cookie, body=body, secrets=secrets))
+            data = await self._http.once(
+                Call("POST", _TASKS, session.cookie, body=body, secrets=secrets, fence=session.fence)
+            )
         except Refusal as refusal:
             if refusal.reason in _STALE_CHOICE:
                 self._places.forget(session.account_id)
@@ -154,29 +156,35 @@ class Platform:
 
     async def task(self, session: Session, task_id: TaskId) -> TaskInfo:
         """Return a task. Raises TASK_NOT_FOUND for one that is not the account's."""
-        return read_task(await self._of_task(Call("GET", _path_of(task_id), session.cookie)))
+        return read_task(
+            await self._of_task(Call("GET", _path_of(task_id), session.cookie, fence=session.fence))
+        )
 
     async def tasks(self, session: Session, statuses: Sequence[str], size: int = 100) -> list[TaskInfo]:
         """Return the account's newest tasks in these states, at most `size` of them."""
         query = {"page": "1", "size": str(size), "status": ",".join(statuses)}
-        data = await self._http.repeatable(Call("GET", _TASKS, session.cookie, query))
+        data = await self._http.repeatable(Call("GET", _TASKS, session.cookie, query, fence=session.fence))
         return [read_task(row) for row in objects_in(data, "tasks")]
 
     async def stop_task(self, session: Session, task_id: TaskId) -> None:
         """Stop a task for good; its slot is free then. Raises TASK_NOT_FOUND."""
-        await self._of_task(Call("PUT", f"{_TASKS}/stop", session.cookie, body={"id": task_id}))
+        await self._of_task(
+            Call("PUT", f"{_TASKS}/stop", session.cookie, body={"id": task_id}, fence=session.fence)
+        )
 
     async def delete_task(self, session: Session, task_id: TaskId) -> None:
         """Delete a task, running or not. Raises TASK_NOT_FOUND, also for one that was deleted before."""
         try:
-            await self._http.once(Call("DELETE", _path_of(task_id), session.cookie))
+            await self._http.once(Call("DELETE", _path_of(task_id), session.cookie, fence=session.fence))
         except Refusal as refusal:
             raise _task_not_found(refusal) from None
 
     async def rounds(self, session: Session, task_id: TaskId, limit: int = 1) -> list[Chunk]:
         """Return the stored messages of the task's newest turns, oldest first. Raises TASK_NOT_FOUND."""
         query = {"id": str(task_id), "limit": str(limit)}
-        return read_chunks(await self._of_task(Call("GET", f"{_TASKS}/rounds", session.cookie, query)))
+        return read_chunks(
+            await self._of_task(Call("GET", f"{_TASKS}/rounds", session.cookie, query, fence=session.fence))
+        )
 
     async def _of_task(self, call: Call) -> Any:
         try:
@@ -198,7 +206,7 @@ class Platform:
 
             async def attempt() -> Socket:
                 return await stack.enter_async_context(
-                    opened(url, headers, (session.cookie,), self._connect_timeout, self._tls)
+                    opened(url, headers, (session.cookie,), self._connect_timeout, self._tls, session.fence)
                 )
 
             try:

@@ -11,6 +11,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from server.errors import ServiceError
+from server.pool.fence import Fence
 from server.upstream.errors import Undecided
 from server.upstream.http import connect_timeout, unreachable
 from server.upstream.reply import Reply, open_reply
@@ -27,10 +28,16 @@ _wire_log.setLevel(logging.WARNING)
 
 
 class Socket:
-    """One socket on one task's stream. The reader must keep reading, or the keepalive ends the socket."""
+    """One socket on one task's stream. The reader must keep reading, or the keepalive ends the socket.
 
-    def __init__(self, connection: ClientConnection) -> None:
+    When its fence falls it is cut, without another byte.
+    """
+
+    def __init__(self, connection: ClientConnection, fence: Fence | None = None) -> None:
         self._connection = connection
+        self._fence = fence
+        if fence is not None:
+            fence.watch(self._cut)
 
     async def receive(self) -> bytes:
         """Return the next frame, text or binary, as the bytes that came, unchecked.
@@ -43,7 +50,9 @@ class Socket:
             raise _lost(closed) from None
 
     async def send(self, frame: str) -> None:
-        """Write a text frame. Raises UPSTREAM_LOST once the socket is closed."""
+        """Write a text frame. Raises UPSTREAM_LOST once the socket is closed, LEASE_LOST for its fence."""
+        if self._fence is not None:
+            self._fence.check()
         try:
             await self._connection.send(frame)
         except ConnectionClosed as closed:
@@ -51,7 +60,12 @@ class Socket:
 
     async def close(self) -> None:
         """Close the socket, waiting about a second for the other side."""
+        if self._fence is not None:
+            self._fence.unwatch(self._cut)
         await self._connection.close()
+
+    def _cut(self) -> None:
+        self._connection.transport.abort()
 
 
 class _Connect(connect):
@@ -61,17 +75,38 @@ class _Connect(connect):
         return exc
 
 
+def _fenced(fence: Fence) -> type[ClientConnection]:
+    """Return connections that write nothing, be it a pong or a close frame, once the fence is lost."""
+
+    class Fenced(ClientConnection):
+        def send_data(self) -> None:
+            if fence.holds:
+                super().send_data()
+            else:
+                self.transport.abort()
+                fence.fall()
+
+    return Fenced
+
+
 @asynccontextmanager
 async def opened(
-    url: str, headers: Mapping[str, str], secrets: Collection[str], timeout: float, tls: ssl.SSLContext | None
+    url: str,
+    headers: Mapping[str, str],
+    secrets: Collection[str],
+    timeout: float,
+    tls: ssl.SSLContext | None,
+    fence: Fence | None = None,
 ) -> AsyncIterator[Socket]:
     """Open a socket for a while. `timeout`, in seconds, is that of the connection and its handshake.
 
-    Raises CONNECT_TIMEOUT, UPSTREAM_UNAVAILABLE, UPSTREAM_PROTOCOL, and Refusal
-    for an HTTP reply in place of a socket, whose status may be 200 (§6.1).
+    Raises CONNECT_TIMEOUT, UPSTREAM_UNAVAILABLE, UPSTREAM_PROTOCOL, LEASE_LOST where the fence
+    is lost, and Refusal for an HTTP reply in place of a socket, whose status may be 200 (§6.1).
     """
-    connection = await _handshake(url, headers, secrets, timeout, tls)
-    socket = Socket(connection)
+    if fence is not None:
+        fence.check()
+    connection = await _handshake(url, headers, secrets, timeout, tls, fence)
+    socket = Socket(connection, fence)
     try:
         yield socket
     finally:
@@ -79,7 +114,12 @@ async def opened(
 
 
 async def _handshake(
-    url: str, headers: Mapping[str, str], secrets: Collection[str], timeout: float, tls: ssl.SSLContext | None
+    url: str,
+    headers: Mapping[str, str],
+    secrets: Collection[str],
+    timeout: float,
+    tls: ssl.SSLContext | None,
+    fence: Fence | None,
 ) -> ClientConnection:
     others = dict(headers)
     agent = others.pop("User-Agent", None)
@@ -98,6 +138,7 @@ async def _handshake(
             max_queue=_QUEUE,
             logger=_wire_log,
             ssl=tls,
+            create_connection=_fenced(fence) if fence is not None else ClientConnection,
         )
     except InvalidStatus as error:
         response = error.response

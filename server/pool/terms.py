@@ -1,0 +1,23 @@
+"""What an operator says about the pool, in seconds where not said otherwise."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How leases are given.
+
+    A lease lasts `ttl` and is renewed every `renew`; its holder stops `margin` before its end, and its slot
+    may be somebody else's `reclaim` after it. `slots` is how many active tasks an account has whose record
+    does not say.
+    """
+
+    slots: int = 1
+    ttl: float = 15.0
+    renew: float = 5.0
+    margin: float = 2.0
+    reclaim: float = 10.0
+
+    def belief(self, ttl: float) -> float:
+        """Return how long the holder of a lease of `ttl` may use it after it asked for it."""
+        return ttl - min(self.margin, ttl / 4)  # a caller may ask for leases that are shorter than the margin
