@@ -17,9 +17,8 @@ from server.store.open import store_at
 from server.store.postgres import connections
 from server.store.postgres.address import Address
 from server.store.postgres.schema import alone, migrate, migrations
-from server.store.postgres.statements import Statement
+from server.store.postgres.statements import Statement, statements
 from server.store.postgres.store import PostgresStore
-from server.store.queries import load_queries
 from tests.support.keys import ring
 from tests.support.lossy import Lossy
 from tests.support.postgres import Postgres
@@ -149,8 +148,8 @@ async def test_a_migration_that_fails_leaves_nothing(postgres_url: str) -> None:
 async def test_every_query_compiles_and_says_what_it_is_for(postgres_url: str) -> None:
     async with opened(postgres_url):
         connection = await asyncpg.connect(postgres_url)
-        for query in load_queries("postgres").values():
-            await connection.prepare(Statement.of(query).text)
+        for statement in statements().values():
+            await connection.prepare(statement.text)
         await connection.close()
     folder = Path(connections.__file__).parents[1] / "sql" / "postgres"
     for path in folder.glob("*.sql"):

@@ -42,15 +42,29 @@ class Statement:
         return [_storable(parameters[name]) for name in self.names]
 
 
-class Statements:
-    """All by name: those that every database shares, and what is PostgreSQL's own.
+_TOLD: Final = frozenset({"change_account", "drop_cooldown"})
+"""Shared queries that return the account that they changed: here it is told to the other replicas too."""
 
-    `constants` are parameters that this process gives to any of them.
-    """
+
+def statements() -> Mapping[str, Statement]:
+    """Return all by name: those that every database shares, and what is PostgreSQL's own."""
+    return {
+        name: Statement.of(
+            f"WITH changed AS (\n{query.removesuffix(';')}\n)\n"
+            "SELECT pg_notify('howler', :replica || ',' || account_id) FROM changed;"
+            if name in _TOLD
+            else query
+        )
+        for name, query in load_queries("postgres").items()
+    }
+
+
+class Statements:
+    """Carries them out. `constants` are parameters that this process gives to any of them."""
 
     def __init__(self, constants: Mapping[str, Any]) -> None:
         self._constants = constants
-        self._all = {name: Statement.of(query) for name, query in load_queries("postgres").items()}
+        self._all = statements()
 
     async def fetch(
         self, connection: Connection, name: str, parameters: Mapping[str, Any]

@@ -163,7 +163,6 @@ class PostgresStore:
                     if not await self._fetch(connection, "change_account", columns):
                         return False
                     await self._fetch(connection, "open_slots", which)
-                    await self._fetch(connection, "tell", which)
             except asyncpg.UniqueViolationError:  # its user has another account
                 return False
             return True

@@ -24,10 +24,6 @@ SELECT account_id, generate_series(1, CASE slots WHEN 0 THEN :default_slots ELSE
  WHERE :account_id :: TEXT IS NULL OR account_id = :account_id
 ON CONFLICT DO NOTHING;
 
--- name: tell
--- What was written in this transaction is told to the other replicas when it is committed.
-SELECT pg_notify('howler', :replica || ',' || :account_id);
-
 -- name: lock_slots
 -- All slots of an account, before the account: the order in which grants lock them.
 SELECT number FROM slot WHERE account_id = :account_id ORDER BY number FOR UPDATE;
