@@ -89,7 +89,7 @@ def _account(entry: Any) -> Credentials:
     if read.mode == "team":
         raise ServiceError(
             _E.ERROR_REASON_TEAM_SESSION,
-            "mode team is a team administrator's session, which cannot run tasks; give an account of mode user",
+            "mode team is a team administrator's session, which cannot run tasks; give one of mode user",
         )
     if read.mode not in ("", "user"):
         raise _invalid("mode must be user")

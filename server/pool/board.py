@@ -16,10 +16,13 @@ from howler.task.v1.task_service_pb2 import Task
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId
 from server.pool.fence import Fence
+from server.pool.probes import CooldownKey, Probes
 
-CooldownKey = tuple[AccountId, CooldownScope, str]
 PLATFORM = AccountId("")
 """The account of a cooldown that covers the whole platform."""
+
+PLATFORM_KEY: CooldownKey = (PLATFORM, CooldownScope.COOLDOWN_SCOPE_UPSTREAM, "")
+"""What such a cooldown covers."""
 
 Touch = tuple[str, str] | CooldownKey
 """A thing that can change: ("account", id), ("task", id), ("closed", account's id) or a cooldown's key."""
@@ -169,6 +172,7 @@ class Board:
         self.leases: dict[LeaseId, Held] = {}
         self.tasks: dict[TaskId, ActiveTask] = {}
         self.coolings: dict[CooldownKey, Cooling] = {}
+        self.probes = Probes()
         self.touched: set[Touch] | None = None
         self._count = 0
 
@@ -212,8 +216,9 @@ class Board:
             self.let_go(held.id)
         for active in [active for active in self.tasks.values() if active.account_id == account_id]:
             self.leave(active.id)
-        for key in [key for key in self.coolings if key[0] == account_id]:
-            del self.coolings[key]
+        for key in [key for key in {**self.coolings, **self.probes} if key[0] == account_id]:
+            self.coolings.pop(key, None)
+            self.probes.pop(key, None)
         del self.seats[account_id]
         self.touch(("account", account_id))
 
@@ -231,6 +236,8 @@ class Board:
         held = self.leases.pop(lease_id, None)
         if held is None:
             return None
+        for key in self.probes.of(lease_id):
+            self.probes.told_nothing(key, cooling=key in self.coolings)
         if seat := self.seats.get(held.account_id):
             seat.unbound.discard(lease_id)
         active = self.tasks.get(held.task_id)
@@ -276,8 +283,9 @@ class Board:
             self.touch(("closed", account_id))
 
     def cool(self, cooling: Cooling) -> None:
-        """Put a cooldown in place of the one that covers the same."""
+        """Put a cooldown in place of the one that covers the same; no turn probes it yet."""
         self.coolings[cooling.key] = cooling
+        self.probes.pop(cooling.key, None)
         self.touch(cooling.key)
 
     def warm(self, key: CooldownKey) -> Cooling | None:
@@ -289,14 +297,35 @@ class Board:
         """Return the moment from which no cooldown covers the account (and the model), 0 for now."""
         if not self.coolings:
             return 0.0
-        scope = CooldownScope
-        keys: list[CooldownKey] = [
-            (PLATFORM, scope.COOLDOWN_SCOPE_UPSTREAM, ""),
-            (account_id, scope.COOLDOWN_SCOPE_ACCOUNT, ""),
-        ]
-        if upstream_model_id:
-            keys.append((account_id, scope.COOLDOWN_SCOPE_ACCOUNT_MODEL, upstream_model_id))
+        keys = _covering(account_id, upstream_model_id)
         return max((self.coolings[key].until for key in keys if key in self.coolings), default=0.0)
+
+    def opens(self, account_id: AccountId, upstream_model_id: str = "") -> float:
+        """Return the moment from which a turn may go through all cooldowns, as a probe or after their end."""
+        if not self.coolings and not self.probes:
+            return 0.0
+        return max(map(self._opens, _covering(account_id, upstream_model_id)))
+
+    def worth_waiting(self, account_id: AccountId, upstream_model_id: str = "") -> float:
+        """Return the moment from which a turn may hope to go through: half-open is no obstacle."""
+        if not self.coolings:
+            return 0.0
+        keys = _covering(account_id, upstream_model_id)
+        return max((self._opens(key) for key in keys if key in self.coolings), default=0.0)
+
+    def _opens(self, key: CooldownKey) -> float:
+        cooling, probe = self.coolings.get(key), self.probes.get(key)
+        if cooling is None:
+            return 0.0 if probe is None else probe.after
+        return cooling.until if probe is None else min(cooling.until, probe.after)
+
+    def let_through(self, held: Held, upstream_model_id: str, now: float) -> None:
+        """Take note that a turn was granted: where it goes through cooldowns it is their probe."""
+        if self.probes:
+            for key in _covering(held.account_id, upstream_model_id):
+                cooling = self.coolings.get(key)
+                in_force = cooling is not None and cooling.until > now
+                self.probes.let_through(key, held.id, now, cooling=in_force)
 
     def moments(self) -> Iterator[float]:
         """Yield every moment at which something on the board changes by itself; some are over."""
@@ -308,5 +337,14 @@ class Board:
         for seat in self.seats.values():
             yield from seat.closed
         yield from (cooling.until for cooling in self.coolings.values())
+        yield from (probe.after for probe in self.probes.values())
         yield from (active.evict_after for active in self.tasks.values())
         yield from (seat.login_after for seat in self.seats.values() if seat.asleep)
+
+
+def _covering(account_id: AccountId, upstream_model_id: str) -> list[CooldownKey]:
+    """Return what may cover a turn on an account, and on the model where one is named."""
+    keys: list[CooldownKey] = [PLATFORM_KEY, (account_id, CooldownScope.COOLDOWN_SCOPE_ACCOUNT, "")]
+    if upstream_model_id:
+        keys.append((account_id, CooldownScope.COOLDOWN_SCOPE_ACCOUNT_MODEL, upstream_model_id))
+    return keys

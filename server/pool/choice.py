@@ -46,7 +46,7 @@ def open_seats(board: Board, now: float) -> dict[AccountId, Seat]:
     return {
         seat.id: seat
         for seat in board.seats.values()
-        if seat.usable and seat.free(now) > 0 and board.cooled_until(seat.id) <= now
+        if seat.usable and seat.free(now) > 0 and board.opens(seat.id) <= now
     }
 
 
@@ -55,9 +55,7 @@ def choose(board: Board, want: Want, free: Iterable[Seat], now: float) -> Seat |
     that was granted longest ago.
     """
     fit = (
-        seat
-        for seat in free
-        if want.takes(seat.id) and board.cooled_until(seat.id, want.upstream_model_id) <= now
+        seat for seat in free if want.takes(seat.id) and board.opens(seat.id, want.upstream_model_id) <= now
     )
     return min(fit, key=lambda seat: (-seat.free(now) / seat.slots, seat.turn), default=None)
 
@@ -93,7 +91,7 @@ def evictions(board: Board, wants: Iterable[Want], now: float) -> list[ActiveTas
             for active in board.tasks.values()
             if (active.evicting or not (active.lease_id or active.busy or active.evict_after > now))
             and board.seats[active.account_id].usable
-            and board.cooled_until(active.account_id) <= now
+            and board.opens(active.account_id) <= now
         ),
         key=lambda active: (not active.evicting, active.used_us),
     )
@@ -103,7 +101,7 @@ def evictions(board: Board, wants: Iterable[Want], now: float) -> list[ActiveTas
             break
         for index, active in enumerate(idle):
             if want.takes(active.account_id) and (
-                board.cooled_until(active.account_id, want.upstream_model_id) <= now
+                board.opens(active.account_id, want.upstream_model_id) <= now
             ):
                 chosen.append(idle.pop(index))
                 break
@@ -156,13 +154,13 @@ def _ready(board: Board, seat: Seat, want: Want, now: float) -> float:
     if seat.asleep:
         return 0.0 if seat.logging_in else seat.login_after
     if any(board.tasks[task_id].evicting for task_id in seat.tasks):
-        return 0.0  # room is being made, which ends the cooldown it is made for
+        return 0.0  # room is being made
     if not want.exclusive:
         return 0.0
     opens = 0.0
     if not seat.used and seat.free(now) <= 0:  # nothing but time opens one
         opens = min((opens for opens in seat.closed if opens > now), default=0.0)
-    return max(opens, board.cooled_until(seat.id, want.upstream_model_id))
+    return max(opens, board.worth_waiting(seat.id, want.upstream_model_id))
 
 
 def _no_account(board: Board, want: Want) -> ServiceError:

@@ -12,10 +12,11 @@ from howler.pool.v1.pool_service_pb2 import Account, Cooldown, PoolEvent
 from server.errors import ServiceError
 from server.pool import show
 from server.pool.account import AccountId, Member
-from server.pool.board import Board, CooldownKey, Cooling
+from server.pool.board import Board, Cooling
 from server.pool.chores import Alarm, Chores
 from server.pool.ledger import Ledger
 from server.pool.mirror import Mirror
+from server.pool.probes import CooldownKey
 from server.pool.terms import Terms
 from server.pool.watchers import Watchers
 
@@ -47,13 +48,11 @@ class Desk:
         return int(self.wall() * 1e6)
 
     def tell(self, event: PoolEvent, account_id: AccountId) -> None:
-        """Tell who watches."""
-        if self.watchers.present:
-            seat = self.board.seats.get(account_id)
-            self.watchers.tell(
-                event,
-                Account(account_id=account_id) if seat is None else show.account(self.board, seat),
-            )
+        """Tell who watches, now or from an earlier cursor."""
+        seat = self.board.seats.get(account_id)
+        self.watchers.tell(
+            event, Account(account_id=account_id) if seat is None else show.account(self.board, seat)
+        )
 
     async def edit(self, account_id: AccountId, change: Callable[[Member], Member]) -> Member | None:
         """Change an account's record and return it as it is then; None when the account is gone.

@@ -96,7 +96,7 @@ class Granting:
                 raise session_expired()
             with suppress(TimeoutError):
                 async with asyncio.timeout(deadline - now):
-                    await asyncio.shield(self._health.log_in(seat.id))
+                    await asyncio.shield(self._health.sessions.log_in(seat.id))
 
     def _reserve(self, active: ActiveTask, lease: Lease) -> Held:
         board = self._desk.board
@@ -127,6 +127,8 @@ class Granting:
             return False
         held.lease.token = token
         self._leases.extend(held, asked_at, seconds)
+        for key in board.probes.of(held.id):
+            self._desk.alarm.by(board.probes[key].after)  # the others wait no longer for what it finds out
         board.used_at(held.account_id, now_us)
         self._desk.tell(PoolEvent.POOL_EVENT_LEASED, held.account_id)
         return True

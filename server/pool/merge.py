@@ -108,7 +108,7 @@ class Reading:
             if known is not None and known.cooldown == cold.cooldown:
                 continue
             if not self._is_old(cooling.key, cold.account_id):
-                board.coolings[cooling.key] = cooling
+                board.cool(cooling)
         for key, cooling in list(board.coolings.items()):
             covered = cooling.account_id == PLATFORM or self._covers(cooling.account_id)
             gone = covered and key not in told and cooling.until > now

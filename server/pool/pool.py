@@ -14,6 +14,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import (
     Account,
     AccountState,
+    Cooldown,
     GetPoolResponse,
     Lease,
     LeaseMode,
@@ -32,13 +33,15 @@ from server.pool.claims import Claims
 from server.pool.desk import Desk
 from server.pool.fence import Fence, lost
 from server.pool.granting import Granting
-from server.pool.health import Authenticator, Health
+from server.pool.health import Health
+from server.pool.inspector import Inspector
 from server.pool.leases import Leases, session_expired
 from server.pool.ledger import Ledger
 from server.pool.merge import Merged
 from server.pool.mirror import Mirror
 from server.pool.queue import Queue
 from server.pool.roster import Roster
+from server.pool.sessions import Authenticator
 from server.pool.tasks import Evict, Tasks, copied
 from server.pool.terms import Terms
 from server.pool.treatment import SLOT_CLOSED
@@ -91,6 +94,7 @@ class Pool:
         self._claims = Claims(desk, self._leases)
         self._tasks = Tasks(desk, self._queue, self._health, self._leases, self._granting, evict)
         self._roster = Roster(desk, self._health, evict)
+        self._inspector = Inspector(desk, self._health)
 
     async def __aenter__(self) -> Self:
         """Read the books, having ended what leases a dead process left.
@@ -104,7 +108,9 @@ class Pool:
         await desk.mirror.refresh()
         await self._roster.sweep()
         desk.chores.spawn(repeat(desk.terms.renew, self._leases.renew_kept))
+        self._health.cooldowns.adopt()
         self._roster.check()
+        desk.chores.spawn(self._inspector.run())
         self._changed()
         return self
 
@@ -240,6 +246,34 @@ class Pool:
         self._changed()
         return result
 
+    async def import_accounts(
+        self, accounts: Sequence[Credentials | ServiceError]
+    ) -> list[tuple[Account, bool] | ServiceError]:
+        """Import each account of a list; return what became of each, in its order. See import_account."""
+        results = await self._desk.chores.settle(self._roster.import_accounts(accounts))
+        self._changed()
+        return results
+
+    async def enable_account(self, account_id: AccountId) -> Account:
+        """Let an account be granted again. Raises ACCOUNT_NOT_FOUND."""
+        account = await self._desk.chores.settle(self._roster.enable(account_id))
+        self._changed()
+        return account
+
+    async def disable_account(self, account_id: AccountId) -> Account:
+        """Keep an account from being granted; turns that run on it go on. Raises ACCOUNT_NOT_FOUND."""
+        account = await self._desk.chores.settle(self._roster.disable(account_id))
+        self._changed()
+        return account
+
+    async def check_account(self, account_id: AccountId) -> Account:
+        """Ask the platform about an account's session now; tell what it found. Raises ACCOUNT_NOT_FOUND."""
+        return await self._desk.chores.settle(self._roster.check_now(account_id))
+
+    async def reset_cooldown(self, account_id: AccountId, upstream_model_id: str = "") -> list[Cooldown]:
+        """End an account's cooldowns, one model's, or ("") the platform's. Raises ACCOUNT_NOT_FOUND."""
+        return await self._desk.chores.settle(self._health.cooldowns.reset(account_id, upstream_model_id))
+
     async def remove_account(self, account_id: AccountId) -> None:
         """Stop an account's tasks where the platform lets us, then forget it. Raises ACCOUNT_NOT_FOUND."""
         await self._desk.chores.settle(self._roster.remove(account_id))
@@ -255,14 +289,16 @@ class Pool:
 
     async def status(self) -> GetPoolResponse:
         """Return the pool's counts."""
-        return show.counts(self._desk.board, len(self._queue), self._desk.now())
+        desk = self._desk
+        warn_us = int(desk.terms.session_warn * 1e6)
+        return show.counts(desk.board, len(self._queue), desk.now(), desk.now_us(), warn_us)
 
     async def usable(self) -> list[AccountId]:
         """Return the accounts that plain calls can be made as, cooling or not.
 
         Waits a moment for logins that are under way, and for the first where there is no other account.
         """
-        await self._health.logins_settled()
+        await self._health.sessions.logins_settled()
         return [seat.id for seat in self._desk.board.seats.values() if seat.usable]
 
     def session(self, account_id: AccountId, lease: Lease | None = None) -> Session:
@@ -292,12 +328,15 @@ class Pool:
             self._tasks.make_room(account_id)
         await self._desk.chores.settle(self._health.report(account_id, error, upstream_model_id, session))
 
-    def watch(self) -> AsyncGenerator[WatchResponse, None]:
-        """Yield the pool as it is, then its events. Raises SLOW_CONSUMER, and SHUTTING_DOWN at the end."""
-        return self._desk.watchers.watch(self._accounts)
+    def watch(self, after: str = "") -> AsyncGenerator[WatchResponse, None]:
+        """Yield the pool as it is, or the events behind the cursor `after`, then its events as they happen.
+
+        Raises SLOW_CONSUMER, and SHUTTING_DOWN at the end.
+        """
+        return self._desk.watchers.watch(self._accounts, after)
 
     def _log_in(self, account_id: AccountId) -> None:
-        self._health.log_in(account_id)
+        self._health.sessions.log_in(account_id)
 
     def _start_eviction(self, active: ActiveTask) -> None:
         self._tasks.start_eviction(active)
@@ -317,12 +356,13 @@ class Pool:
         for account_id in merged.removed:
             self._desk.tell(PoolEvent.POOL_EVENT_REMOVED, account_id)
         for cooling in merged.over:
-            self._health.tell_cooled(cooling)
+            self._health.cooldowns.ended_elsewhere(cooling)
         self._tasks.stop_orphans()
         self._changed()
 
     def _changed(self) -> None:
         """See to those who wait after an account or a cooldown changed, and to the alarm."""
+        self._health.sessions.noticed()
         self._queue.recheck()
         now = self._desk.now()
         moments = (when for when in self._desk.board.moments() if when > now)
@@ -334,8 +374,6 @@ class Pool:
         self._leases.lapse(now)
         for seat in self._desk.board.seats.values():
             seat.closed = [opens for opens in seat.closed if opens > now]
-        for cooling in list(self._desk.board.coolings.values()):
-            if cooling.until <= now:
-                self._desk.chores.spawn(self._health.warm(cooling))
+        self._health.cooldowns.expire(now)
         self._tasks.stop_orphans()
         self._changed()

@@ -146,6 +146,8 @@ class Queue:
             held = Held(waiter.lease)
             self._board.hold(held)
             self._board.used_now(seat)
+            if held.exclusive:
+                self._board.let_through(held, waiter.want.upstream_model_id, now)
             waiter.future.set_result(held)
             served.append(waiter)
             if seat.free(now) <= 0:

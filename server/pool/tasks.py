@@ -60,7 +60,7 @@ class Tasks:
         if account_id not in self._desk.board.seats:  # removed meanwhile: nobody could ever use the task
             await self._desk.ledger.end_task(task_id, self._desk.now_us())
         self._desk.board.enter(task, lease_id if bound else NO_LEASE)
-        await self._health.proven(account_id)
+        await self._health.proven(account_id, lease_id)
         active = self._desk.board.tasks.get(task_id)
         if active is None or active.lease_id != lease_id:
             self.stop_orphans()

@@ -10,6 +10,9 @@ class Terms:
     A lease lasts `ttl` and is renewed every `renew`; its holder stops `margin` before its end, and its slot
     may be somebody else's `reclaim` after it. `slots` is how many active tasks an account has whose record
     does not say.
+
+    Each session is checked once in `session_check`. An operator is warned `session_warn` before the end of
+    one that no login renews.
     """
 
     slots: int = 1
@@ -17,6 +20,8 @@ class Terms:
     renew: float = 5.0
     margin: float = 2.0
     reclaim: float = 10.0
+    session_check: float = 3600.0
+    session_warn: float = 5 * 86_400.0
 
     def belief(self, ttl: float) -> float:
         """Return how long the holder of a lease of `ttl` may use it after it asked for it."""

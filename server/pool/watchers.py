@@ -23,7 +23,7 @@ class Watchers:
     `<replica>:<number of the event>`: another process counts other events.
     """
 
-    def __init__(self, now: Callable[[], float], replica: Callable[[], str] = lambda: "") -> None:
+    def __init__(self, now: Callable[[], float], replica: Callable[[], str]) -> None:
         self._now = now
         self._replica = replica
         self._ring: deque[WatchResponse] = deque(maxlen=KEPT)
@@ -33,11 +33,6 @@ class Watchers:
 
     def __len__(self) -> int:
         return len(self._wakes)
-
-    @property
-    def present(self) -> bool:
-        """Somebody may read what is told."""
-        return True
 
     def tell(self, event: PoolEvent, account: Account) -> None:
         """Tell an event to all."""
