@@ -1,10 +1,12 @@
-"""T-B1..B4, B7: processes that are killed and stopped at random never hold a slot twice, and leave none stuck."""
+"""T-B1..B4, B7: processes that are killed and stopped at random never hold a slot twice; none stays stuck."""
 
 import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Final
 
+import asyncpg
 import pytest
 from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
 from howler.task.v1.task_service_pb2 import Task, TaskState
@@ -14,12 +16,14 @@ from server.store.open import store_at
 from tests.support.keys import ring
 from tests.support.pool_storm import PROCESSES, SLOTS, TERMS, Storm, rage, seconds
 from tests.support.pool_worker import CALLERS, NoPlatform
+from tests.support.postgres import Postgres
 
+CRASH_EVERY: Final = 3.0  # seconds
 Sums = Callable[[], Awaitable[tuple[int, int]]]
 
 
 async def check(url: str, storm: Storm, sums: Sums) -> None:
-    """Check what a storm did and what it left; `sums` returns Σ tokens of the accounts and the leases recorded."""
+    """Check what a storm did and what it left; `sums` returns Σ tokens of accounts, and how many leases."""
     crowds = storm.crowds()
     assert crowds.keys() == SLOTS.keys()
     assert all(crowds[account_id] <= slots for account_id, slots in SLOTS.items()), crowds
@@ -81,3 +85,36 @@ async def test_on_sqlite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     told(capsys, "SQLite", storm)
     assert storm.kills > seconds()
     await check(url, storm, sums)
+
+
+async def test_on_postgresql(
+    tmp_path: Path, postgres: Postgres, postgres_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The database crashes every now and then as well."""
+    crashes = 0
+    crash: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def disturb() -> None:
+        nonlocal crashes, crash
+        await asyncio.sleep(CRASH_EVERY)
+        if postgres.ours:
+            crashes += 1
+            crash = asyncio.ensure_future(asyncio.to_thread(postgres.restart))
+            await asyncio.shield(crash)  # one that has begun is brought to its end
+
+    storm = await rage(postgres_url, tmp_path / "log", seconds(), disturb)
+    if crashes:
+        await crash
+
+    async def sums() -> tuple[int, int]:
+        database = await asyncpg.connect(postgres_url)
+        try:
+            tokens = await database.fetchval("SELECT sum(token) :: BIGINT FROM account")
+            leases = await database.fetchval("SELECT count(*) FROM lease")
+        finally:
+            await database.close()
+        return tokens, leases
+
+    told(capsys, f"PostgreSQL, {crashes} crashes of it", storm)
+    assert storm.kills > seconds()
+    await check(postgres_url, storm, sums)
