@@ -118,6 +118,11 @@ class Settings(BaseSettings):
     HOWLER_LEASE_MARGIN."""
     lease_reclaim: Seconds = 10.0
     """How long after a lease's end, where nobody gave it back, its slot may be somebody else's."""
+    session_check: Seconds = 3600.0
+    """How often each account's session is checked; the checks are spread over this time."""
+    session_warn_days: Annotated[float, Field(ge=0, le=30)] = 5.0
+    """How many days before the fixed end of a session, where no password is stored to renew it, the operator
+    is warned: by an event, an alert of GetPool and a line in the log."""
     queue_timeout: Seconds = 30.0
     """How long a caller waits for a free slot."""
     connect_timeout: Seconds = 10.0

@@ -62,6 +62,8 @@ def terms_of(settings: Settings) -> Terms:
         renew=settings.lease_renew,
         margin=settings.lease_margin,
         reclaim=settings.lease_reclaim,
+        session_check=settings.session_check,
+        session_warn=settings.session_warn_days * 86_400,
     )
 
 

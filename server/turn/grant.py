@@ -39,6 +39,7 @@ _ELSEWHERE: Final = frozenset(
         _E.ERROR_REASON_ACCOUNT_BLOCKED,
         _E.ERROR_REASON_CONCURRENCY_LIMIT,
         _E.ERROR_REASON_QUOTA_EXHAUSTED,
+        _E.ERROR_REASON_RATE_LIMITED,
         _E.ERROR_REASON_MODEL_ACCESS_DENIED,
         _E.ERROR_REASON_HOST_UNAVAILABLE,
         _E.ERROR_REASON_IMAGE_NOT_FOUND,
@@ -218,11 +219,12 @@ class Grants:
 
     async def _check_task(self, grant: Grant) -> None:
         """Raise TASK_ENDED, and record it, where the platform has ended the task."""
-        pool = self._rooms.pool
+        pool, session = self._rooms.pool, self.session()
         try:
-            info = await self._rooms.platform.task(self.session(), grant.task_id)
+            info = await self._rooms.platform.task(session, grant.task_id)
         except ServiceError as error:
             if error.reason != _E.ERROR_REASON_TASK_NOT_FOUND:
+                await pool.report(grant.account_id, error, session=session)
                 raise
             status = "gone"
         else:
