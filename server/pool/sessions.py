@@ -126,6 +126,8 @@ class Sessions:
         def change(member: Member) -> Member:
             if member.state == _S.ACCOUNT_STATE_INVALID or cookie not in (None, member.cookie):
                 return member
+            if reason == _E.ERROR_REASON_SESSION_EXPIRED and member.state == state:
+                return member  # why its login failed is worth more
             failed = member.failed_logins + (reason == _E.ERROR_REASON_LOGIN_FAILED)
             return replace(member, state=state, reason=reason, failed_logins=failed)
 
