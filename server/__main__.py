@@ -110,7 +110,8 @@ async def serve(settings: Settings) -> None:
     accounts = credentials(settings)
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(opened(settings))
-        store, pool = parts.store, parts.pool
+        store = parts.store
+        pool = await stack.enter_async_context(parts.pool)
         catalog = Catalog(partial(load, pool, parts.platform))
         stack.push_async_callback(catalog.close)
         current = asyncio.create_task(keep_current(pool, catalog), name="catalogue keeper")
@@ -154,7 +155,7 @@ async def see_to_accounts(
     settings: Settings, order: orders.OnAccounts, entries: Sequence[Entry], form: JsonLines | Lines
 ) -> None:
     """Carry out an order on accounts. Raises Refused, ServiceError, Misconfigured and StoreError."""
-    async with opened(settings) as parts:
+    async with opened(settings) as parts, parts.pool.visit():
         await Accounts(parts.pool, parts.platform, form, say).carry_out(order, entries)
 
 

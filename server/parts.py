@@ -25,7 +25,7 @@ from server.upstream.platform import Platform
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What server and commands share."""
+    """What server and commands share. The pool is not open yet: a server looks after it, a command visits."""
 
     store: AnyStore
     platform: Platform
@@ -44,8 +44,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
 
         pool = Pool(store, platform, evict=evict, terms=terms_of(settings))
         stopper = Stopper(pool, platform, store)
-        async with pool:
-            yield Parts(store, platform, pool, stopper)
+        yield Parts(store, platform, pool, stopper)
 
 
 def store_of(settings: Settings) -> AnyStore:

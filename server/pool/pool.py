@@ -8,6 +8,7 @@ import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Final, Self
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -58,7 +59,7 @@ def _new_id(prefix: str) -> str:
 
 
 class Pool:
-    """The accounts and who holds them. Use as a context manager, in the loop that calls it.
+    """The accounts and who holds them. Use as a context manager, or by `visit`, in the loop that calls it.
 
     `evict` stops a task on the platform to free its slot; when it returns the task counts as ended, when it
     raises as active. `now` is the wall clock (seconds since 1970), for records only; deadlines use
@@ -95,22 +96,21 @@ class Pool:
         self._tasks = Tasks(desk, self._queue, self._health, self._leases, self._granting, evict)
         self._roster = Roster(desk, self._health, evict)
         self._inspector = Inspector(desk, self._health)
+        self._attends = False
 
     async def __aenter__(self) -> Self:
-        """Read the books, having ended what leases a dead process left.
+        """Open the pool and look after it: its sessions, and what dead processes left.
 
         A task whose turn such a process left in the middle is stopped: its agent may be at work still, and
         a next turn would be told the words of the one before.
         """
-        desk = self._desk
-        desk.ledger.listen(desk.mirror.heard)
-        await desk.ledger.reclaim()
-        await desk.mirror.refresh()
+        await self._open()
+        self._attends = True
         await self._roster.sweep()
-        desk.chores.spawn(repeat(desk.terms.renew, self._leases.renew_kept))
         self._health.cooldowns.adopt()
         self._roster.check()
-        desk.chores.spawn(self._inspector.run())
+        self._desk.chores.spawn(self._inspector.run())
+        self._stop_orphans()
         self._changed()
         return self
 
@@ -120,6 +120,23 @@ class Pool:
         self._desk.watchers.close()
         await self._desk.chores.close()
         self._desk.alarm.off()
+
+    @asynccontextmanager
+    async def visit(self) -> AsyncGenerator[Self, None]:
+        """Open the pool for what is asked of it and no more, as a command does for a moment."""
+        await self._open()
+        try:
+            yield self
+        finally:
+            await self.__aexit__()
+
+    async def _open(self) -> None:
+        """Read the books, having ended what leases a dead process left."""
+        desk = self._desk
+        desk.ledger.listen(desk.mirror.heard)
+        await desk.ledger.reclaim()
+        await desk.mirror.refresh()
+        desk.chores.spawn(repeat(desk.terms.renew, self._leases.renew_kept))
 
     async def acquire(
         self,
@@ -344,7 +361,7 @@ class Pool:
     def _gone(self) -> None:
         """A lease ended: its slot may be wanted, its task may have been left in the middle of a turn."""
         self._queue.stir()
-        self._tasks.stop_orphans()
+        self._stop_orphans()
 
     def _merged(self, merged: Merged) -> None:
         """The books brought news of other replicas."""
@@ -357,8 +374,12 @@ class Pool:
             self._desk.tell(PoolEvent.POOL_EVENT_REMOVED, account_id)
         for cooling in merged.over:
             self._health.cooldowns.ended_elsewhere(cooling)
-        self._tasks.stop_orphans()
+        self._stop_orphans()
         self._changed()
+
+    def _stop_orphans(self) -> None:
+        if self._attends:
+            self._tasks.stop_orphans()
 
     def _changed(self) -> None:
         """See to those who wait after an account or a cooldown changed, and to the alarm."""
@@ -375,5 +396,5 @@ class Pool:
         for seat in self._desk.board.seats.values():
             seat.closed = [opens for opens in seat.closed if opens > now]
         self._health.cooldowns.expire(now)
-        self._tasks.stop_orphans()
+        self._stop_orphans()
         self._changed()
