@@ -26,6 +26,7 @@ class Options:
     contenders: Sequence[Contender]
     scenarios: Sequence[Scenario]
     memory: bool
+    pool: bool
     model: str
     out: Path
 
@@ -55,7 +56,9 @@ def options_of(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--minutes", type=float, default=_FULL_MINUTES, help="rounds that end later are left out"
     )
-    parser.add_argument("--only", action="append", help="only this scenario; may be repeated; no memory then")
+    parser.add_argument(
+        "--only", action="append", help="only this scenario; may be repeated; no memory and no leases then"
+    )
     parser.add_argument("--api", choices=("chat", "responses"), default="chat", help="what the clients call")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=COMMAND", help="see README.md")
     parser.add_argument(
@@ -82,6 +85,7 @@ def options_of(arguments: Sequence[str]) -> Options:
         contenders=contenders,
         scenarios=[scenario for scenario in SCENARIOS[size] if scenario.name in names],
         memory=not given.only,
+        pool=not given.only,
         model=given.model,
         out=given.out or (_RESULTS if size == "full" else ROOT / "var" / "bench"),
     )

@@ -9,6 +9,7 @@ from typing import Final
 from bench.chart import Bar, Panel, svg
 from bench.machine import Machine
 from bench.measure import Measured
+from bench.pool import Cycles, section
 from bench.scenarios import Size
 from bench.summary import FLOOR, OURS, Memory, Row, Spread, memory, rows
 
@@ -25,6 +26,7 @@ class Results:
     contenders: Sequence[str]
     rounds: Sequence[Measured]
     memory: Sequence[Measured]
+    pool: Sequence[Cycles]
     notes: Sequence[str]
 
 
@@ -60,6 +62,8 @@ def markdown(results: Results, table: Sequence[Row], slopes: Sequence[Memory], c
         _times(table),
         "## Memory",
         _memory(slopes),
+        "## Leases",
+        section(results.pool) if results.pool else "Not measured in this run.",
         "## Every load",
         _every_load([*results.rounds, *results.memory]),
     ]

@@ -24,6 +24,9 @@ from bench.contenders import Contender, Cpus, Running
 from bench.machine import Machine
 from bench.measure import Bench, Measured
 from bench.options import Options, options_of
+from bench.pool import EXPECTED_SECONDS as POOL_SECONDS
+from bench.pool import Cycles
+from bench.pool import measure as measure_pool
 from bench.progress import Progress
 from bench.report import Results, write
 from bench.scenarios import WARM_UP, Scenario
@@ -51,6 +54,7 @@ class Run:
         self._progress = Progress(options.loads)
         self.rounds: list[Measured] = []
         self.memory: list[Measured] = []
+        self.pool: list[Cycles] = []
         self.notes: list[str] = []
 
     async def run(self) -> None:
@@ -63,6 +67,9 @@ class Run:
                 await self._all_rounds(entries)
             if options.memory:
                 await self._memory([entry for entry in entries if entry.contender.api != "direct"])
+        if options.pool:
+            self._progress.say("leases on both stores")
+            self.pool = await measure_pool(options.size)
         self._progress.say("measured")
 
     async def _entry(self, contender: Contender, stack: AsyncExitStack) -> _Entry:
@@ -92,7 +99,8 @@ class Run:
         for number in range(1, self._options.rounds + 1):
             began = self._progress.elapsed
             memory = sum(s.expected_seconds for s in self._options.slope) * (len(entries) - 1)
-            if number > 1 and began + longest + memory > self._options.minutes * 60:
+            pool = POOL_SECONDS[self._options.size] if self._options.pool else 0.0
+            if number > 1 and began + longest + memory + pool > self._options.minutes * 60:
                 self.notes.append(
                     f"{number - 1} of {self._options.rounds} rounds: there was no time for more."
                 )
@@ -154,6 +162,7 @@ async def bench(options: Options) -> int:
         contenders=[contender.name for contender in options.contenders],
         rounds=run.rounds,
         memory=run.memory,
+        pool=run.pool,
         notes=run.notes,
     )
     written = write(results, options.out)

@@ -1,13 +1,15 @@
 """The server's settings: HOWLER_* from the environment, else from `.env`, else the default.
 
-Only `__main__` may import this; everything else is given what it needs. The
+Only `__main__` and `parts` may import this; everything else is given what it needs. The
 text under each field stands in docs/configuration.md, which a test compares.
 """
 
+import os
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from dotenv import dotenv_values
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _ADDRESS: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+):(?P<port>\d{1,5})")
@@ -24,6 +26,17 @@ def host_and_port(address: str) -> tuple[str, int]:
 def _address(address: str) -> str:
     host_and_port(address)
     return address
+
+
+class Misconfigured(Exception):
+    """A setting cannot be meant; the message is one line that names it, without its value."""
+
+
+def _renews_in_time(renew: float, info: ValidationInfo) -> float:
+    ttl, margin = info.data.get("lease_ttl"), info.data.get("lease_margin")
+    if ttl is not None and margin is not None and renew >= ttl - margin:
+        raise ValueError("must be less than HOWLER_LEASE_TTL less HOWLER_LEASE_MARGIN")
+    return renew
 
 
 Address = Annotated[str, AfterValidator(_address)]
@@ -87,8 +100,32 @@ class Settings(BaseSettings):
     e-mail or user id."""
     account_slots: Annotated[int, Field(ge=1)] = 1
     """How many active tasks an account may have where its own record does not say."""
-    database_url: str = "sqlite:///var/howler.db"
-    """Where accounts, leases and tasks are kept: `sqlite:///path`."""
+    database_url: Annotated[str, Field(repr=False)] = "sqlite:///var/howler.db"
+    """Where accounts, leases and tasks are kept: `sqlite:///path`, or, for servers on several machines,
+    `postgresql://user:password@host:5432/database`."""
+    secrets_key: SecretStr = SecretStr("")
+    """The key that cookies and passwords are sealed with in the database: 32 bytes in base64 or hex, as
+    `openssl rand -base64 32` makes them. Several with commas between open what was sealed before;
+    `secrets rotate` seals everything with the first. Empty takes HOWLER_SECRETS_KEY_FILE."""
+    secrets_key_file: str = ""
+    """A file with the key or keys, one on a line, mode 0600; it is made where there is none. Empty means
+    the database's own with the ending `.key`, or `var/howler.key` with PostgreSQL. Whoever shares the
+    database needs the same keys; who loses them must import the accounts anew."""
+    lease_ttl: Seconds = 15.0
+    """How long a lease lasts unless it is renewed. A process that stops for longer has lost its turns."""
+    lease_margin: Seconds = 2.0
+    """How long before its lease's end a process stops using it: what clocks and the way to the platform
+    may be off by."""
+    lease_renew: Annotated[Seconds, AfterValidator(_renews_in_time)] = 5.0
+    """How often the leases of running turns are renewed; less than HOWLER_LEASE_TTL less
+    HOWLER_LEASE_MARGIN."""
+    lease_reclaim: Seconds = 10.0
+    """How long after a lease's end, where nobody gave it back, its slot may be somebody else's."""
+    session_check: Seconds = 3600.0
+    """How often each account's session is checked; the checks are spread over this time."""
+    session_warn_days: Annotated[float, Field(ge=0, le=30)] = 5.0
+    """How many days before the fixed end of a session, where no password is stored to renew it, the operator
+    is warned: by an event, an alert of GetPool and a line in the log."""
     queue_timeout: Seconds = 30.0
     """How long a caller waits for a free slot."""
     connect_timeout: Seconds = 10.0
@@ -111,6 +148,20 @@ class Settings(BaseSettings):
     only while a write is in flight; 2 saves a quarter of the CPU of paced streams for as much delay."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What is logged, to stderr."""
+
+
+def read_settings() -> Settings:
+    """Return the settings. Raises Misconfigured where one is wrong or unknown."""
+    names = frozenset(name.upper() for name in (*os.environ, *dotenv_values(".env")))
+    if unknown := unknown_names(names):
+        raise Misconfigured(f"unknown setting {', '.join(unknown)}; docs/configuration.md lists them all")
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)[0]
+        raise Misconfigured(
+            f"{PREFIX}{str(wrong['loc'][0]).upper()}: {wrong['msg'].removeprefix('Value error, ')}"
+        ) from None
 
 
 def unknown_names(names: frozenset[str]) -> list[str]:

@@ -1,9 +1,10 @@
 """Fixtures that every test may use."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.support.postgres import Postgres, running
 from tests.support.sandbox import Sandbox
 
 
@@ -12,3 +13,17 @@ async def sandbox() -> AsyncIterator[Sandbox]:
     """A sandbox of its own for one test."""
     async with Sandbox() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The PostgreSQL of this run."""
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+async def postgres_url(postgres: Postgres) -> AsyncIterator[str]:
+    """An empty database of its own for one test."""
+    async with postgres.database() as url:
+        yield url

@@ -8,6 +8,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import AccountState
 
 from server.errors import ServiceError
+from server.pool.fence import Fence
 
 AccountId = NewType("AccountId", str)
 LeaseId = NewType("LeaseId", str)
@@ -25,10 +26,14 @@ _COOKIE_EXCLUDED: Final = frozenset('",;\\')  # RFC 6265 §4.1.1, cookie-octet
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a call to the platform needs to be made as an account."""
+    """What a call to the platform needs to be made as an account.
+
+    `fence`, where there is one, is checked right before every write: what is lost sends nothing.
+    """
 
     account_id: AccountId
     cookie: str = field(repr=False)
+    fence: Fence | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,9 @@ class Member:
     `offer` is the digest of the cookie that an operator gave last. It tells a new cookie in the
     accounts file from the old one that a login of ours has replaced since. `slots` 0 means the
     default. Times are microseconds since 1970; `last_used_us` is 0 before the first grant.
+    `session_us` is when the session began: `session_dated` says that a login of ours began it then, else
+    it is when the cookie was given to us, and the session is that old at least. `version` counts the writes
+    of the record; the ledger's alone to change.
     """
 
     account_id: AccountId
@@ -82,8 +90,11 @@ class Member:
     enabled: bool = True
     slots: int = 0
     failed_logins: int = 0
+    session_us: int = 0
+    session_dated: bool = False
     create_us: int = 0
     last_used_us: int = 0
+    version: int = 0
 
     @property
     def has_session(self) -> bool:
@@ -102,7 +113,7 @@ class Member:
             and self.reason != _E.ERROR_REASON_CAPTCHA_REQUIRED
         )
 
-    def renewed(self, given: Credentials) -> "Member":
+    def renewed(self, given: Credentials, now_us: int = 0) -> "Member":
         """Return it with what an operator gives now; a cookie given before changes nothing."""
         member = replace(
             self,
@@ -118,6 +129,8 @@ class Member:
                 state=_S.ACCOUNT_STATE_CREATED,
                 reason=_E.ERROR_REASON_UNSPECIFIED,
                 failed_logins=0,
+                session_us=now_us,
+                session_dated=False,
             )
         elif member.password != self.password and self.state == _S.ACCOUNT_STATE_INVALID:
             member = replace(member, state=_S.ACCOUNT_STATE_EXPIRED, failed_logins=0)

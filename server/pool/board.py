@@ -2,21 +2,30 @@
 
 Moments (`until`, `deadline`, `…_after`) are seconds of one monotonic clock, so that a step of the wall clock
 neither ends a lease nor keeps a cooldown. An account's slots in use are its active tasks and its live
-exclusive leases that are not bound to a task.
+exclusive leases that are not bound to a task; of the others some may be closed for a while.
+
+Leases of other replicas stand on the board too (`foreign`): they take slots, and are never ended here.
 """
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from howler.pool.v1.pool_service_pb2 import Cooldown, CooldownScope, Lease, LeaseMode
 from howler.task.v1.task_service_pb2 import Task
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId
+from server.pool.fence import Fence
+from server.pool.probes import CooldownKey, Probes
 
-CooldownKey = tuple[AccountId, CooldownScope, str]
 PLATFORM = AccountId("")
 """The account of a cooldown that covers the whole platform."""
+
+PLATFORM_KEY: CooldownKey = (PLATFORM, CooldownScope.COOLDOWN_SCOPE_UPSTREAM, "")
+"""What such a cooldown covers."""
+
+Touch = tuple[str, str] | CooldownKey
+"""A thing that can change: ("account", id), ("task", id), ("closed", account's id) or a cooldown's key."""
 
 NO_TASK = TaskId("")
 NO_LEASE = LeaseId("")
@@ -26,13 +35,17 @@ NO_LEASE = LeaseId("")
 class Held:
     """A lease that is live, or is being granted or ended.
 
-    `deadline` is infinite until the ledger has it; `claimed` is set while a turn runs on it for the caller
-    who holds it; `ending` is set from the moment it is being ended.
+    `deadline` is when it lapses, of a foreign one when its slot may be reclaimed; infinite until the ledger
+    has it. `fence` is open while its holder may believe in it. `kept` says that the pool renews it, `claimed`
+    is set while a turn runs on it for the caller who holds it, `ending` from the moment it is being ended.
     """
 
     lease: Lease
     task_id: TaskId = NO_TASK
     deadline: float = math.inf
+    fence: Fence = field(default_factory=Fence)
+    kept: bool = False
+    foreign: bool = False
     claimed: bool = False
     ending: bool = False
 
@@ -51,17 +64,27 @@ class Held:
         """It is the right to run a turn."""
         return self.lease.mode == LeaseMode.LEASE_MODE_EXCLUSIVE
 
+    def extend(self, deadline: float, believed: float) -> None:
+        """Let it last until `deadline`, and its holder believe in it until `believed`.
+
+        A fence that has fallen is the one of a turn that is over; the next one gets another.
+        """
+        self.deadline = deadline
+        if self.fence.fallen:
+            self.fence = Fence()
+        self.fence.until = believed
+
 
 @dataclass(slots=True)
 class ActiveTask:
-    """An active task: idle while no live lease is bound to it.
+    """An active task: idle while it is neither leased nor `busy`.
 
-    `idle_since` orders idle tasks. While `evicting` it is being stopped for its slot; when that
-    failed it is not tried again before `evict_after`.
+    `busy` says that a turn runs on it or, where no lease is on it, was left in the middle. While `evicting`
+    it is being stopped; when that failed it is not tried again before `evict_after`.
     """
 
     task: Task
-    idle_since: int
+    busy: bool = False
     lease_id: LeaseId = NO_LEASE
     evicting: bool = False
     evict_after: float = 0.0
@@ -76,10 +99,22 @@ class ActiveTask:
         """The account that it runs on."""
         return AccountId(self.task.account_id)
 
+    @property
+    def used_us(self) -> int:
+        """When it was used last, in microseconds since 1970: the order in which idle ones are stopped."""
+        return self.task.last_used_time.ToMicroseconds()
+
+    @property
+    def orphaned(self) -> bool:
+        """It was left in the middle of a turn, by a replica that died or lost its lease."""
+        return self.busy and not self.lease_id and not self.evicting
+
 
 @dataclass(slots=True)
 class Seat:
     """An account on the board: what it has, and when it was granted last (`turn`, a count).
+
+    `closed` holds the moments at which slots open that are neither used nor to be used until then.
 
     `usable` says that it may be granted as far as its record tells, `asleep` that a login would make it so.
     `login_after` is when its next login may be tried, unless one is under way (`logging_in`).
@@ -92,6 +127,7 @@ class Seat:
     asleep: bool = False
     tasks: set[TaskId] = field(default_factory=set)
     unbound: set[LeaseId] = field(default_factory=set)
+    closed: list[float] = field(default_factory=list)
     logging_in: bool = False
     login_after: float = 0.0
 
@@ -104,6 +140,10 @@ class Seat:
     def used(self) -> int:
         """How many slots are in use."""
         return len(self.tasks) + len(self.unbound)
+
+    def free(self, now: float) -> int:
+        """Return how many slots are neither used nor closed."""
+        return self.slots - self.used - sum(opens > now for opens in self.closed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +161,10 @@ class Cooling:
 
 
 class Board:
-    """Who has what."""
+    """Who has what.
+
+    While the books are read, `touched` gathers what changes here meanwhile (see merge.py).
+    """
 
     def __init__(self, default_slots: int) -> None:
         self.default_slots = default_slots
@@ -129,11 +172,14 @@ class Board:
         self.leases: dict[LeaseId, Held] = {}
         self.tasks: dict[TaskId, ActiveTask] = {}
         self.coolings: dict[CooldownKey, Cooling] = {}
+        self.probes = Probes()
+        self.touched: set[Touch] | None = None
         self._count = 0
 
-    def _next(self) -> int:
-        self._count += 1
-        return self._count
+    def touch(self, thing: Touch) -> None:
+        """Take note that a thing changed here, for a reading of the books that is under way."""
+        if self.touched is not None:
+            self.touched.add(thing)
 
     def put(self, member: Member) -> Seat:
         """Add an account, or replace its record."""
@@ -145,6 +191,7 @@ class Board:
             seat.member, seat.slots = member, slots
         seat.usable = member.enabled and member.has_session
         seat.asleep = member.enabled and not member.has_session and member.can_log_in
+        self.touch(("account", member.account_id))
         return seat
 
     def user(self, user_id: str) -> Seat | None:
@@ -155,78 +202,149 @@ class Board:
 
     def used_now(self, seat: Seat) -> None:
         """Put an account behind all others in the order of last use."""
-        seat.turn = self._next()
+        self._count += 1
+        seat.turn = self._count
+
+    def used_at(self, account_id: AccountId, now_us: int) -> None:
+        """Take note that an account was granted (microseconds since 1970); the ledger has it already."""
+        if seat := self.seats.get(account_id):
+            seat.member = replace(seat.member, last_used_us=now_us)
 
     def remove(self, account_id: AccountId) -> None:
         """Take an account away, with its leases, tasks and cooldowns."""
-        del self.seats[account_id]
         for held in [held for held in self.leases.values() if held.account_id == account_id]:
-            del self.leases[held.id]
+            self.let_go(held.id)
         for active in [active for active in self.tasks.values() if active.account_id == account_id]:
-            del self.tasks[active.id]
-        for key in [key for key in self.coolings if key[0] == account_id]:
-            del self.coolings[key]
+            self.leave(active.id)
+        for key in [key for key in {**self.coolings, **self.probes} if key[0] == account_id]:
+            self.coolings.pop(key, None)
+            self.probes.pop(key, None)
+        del self.seats[account_id]
+        self.touch(("account", account_id))
 
     def hold(self, held: Held) -> None:
         """Put a lease on the board: it takes a slot, or the task that it is bound to."""
         self.leases[held.id] = held
-        seat = self.seats[held.account_id]
-        if held.task_id:
-            self.tasks[held.task_id].lease_id = held.id
-        elif held.exclusive:
-            seat.unbound.add(held.id)
+        if active := self.tasks.get(held.task_id):
+            active.lease_id = held.id
+            self.touch(("task", held.task_id))
+        elif held.exclusive and not held.task_id:
+            self.seats[held.account_id].unbound.add(held.id)
 
     def let_go(self, lease_id: LeaseId) -> Held | None:
-        """Take a lease away; its task is idle from now."""
+        """Take a lease away: nothing more is sent under it. Its task stays as busy as it is."""
         held = self.leases.pop(lease_id, None)
         if held is None:
             return None
+        for key in self.probes.of(lease_id):
+            self.probes.told_nothing(key, cooling=key in self.coolings)
         if seat := self.seats.get(held.account_id):
             seat.unbound.discard(lease_id)
         active = self.tasks.get(held.task_id)
         if active is not None and active.lease_id == lease_id:
             active.lease_id = NO_LEASE
-            active.idle_since = self._next()
+            self.touch(("task", active.id))
+        held.fence.fall()
         return held
 
-    def enter(self, task: Task, lease_id: LeaseId = NO_LEASE) -> None:
+    def rest(self, task_id: TaskId, now_us: int) -> None:
+        """Take note that no turn runs on a task any more."""
+        if active := self.tasks.get(task_id):
+            active.busy = False
+            active.task.last_used_time.FromMicroseconds(now_us)
+            self.touch(("task", task_id))
+
+    def enter(self, task: Task, lease_id: LeaseId = NO_LEASE, *, busy: bool = True) -> None:
         """Add an active task; the lease, if it is live, is bound to it and leaves it its slot."""
         seat = self.seats.get(AccountId(task.account_id))
         if seat is None:
             return
-        active = self.tasks[TaskId(task.task_id)] = ActiveTask(task, self._next())
+        active = self.tasks[TaskId(task.task_id)] = ActiveTask(task, busy)
         seat.tasks.add(active.id)
+        self.touch(("task", active.id))
         held = self.leases.get(lease_id)
         if held is not None and not held.ending:
-            if earlier := self.tasks.get(held.task_id):
-                earlier.lease_id, earlier.idle_since = NO_LEASE, self._next()
             held.task_id = active.id
             active.lease_id = lease_id
             seat.unbound.discard(lease_id)
 
     def leave(self, task_id: TaskId) -> ActiveTask | None:
         """Take a task away: its slot is free. A lease on it stays until it is ended."""
+        self.touch(("task", task_id))
         active = self.tasks.pop(task_id, None)
         if active is not None and (seat := self.seats.get(active.account_id)):
             seat.tasks.discard(task_id)
         return active
 
+    def close_slot(self, account_id: AccountId, opens: float) -> None:
+        """Close a free slot of an account until a moment."""
+        if seat := self.seats.get(account_id):
+            seat.closed.append(opens)
+            self.touch(("closed", account_id))
+
+    def cool(self, cooling: Cooling) -> None:
+        """Put a cooldown in place of the one that covers the same; no turn probes it yet."""
+        self.coolings[cooling.key] = cooling
+        self.probes.pop(cooling.key, None)
+        self.touch(cooling.key)
+
+    def warm(self, key: CooldownKey) -> Cooling | None:
+        """Take a cooldown away."""
+        self.touch(key)
+        return self.coolings.pop(key, None)
+
     def cooled_until(self, account_id: AccountId, upstream_model_id: str = "") -> float:
         """Return the moment from which no cooldown covers the account (and the model), 0 for now."""
         if not self.coolings:
             return 0.0
-        scope = CooldownScope
-        keys: list[CooldownKey] = [
-            (PLATFORM, scope.COOLDOWN_SCOPE_UPSTREAM, ""),
-            (account_id, scope.COOLDOWN_SCOPE_ACCOUNT, ""),
-        ]
-        if upstream_model_id:
-            keys.append((account_id, scope.COOLDOWN_SCOPE_ACCOUNT_MODEL, upstream_model_id))
+        keys = _covering(account_id, upstream_model_id)
         return max((self.coolings[key].until for key in keys if key in self.coolings), default=0.0)
+
+    def opens(self, account_id: AccountId, upstream_model_id: str = "") -> float:
+        """Return the moment from which a turn may go through all cooldowns, as a probe or after their end."""
+        if not self.coolings and not self.probes:
+            return 0.0
+        return max(map(self._opens, _covering(account_id, upstream_model_id)))
+
+    def worth_waiting(self, account_id: AccountId, upstream_model_id: str = "") -> float:
+        """Return the moment from which a turn may hope to go through: half-open is no obstacle."""
+        if not self.coolings:
+            return 0.0
+        keys = _covering(account_id, upstream_model_id)
+        return max((self._opens(key) for key in keys if key in self.coolings), default=0.0)
+
+    def _opens(self, key: CooldownKey) -> float:
+        cooling, probe = self.coolings.get(key), self.probes.get(key)
+        if cooling is None:
+            return 0.0 if probe is None else probe.after
+        return cooling.until if probe is None else min(cooling.until, probe.after)
+
+    def let_through(self, held: Held, upstream_model_id: str, now: float) -> None:
+        """Take note that a turn was granted: where it goes through cooldowns it is their probe."""
+        if self.probes:
+            for key in _covering(held.account_id, upstream_model_id):
+                cooling = self.coolings.get(key)
+                in_force = cooling is not None and cooling.until > now
+                self.probes.let_through(key, held.id, now, cooling=in_force)
 
     def moments(self) -> Iterator[float]:
         """Yield every moment at which something on the board changes by itself; some are over."""
-        yield from (held.deadline for held in self.leases.values() if not held.ending)
+        for held in self.leases.values():
+            if not held.ending:
+                yield held.deadline
+                if not held.foreign and not held.fence.fallen and held.fence.until > 0:
+                    yield held.fence.until
+        for seat in self.seats.values():
+            yield from seat.closed
         yield from (cooling.until for cooling in self.coolings.values())
+        yield from (probe.after for probe in self.probes.values())
         yield from (active.evict_after for active in self.tasks.values())
         yield from (seat.login_after for seat in self.seats.values() if seat.asleep)
+
+
+def _covering(account_id: AccountId, upstream_model_id: str) -> list[CooldownKey]:
+    """Return what may cover a turn on an account, and on the model where one is named."""
+    keys: list[CooldownKey] = [PLATFORM_KEY, (account_id, CooldownScope.COOLDOWN_SCOPE_ACCOUNT, "")]
+    if upstream_model_id:
+        keys.append((account_id, CooldownScope.COOLDOWN_SCOPE_ACCOUNT_MODEL, upstream_model_id))
+    return keys

@@ -46,20 +46,18 @@ def open_seats(board: Board, now: float) -> dict[AccountId, Seat]:
     return {
         seat.id: seat
         for seat in board.seats.values()
-        if seat.usable and seat.used < seat.slots and board.cooled_until(seat.id) <= now
+        if seat.usable and seat.free(now) > 0 and board.opens(seat.id) <= now
     }
 
 
 def choose(board: Board, want: Want, free: Iterable[Seat], now: float) -> Seat | None:
-    """Return the account of `free` (see open_seats) whose share of used slots is least; of equals, the one
+    """Return the account of `free` (see open_seats) whose share of free slots is greatest; of equals, the one
     that was granted longest ago.
     """
     fit = (
-        seat
-        for seat in free
-        if want.takes(seat.id) and board.cooled_until(seat.id, want.upstream_model_id) <= now
+        seat for seat in free if want.takes(seat.id) and board.opens(seat.id, want.upstream_model_id) <= now
     )
-    return min(fit, key=lambda seat: (seat.used / seat.slots, seat.turn), default=None)
+    return min(fit, key=lambda seat: (-seat.free(now) / seat.slots, seat.turn), default=None)
 
 
 def choose_shared(board: Board, want: Want, now: float) -> Seat | None:
@@ -91,12 +89,11 @@ def evictions(board: Board, wants: Iterable[Want], now: float) -> list[ActiveTas
         (
             active
             for active in board.tasks.values()
-            if not active.lease_id
-            and (active.evicting or active.evict_after <= now)
+            if (active.evicting or not (active.lease_id or active.busy or active.evict_after > now))
             and board.seats[active.account_id].usable
-            and board.cooled_until(active.account_id) <= now
+            and board.opens(active.account_id) <= now
         ),
-        key=lambda active: (not active.evicting, active.idle_since),
+        key=lambda active: (not active.evicting, active.used_us),
     )
     chosen: list[ActiveTask] = []
     for want in wants:
@@ -104,7 +101,7 @@ def evictions(board: Board, wants: Iterable[Want], now: float) -> list[ActiveTas
             break
         for index, active in enumerate(idle):
             if want.takes(active.account_id) and (
-                board.cooled_until(active.account_id, want.upstream_model_id) <= now
+                board.opens(active.account_id, want.upstream_model_id) <= now
             ):
                 chosen.append(idle.pop(index))
                 break
@@ -118,13 +115,13 @@ def refusal(board: Board, want: Want, now: float, deadline: float) -> ServiceErr
         if (seat.usable or seat.asleep) and want.names(seat.id):
             could.append(seat)
             if seat.id not in want.avoid:
-                soonest = min(soonest, _ready(board, seat, want))
+                soonest = min(soonest, _ready(board, seat, want, now))
                 if soonest <= now:
                     return None
     if not could:
         return _no_account(board, want)
     if soonest == math.inf:
-        soonest = min(_ready(board, seat, want) for seat in could)
+        soonest = min(_ready(board, seat, want, now) for seat in could)
         return ServiceError(
             _E.ERROR_REASON_POOL_EXHAUSTED,
             "every account that would do was tried",
@@ -134,7 +131,7 @@ def refusal(board: Board, want: Want, now: float, deadline: float) -> ServiceErr
         seconds = soonest - now
         return ServiceError(
             _E.ERROR_REASON_POOL_EXHAUSTED,
-            "every account that would do is cooling or was just refused a login; "
+            "every account that would do is cooling, full or was just refused a login; "
             f"the soonest can be had in {math.ceil(seconds)} s",
             seconds,
         )
@@ -144,7 +141,7 @@ def refusal(board: Board, want: Want, now: float, deadline: float) -> ServiceErr
 def exhausted(board: Board, want: Want, now: float, waited: float) -> ServiceError:
     """Return what a caller is told whose time ran out."""
     left = (seat for seat in board.seats.values() if (seat.usable or seat.asleep) and want.takes(seat.id))
-    seconds = min((_ready(board, seat, want) for seat in left), default=0)
+    seconds = min((_ready(board, seat, want, now) for seat in left), default=0)
     return ServiceError(
         _E.ERROR_REASON_POOL_EXHAUSTED,
         f"no slot came free in {waited:g} s: every account is at its limit of active tasks",
@@ -152,13 +149,18 @@ def exhausted(board: Board, want: Want, now: float, waited: float) -> ServiceErr
     )
 
 
-def _ready(board: Board, seat: Seat, want: Want) -> float:
-    """Return the moment from which nothing but a lack of slots keeps the account from being granted."""
+def _ready(board: Board, seat: Seat, want: Want, now: float) -> float:
+    """Return the moment from which nothing but slots in use keeps the account from being granted."""
     if seat.asleep:
         return 0.0 if seat.logging_in else seat.login_after
     if any(board.tasks[task_id].evicting for task_id in seat.tasks):
-        return 0.0  # room is being made, which ends the cooldown it is made for
-    return board.cooled_until(seat.id, want.upstream_model_id) if want.exclusive else 0.0
+        return 0.0  # room is being made
+    if not want.exclusive:
+        return 0.0
+    opens = 0.0
+    if not seat.used and seat.free(now) <= 0:  # nothing but time opens one
+        opens = min((opens for opens in seat.closed if opens > now), default=0.0)
+    return max(opens, board.worth_waiting(seat.id, want.upstream_model_id))
 
 
 def _no_account(board: Board, want: Want) -> ServiceError:

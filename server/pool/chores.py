@@ -3,13 +3,14 @@
 import asyncio
 import logging
 import math
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 from server.errors import ServiceError
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
+_AGAIN_AFTER: Final = 0.5  # seconds
 
 
 class Chores:
@@ -54,6 +55,20 @@ def _log_failure(task: asyncio.Task[Any]) -> None:
         _log.warning("pool: %r", error)
     else:
         _log.error("pool: a chore failed", exc_info=error)
+
+
+async def repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do a work every so many seconds, for ever; one that fails is logged and tried again sooner."""
+    while True:
+        await asyncio.sleep(seconds)
+        while True:
+            try:
+                await work()
+            except Exception as error:
+                _log.warning("pool: %s", error)
+                await asyncio.sleep(min(seconds, _AGAIN_AFTER))
+            else:
+                break
 
 
 class Alarm:

@@ -1,59 +1,33 @@
-"""What is known of the accounts' sessions, and what is done about it: checks, logins, cooldowns."""
+"""What a failure met on an account does to it, and whether it is the account's at all."""
 
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Final, Protocol
+from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import AccountState, Cooldown, CooldownScope, PoolEvent
+from howler.pool.v1.pool_service_pb2 import AccountState
 
 from server.errors import ServiceError, reason_name
-from server.pool.account import AccountId, Credentials, Member, Session
-from server.pool.board import PLATFORM, Cooling, Seat
+from server.pool.account import AccountId, LeaseId, Session
+from server.pool.board import PLATFORM_KEY, Seat
+from server.pool.cooldowns import Cooldowns
 from server.pool.desk import Desk
-from server.pool.show import timestamp
-from server.pool.treatment import Cool, Demote, treatment
+from server.pool.sessions import Authenticator, Sessions
+from server.pool.treatment import Cool, Demote, Trip, treatment
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
 _S = AccountState
+_EXPIRED: Final = _E.ERROR_REASON_SESSION_EXPIRED
 
-LOGIN_PAUSE: Final = 10.0  # seconds between two logins of an account: a herd's late reports start none
-LOGIN_BACKOFF: Final = 30.0  # after one that the platform refused
-_LOGIN_MOMENT: Final = 2.0  # seconds
-_LOGINS: Final = 8  # at a time, over all accounts
-
-
-class Identity(Protocol):
-    """Who the platform says a session's user is."""
-
-    @property
-    def user_id(self) -> str:
-        """The platform's id."""
-
-    @property
-    def name(self) -> str:
-        """The name; may be empty."""
-
-    @property
-    def email(self) -> str:
-        """The e-mail; may be empty."""
-
-
-class Authenticator(Protocol):
-    """The two calls to the platform that sessions need. Failures are ServiceErrors."""
-
-    async def login(self, email: str, password: str) -> str:
-        """Return the cookie of a new session."""
-
-    async def whoami(self, cookie: str) -> Identity:
-        """Return the session's user."""
+_PAUSES: Final = (5.0, 60.0)  # seconds between two looks at a platform that takes no session: first, longest
+_LOOK: Final = 5.0  # seconds that a look may take before turns are let through again
+_BATCH: Final = 4  # accounts per look
 
 
 class Health:
-    """Keeps the accounts' sessions alive, one login per account at a time.
+    """Treats accounts by the table of server/pool/treatment.py.
 
     `changed` is called when something changed that may matter to those who wait.
     """
@@ -61,10 +35,11 @@ class Health:
     def __init__(self, desk: Desk, authenticator: Authenticator, *, changed: Callable[[], None]) -> None:
         self._desk = desk
         self._board = desk.board
-        self._authenticator = authenticator
+        self.sessions = self._sessions = Sessions(desk, authenticator, changed=changed)
+        self.cooldowns = self._cooldowns = Cooldowns(desk, changed=changed)
         self._changed = changed
-        self._logins: dict[AccountId, asyncio.Task[None]] = {}
-        self._gate = asyncio.Semaphore(_LOGINS)
+        self._outlasting: asyncio.Task[None] | None = None
+        self._asking: set[AccountId] = set()
 
     async def report(
         self,
@@ -79,25 +54,29 @@ class Health:
             return
         cure = treatment(error.reason, error.retry_after, upstream_model_id, seat.member.failed_logins)
         match cure:
-            case Demote() if seat.member.state == _S.ACCOUNT_STATE_INVALID:
-                return  # worse is known already, and only an operator mends that
-            case Demote() if cure.relogin and self._mended(seat, session):
-                return
-            case Demote(state, relogin):
-                await self._demote(seat, state, error.reason)
-                if relogin and seat.member.can_log_in and seat.login_after <= self._desk.now():
-                    self.log_in(account_id)
-                self._changed()
-            case Cool(scope, seconds):
-                at = PLATFORM if scope == CooldownScope.COOLDOWN_SCOPE_UPSTREAM else account_id
-                by_model = scope == CooldownScope.COOLDOWN_SCOPE_ACCOUNT_MODEL
-                cooldown = Cooldown(
-                    reason=reason_name(error.reason),
-                    scope=scope,
-                    until_time=timestamp(self._desk.now_us() + int(seconds * 1e6)),
-                    upstream_model_id=upstream_model_id if by_model else "",
+            case Demote(relogin=True):
+                await self._expired(seat, session)
+            case Demote(state):
+                await self._sessions.demote(
+                    account_id, state, error.reason, session.cookie if session else None
                 )
-                await self._cool(Cooling(at, cooldown, self._desk.now() + seconds))
+                self._changed()
+            case Cool():
+                await self._cooldowns.cool(account_id, error.reason, cure, upstream_model_id)
+            case Trip():
+                await self._cooldowns.trip(error.reason)
+
+    async def _expired(self, seat: Seat, session: Session | None) -> None:
+        """Demote an account whose session was refused, and log it in; not where the platform takes none."""
+        member = seat.member
+        if member.state == _S.ACCOUNT_STATE_INVALID or self._mended(seat, session):
+            return  # worse is known already, or better
+        if await self._is_outage(seat):
+            return
+        await self._sessions.demote(seat.id, _S.ACCOUNT_STATE_EXPIRED, _EXPIRED, member.cookie)
+        if seat.member.can_log_in and seat.login_after <= self._desk.now():
+            self._sessions.log_in(seat.id)
+        self._changed()
 
     def _mended(self, seat: Seat, session: Session | None) -> bool:
         """The report is of a session that a login has replaced since.
@@ -109,61 +88,97 @@ class Health:
         fresh = seat.member.state == _S.ACCOUNT_STATE_ACTIVE and self._desk.now() < seat.login_after
         return session is None and fresh
 
-    async def _demote(self, seat: Seat, state: AccountState, reason: ErrorReason) -> None:
-        member = seat.member
-        failed = member.failed_logins + (reason == _E.ERROR_REASON_LOGIN_FAILED)
-        if (member.state, member.reason, member.failed_logins) == (state, reason, failed):
+    async def _is_outage(self, seat: Seat) -> bool:
+        """Take note of a refused session, and tell whether it is the platform that takes none.
+
+        An account that never worked proves nothing. Once a second session is refused the other accounts are
+        asked, so that the answer does not wait for their next turns.
+        """
+        now, refusals = self._desk.now(), self._sessions.refusals
+        if self._held():
+            return True
+        if seat.member.state == _S.ACCOUNT_STATE_ACTIVE:
+            refusals.refused(seat.id, now)
+        working = {
+            other.id
+            for other in self._board.seats.values()
+            if other.usable and other.member.state == _S.ACCOUNT_STATE_ACTIVE
+        }
+        if refusals.judge(working, now):
+            await self._begin_outage()
+            return True
+        lately = refusals.lately(now)
+        if len(lately) > 1:
+            for account_id in working - lately - self._asking:
+                self._asking.add(account_id)
+                self._desk.chores.spawn(self._ask(account_id))
+        return False
+
+    def _held(self) -> bool:
+        """Some replica has found out that the platform takes no session."""
+        cooling = self._board.coolings.get(PLATFORM_KEY)
+        return cooling is not None and cooling.cooldown.reason == reason_name(_EXPIRED)
+
+    async def _ask(self, account_id: AccountId) -> None:
+        try:
+            await self.check(account_id)
+        finally:
+            self._asking.discard(account_id)
+
+    async def _begin_outage(self) -> None:
+        if self._outlasting is not None and not self._outlasting.done():
             return
-        _log.warning("account %s: %s", seat.id, reason_name(reason))
-        await self._put(replace(member, state=state, reason=reason, failed_logins=failed))
+        _log.error("the platform takes no account's session: taken for its own outage, not for expiries")
+        self._sessions.taken.clear()
+        refused = self._sessions.refusals.lately(self._desk.now())
+        self._outlasting = self._desk.chores.spawn(self._outlast())
+        await self._cooldowns.hold(_EXPIRED, _PAUSES[0] + _LOOK)
+        for account_id in refused:
+            await self._sessions.restore(account_id)
 
-    async def _put(self, member: Member) -> None:
-        """Change an account's record, unless the account was removed meanwhile."""
-        if member.account_id in self._board.seats:
-            self._board.put(member)
-            await self._desk.ledger.put_account(member)
-            if member.account_id in self._board.seats:
-                self._desk.tell(PoolEvent.POOL_EVENT_CHANGED, member.account_id)
+    async def _outlast(self) -> None:
+        """Ask the platform about the sessions, ever more seldom, until it takes one or a login."""
+        taken = self._sessions.taken
+        pause, last = _PAUSES
+        turn = 0
+        while not taken.is_set():
+            try:
+                async with asyncio.timeout(pause):
+                    await taken.wait()
+            except TimeoutError:
+                seats = [seat for seat in self._board.seats.values() if seat.usable]
+                if not seats:
+                    break
+                batch = [seats[(turn + step) % len(seats)] for step in range(min(_BATCH, len(seats)))]
+                turn += len(batch)
+                pause = min(pause * 2, last)
+                await self._cooldowns.hold(_EXPIRED, pause + _LOOK)
+                await self._look(batch)
+        _log.warning("the platform takes sessions again")
+        await self._cooldowns.release(_EXPIRED)
+        for seat in list(self._board.seats.values()):
+            if seat.usable:
+                self._desk.chores.spawn(self.check(seat.id))
 
-    async def _cool(self, cooling: Cooling) -> None:
-        self._board.coolings[cooling.key] = cooling
-        _log.info("account %s: cooling, %s", cooling.account_id or "(all)", cooling.cooldown.reason)
-        await self._desk.ledger.cool(cooling.account_id, cooling.cooldown)
-        self._tell_cooldown(PoolEvent.POOL_EVENT_COOLING, cooling)
-        self._changed()
+    async def _look(self, batch: list[Seat]) -> None:
+        """Try some sessions, and one password where its session is refused: no storm of logins."""
+        tries = (self._sessions.whoami(seat.member.cookie) for seat in batch)
+        results = await asyncio.gather(*tries, return_exceptions=True)
+        for seat, result in zip(batch, results, strict=True):
+            if isinstance(result, BaseException) and not isinstance(result, ServiceError):
+                raise result
+            refused = isinstance(result, ServiceError) and result.reason == _EXPIRED
+            if refused and seat.member.can_log_in and seat.login_after <= self._desk.now():
+                await self._sessions.log_in(seat.id)
+                return
 
-    async def warm(self, cooling: Cooling) -> None:
-        """End a cooldown, unless a later one has taken its place."""
-        if self._board.coolings.get(cooling.key) is cooling:
-            del self._board.coolings[cooling.key]
-            await self._desk.ledger.uncool(cooling.account_id, cooling.cooldown)
-            self._tell_cooldown(PoolEvent.POOL_EVENT_COOLED, cooling)
-            self._changed()
-
-    def _tell_cooldown(self, event: PoolEvent, cooling: Cooling) -> None:
-        covered = list(self._board.seats) if cooling.account_id == PLATFORM else [cooling.account_id]
-        for account_id in covered:
-            self._desk.tell(event, account_id)
-
-    async def proven(self, account_id: AccountId) -> None:
-        """Take note that the platform took the account's session."""
+    async def proven(self, account_id: AccountId, lease_id: LeaseId) -> None:
+        """Take note that the platform took a turn on an account under a lease."""
+        self._sessions.took()
+        await self._cooldowns.proven(lease_id)
         seat = self._board.seats.get(account_id)
         if seat is not None and seat.member.state == _S.ACCOUNT_STATE_CREATED:
-            await self._put(seat.member.active(seat.member.cookie))
-
-    async def verify(self, given: Credentials) -> tuple[str, Identity]:
-        """Try credentials on the platform: the cookie, else the password.
-
-        Returns a cookie that works and its user; raises what the platform says.
-        """
-        if given.cookie:
-            try:
-                return given.cookie, await self._authenticator.whoami(given.cookie)
-            except ServiceError as error:
-                if error.reason != _E.ERROR_REASON_SESSION_EXPIRED or not given.password:
-                    raise
-        cookie = await self._authenticator.login(given.email, given.password)
-        return cookie, await self._authenticator.whoami(cookie)
+            await self._sessions.change(account_id, lambda member: member.active(member.cookie))
 
     async def check(self, account_id: AccountId) -> None:
         """Find out whether the platform takes the account's session, and log in where it does not."""
@@ -173,103 +188,13 @@ class Health:
         session = Session(account_id, seat.member.cookie)
         if not session.cookie:
             if seat.member.can_log_in:
-                self.log_in(account_id)
+                await self._sessions.log_in(account_id)
             return
         try:
-            async with self._gate:
-                user = await self._authenticator.whoami(session.cookie)
+            user = await self._sessions.whoami(session.cookie)
         except ServiceError as error:
             await self.report(account_id, error, session=session)
+            if login := self._sessions.login_under_way(account_id):
+                await asyncio.wait([login])
         else:
-            await self._welcome(account_id, session.cookie, user)
-
-    async def logins_settled(self) -> None:
-        """Wait for the first session or until no login is under way; then a moment for the other logins."""
-        while self._logins and not any(seat.usable for seat in self._board.seats.values()):
-            await asyncio.wait(list(self._logins.values()), return_when=asyncio.FIRST_COMPLETED)
-        if self._logins:
-            await asyncio.wait(list(self._logins.values()), timeout=_LOGIN_MOMENT)
-
-    def log_in(self, account_id: AccountId) -> asyncio.Task[None]:
-        """Log an account in by its password, in the background; who comes meanwhile gets the same login."""
-        task = self._logins.get(account_id)
-        if task is None:
-            if seat := self._board.seats.get(account_id):
-                seat.logging_in = True
-            task = self._logins[account_id] = self._desk.chores.spawn(self._log_in(account_id))
-            task.add_done_callback(lambda _: self._logins.pop(account_id, None))
-        return task
-
-    async def _log_in(self, account_id: AccountId) -> None:
-        seat = self._board.seats.get(account_id)
-        if seat is None:
-            return
-        try:
-            async with self._gate:
-                member = seat.member
-                cookie = await self._authenticator.login(member.email, member.password)
-                user = None if member.user_id else await self._authenticator.whoami(cookie)
-        except ServiceError as error:
-            self._login_over(seat, LOGIN_BACKOFF)
-            await self._login_failed(seat, error)
-        except Exception:
-            self._login_over(seat, LOGIN_BACKOFF)
-            self._changed()
-            raise
-        else:
-            self._login_over(seat, LOGIN_PAUSE)
-            await self._welcome(account_id, cookie, user)
-
-    def _login_over(self, seat: Seat, pause: float) -> None:
-        seat.logging_in, seat.login_after = False, self._desk.now() + pause
-
-    async def _login_failed(self, seat: Seat, error: ServiceError) -> None:
-        match treatment(error.reason, failed_logins=seat.member.failed_logins):
-            case Demote(state):
-                await self._demote(seat, state, error.reason)
-            case _:  # the platform could not say
-                _log.warning("account %s: no login: %r", seat.id, error)
-                seat.login_after = self._desk.now() + LOGIN_PAUSE
-        self._changed()
-
-    async def _welcome(self, account_id: AccountId, cookie: str, user: Identity | None) -> None:
-        """Record a session that works; `user` is None where it is known whose it is."""
-        seat = self._board.seats.get(account_id)
-        if seat is None:
-            return
-        member = seat.member.active(cookie)
-        if user is not None:
-            twin = self._board.user(user.user_id)
-            if twin is not None and twin is not seat:
-                await self._unite(seat, twin, cookie)
-                return
-            member = replace(member, user_id=user.user_id, name=user.name, email=member.email or user.email)
-        await self._put(member)
-        self._changed()
-
-    async def _unite(self, newer: Seat, elder: Seat, cookie: str) -> None:
-        """Give a session to the account that is its user's already: one user's slots count once.
-
-        The newer account is switched off; it stays for the tasks that it may have.
-        """
-        _log.warning("account %s is the same user as %s, which takes its session", newer.id, elder.id)
-        given, kept = newer.member, elder.member.active(cookie)
-        await self._put(
-            replace(
-                given,
-                email="",
-                password="",
-                offer="",
-                state=_S.ACCOUNT_STATE_INVALID,
-                reason=_E.ERROR_REASON_ALREADY_EXISTS,
-            )
-        )
-        await self._put(
-            replace(
-                kept,
-                email=kept.email or given.email,
-                password=given.password or kept.password,
-                offer=given.offer or kept.offer,
-            )
-        )
-        self._changed()
+            await self._sessions.welcome(account_id, session.cookie, user, begun=False)

@@ -2,20 +2,17 @@
 
 import asyncio
 import logging
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode, PoolEvent
+from howler.pool.v1.pool_service_pb2 import Lease, PoolEvent
 
 from server.errors import ServiceError
 from server.pool.account import LeaseId, TaskId
-from server.pool.board import Held
-from server.pool.choice import Want
+from server.pool.board import NO_TASK, Held
 from server.pool.desk import Desk
-from server.pool.health import Health
-from server.pool.queue import Queue
+from server.pool.fence import lost
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
@@ -23,169 +20,202 @@ _RETRY_PAUSE: Final = 1.0  # seconds before the end of a lease that the ledger r
 
 
 class Leases:
-    """Who holds what.
+    """Who holds what. `gone` is called when a lease has ended; its task may be in the middle of a turn."""
 
-    A grant is a reservation on the board first, then a record in the ledger; only then a caller
-    hears of it. A caller that is cancelled in between leaves a lease that is ended at once.
-    """
-
-    def __init__(self, desk: Desk, queue: Queue, health: Health) -> None:
+    def __init__(self, desk: Desk, *, gone: Callable[[], None]) -> None:
         self._desk = desk
-        self._queue = queue
-        self._health = health
+        self._tell_gone = gone
+        self._reclaiming = False
 
-    async def acquire(self, want: Want, lease: Lease, *, wait: float, ttl: float) -> Lease:
-        """Wait for what is wanted and grant it; `lease` says for whom. See Pool.acquire."""
-        deadline = self._desk.now() + wait
-        while True:
-            asked = copied(lease)
-            asked.lease_id = self._desk.new_id("lease")
-            held = await self._queue.wait(want, asked, deadline - self._desk.now())
-            granted = await self._grant(held, ttl)
-            if granted is not None:
-                return granted
-            # The account went away, or the ledger knows better than the board: try any other.
-            want = replace(want, avoid=want.avoid | {held.account_id})
-
-    async def acquire_task(self, task_id: TaskId, lease: Lease, *, wait: float, ttl: float) -> Lease:
-        """Grant a lease on an idle task; the wait is for its account's login only. See Pool.acquire."""
-        held = await self._reserve_task(task_id, copied(lease), self._desk.now() + wait)
-        granted = await self._grant(held, ttl)
-        if granted is None:
-            raise ServiceError(_E.ERROR_REASON_TASK_ENDED, "the task has ended")
-        return granted
-
-    async def _reserve_task(self, task_id: TaskId, lease: Lease, deadline: float) -> Held:
-        board = self._desk.board
-        while True:
-            active = board.tasks.get(task_id)
-            if active is None:
-                if await self._desk.ledger.task(task_id) is None:
-                    raise ServiceError(_E.ERROR_REASON_TASK_NOT_FOUND, "Howler holds no such task")
-                raise ServiceError(_E.ERROR_REASON_TASK_ENDED, "the task has ended")
-            if active.evicting:
-                raise ServiceError(_E.ERROR_REASON_TASK_ENDED, "the task is being stopped for its slot")
-            if active.lease_id:
-                raise ServiceError(_E.ERROR_REASON_TASK_BUSY, "a turn is running on this task")
-            seat = board.seats[active.account_id]
-            if not seat.member.enabled:
-                raise ServiceError(_E.ERROR_REASON_NO_ACCOUNT, "the account of this task is disabled")
-            if seat.member.has_session:
-                lease.lease_id, lease.account_id = self._desk.new_id("lease"), seat.id
-                held = Held(lease, task_id)
-                board.hold(held)
-                board.used_now(seat)
-                return held
-            now = self._desk.now()
-            soon = seat.member.can_log_in and (seat.logging_in or seat.login_after <= now)
-            if not soon or deadline <= now:
-                raise session_expired()
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(deadline):
-                    await asyncio.shield(self._health.log_in(seat.id))
-
-    async def _grant(self, held: Held, ttl: float) -> Lease | None:
-        """Record a reservation; None when the ledger refuses it or the account went away meanwhile."""
-        board, now_us = self._desk.board, self._desk.now_us()
-        seat = board.seats.get(held.account_id)
-        if seat is None:
-            return None
-        try:
-            token = await self._desk.ledger.grant(held.lease, seat.slots, held.task_id, now_us)
-        except BaseException:
-            self._desk.chores.spawn(self._end(held))  # recorded or not: it is ended behind the grant
-            raise
-        if token is None or held.id not in board.leases:
-            board.let_go(held.id)
-            self._queue.stir()
-            return None
-        held.lease.token = token
-        self._extend(held, ttl)
-        board.put(replace(seat.member, last_used_us=now_us))
-        self._desk.tell(PoolEvent.POOL_EVENT_LEASED, seat.id)
-        return copied(held.lease)
-
-    def _extend(self, held: Held, ttl: float) -> None:
+    def extend(self, held: Held, asked_at: float, ttl: float) -> None:
+        """Believe in a lease that the ledger granted or renewed for `ttl` after it was asked to."""
+        held.extend(asked_at + ttl, asked_at + self._desk.terms.belief(ttl))
         held.lease.expire_time.FromMicroseconds(self._desk.now_us() + int(ttl * 1e6))
-        held.deadline = self._desk.now() + ttl
-        self._desk.alarm.by(held.deadline)
+        self._desk.alarm.by(held.fence.until)
 
     async def renew(self, lease_id: LeaseId, token: int, ttl: float) -> Lease:
-        """Move a lease's end. Raises LEASE_LOST and LEASE_NOT_FOUND."""
-        held = await self._live(lease_id, token)
-        self._extend(held, ttl)
-        return copied(held.lease)
+        """Move a lease's end, whichever replica granted it. Raises LEASE_LOST and LEASE_NOT_FOUND."""
+        await self._check_token(lease_id, token)
+        asked_at = self._desk.now()
+        if lease_id not in await self._desk.ledger.renew({lease_id: ttl}):
+            raise lost()
+        held = self._desk.board.leases.get(lease_id)
+        if held is None:  # another replica's, and new
+            await self._desk.mirror.refresh()
+            held = self._desk.board.leases.get(lease_id)
+            if held is None:
+                raise lost()
+        if not held.foreign:
+            self.extend(held, asked_at, ttl)
+        renewed = copied(held.lease)
+        renewed.expire_time.FromMicroseconds(self._desk.now_us() + int(ttl * 1e6))
+        return renewed
+
+    async def renew_kept(self) -> None:
+        """Renew the leases that the pool keeps, all in one. Those that are lost are let go."""
+        board, ttl, asked_at = self._desk.board, self._desk.terms.ttl, self._desk.now()
+        kept = {
+            held.id: ttl
+            for held in board.leases.values()
+            if held.kept and held.lease.token and not held.ending and not held.fence.fallen
+        }
+        if not kept:
+            return
+        renewed = await self._desk.ledger.renew(kept)
+        for lease_id in kept:
+            held = board.leases.get(lease_id)
+            if held is None or held.ending or held.fence.fallen:
+                continue
+            if lease_id in renewed:
+                self.extend(held, asked_at, ttl)
+            else:
+                _log.warning("lease %s was lost: the ledger has it no more", lease_id)
+                self._lost(held)
+
+    def _lost(self, held: Held) -> None:
+        self._desk.board.let_go(held.id)
+        self._desk.tell(PoolEvent.POOL_EVENT_RELEASED, held.account_id)
+        self._desk.mirror.heard({held.account_id})
 
     async def get(self, lease_id: LeaseId, token: int) -> Lease:
         """Return a live lease. Raises LEASE_LOST and LEASE_NOT_FOUND."""
-        return copied((await self._live(lease_id, token)).lease)
-
-    async def claim(self, lease_id: LeaseId, token: int, task_id: TaskId) -> Lease:
-        """Take a caller's exclusive lease for a turn: on a new task, or on the one that was made under it.
-
-        Raises LEASE_LOST, LEASE_NOT_FOUND, INVALID_REQUEST for a shared lease, TASK_BUSY while a turn
-        runs on it, UNSUPPORTED_VALUE where its slot is another task's.
-        """
-        held = await self._live(lease_id, token)
-        if held.lease.mode != LeaseMode.LEASE_MODE_EXCLUSIVE:
-            raise ServiceError(_E.ERROR_REASON_INVALID_REQUEST, "lease: a turn needs an exclusive lease")
-        if held.claimed:
-            raise ServiceError(_E.ERROR_REASON_TASK_BUSY, "a turn is running on this lease")
-        if held.task_id != task_id:
-            raise ServiceError(
-                _E.ERROR_REASON_UNSUPPORTED_VALUE,
-                "lease: its slot went to the task made under it; name that task, or acquire another lease"
-                if held.task_id
-                else "lease: a task that exists holds its slot itself; leave the lease out",
-            )
-        held.claimed = True
-        return copied(held.lease)
-
-    def unclaim(self, lease_id: LeaseId) -> None:
-        """Give a claimed lease back to its caller, whose it stays."""
-        if held := self._desk.board.leases.get(lease_id):
-            held.claimed = False
+        return copied((await self.live(lease_id, token)).lease)
 
     async def release(self, lease_id: LeaseId, token: int) -> None:
         """End a lease; one that has ended is no error. Raises LEASE_NOT_FOUND."""
         try:
-            held = await self._live(lease_id, token)
+            held = await self.live(lease_id, token)
         except ServiceError as error:
             if error.reason == _E.ERROR_REASON_LEASE_LOST:
                 return
             raise
-        await self._desk.chores.settle(self._end(held))
+        if held.claimed or held.foreign:
+            await self._desk.chores.settle(self.give_up(held))
+        else:
+            await self._desk.chores.settle(self.end(held))
 
-    async def _live(self, lease_id: LeaseId, token: int) -> Held:
+    async def give_back(
+        self, lease_id: LeaseId, *, ended_task: TaskId = NO_TASK, close_slot: float = 0.0
+    ) -> None:
+        """End the lease of a turn of ours that is over. One that is lost is left to lapse.
+
+        `ended_task` has ended on the platform; the slot is closed for `close_slot` seconds.
+        """
+        held = self._desk.board.leases.get(lease_id)
+        if held is not None and not held.ending and not held.fence.fallen:
+            await self._desk.chores.settle(self.end(held, ended_task, close_slot))
+        elif ended_task:
+            await self._desk.ledger.end_task(ended_task, self._desk.now_us())
+            self._desk.board.leave(ended_task)
+            self._tell_gone()
+
+    async def _check_token(self, lease_id: LeaseId, token: int) -> Held | None:
         held = self._desk.board.leases.get(lease_id)
         known = held.lease.token if held is not None else await self._desk.ledger.lease_token(lease_id)
         if known is None or known != token:
             raise ServiceError(_E.ERROR_REASON_LEASE_NOT_FOUND, "no lease has this id and token")
+        return held
+
+    async def live(self, lease_id: LeaseId, token: int) -> Held:
+        held = await self._check_token(lease_id, token)
+        if held is None:
+            await self._desk.mirror.refresh()  # it may be another replica's, and new
+            held = self._desk.board.leases.get(lease_id)
         if held is None or held.ending or held.deadline <= self._desk.now():
-            raise ServiceError(_E.ERROR_REASON_LEASE_LOST, "the lease lapsed or was released")
+            raise lost()
         return held
 
     def lapse(self, now: float) -> None:
-        """End every lease whose time is up."""
+        """See to every lease whose time is up: ours end, other replicas' are reclaimed in the ledger."""
+        reclaimable = False
         for held in list(self._desk.board.leases.values()):
-            if held.deadline <= now and not held.ending:
-                _log.warning("lease %s of %s lapsed", held.id, held.lease.holder)
-                self._desk.chores.spawn(self._end(held))
+            if held.foreign:
+                reclaimable |= held.deadline <= now
+            elif not held.ending and held.lease.token:
+                if not held.fence.holds and not held.fence.fallen:
+                    if held.kept or held.claimed:
+                        _log.warning("lease %s (%s) is believed in no longer", held.id, held.lease.purpose)
+                    held.fence.fall()
+                if held.deadline <= now:
+                    self._desk.chores.spawn(self._lapse(held))
+        if reclaimable and not self._reclaiming:
+            self._desk.chores.spawn(self.reclaim())
 
-    async def _end(self, held: Held) -> None:
-        """End a lease: by release, by lapse, or because its caller was cancelled."""
+    async def reclaim(self) -> None:
+        """Have the ledger end the leases that nobody can hold any more; see what it ended."""
+        self._reclaiming = True
+        try:
+            reclaimed = await self._desk.ledger.reclaim()
+            now = self._desk.now()
+            late = {
+                held.account_id
+                for held in self._desk.board.leases.values()
+                if held.foreign and held.deadline <= now
+            }
+            self._desk.mirror.heard(reclaimed | late)
+        finally:
+            self._reclaiming = False
+
+    async def _lapse(self, held: Held) -> None:
+        """End a lease of ours whose time is up, unless its caller renewed it at another replica."""
+        held.ending = True
+        try:
+            ended = await self._desk.ledger.lapse(held.id, self._desk.now_us())
+        except BaseException:
+            self._try_later(held)
+            raise
+        if ended:
+            _log.warning("lease %s of %s lapsed", held.id, held.lease.holder)
+            self._gone(held)
+        else:
+            self._try_later(held)
+            await self._desk.mirror.refresh({held.account_id})
+
+    def _try_later(self, held: Held) -> None:
+        held.ending, held.deadline = False, self._desk.now() + _RETRY_PAUSE
+        self._desk.alarm.by(held.deadline)
+
+    async def give_up(self, held: Held) -> None:
+        """End a lease in the middle of what it was for: its task stays as busy as it is."""
+        held.fence.fall()
+        await self._desk.ledger.renew({held.id: 0.0})
+        await self._lapse(held)
+
+    async def end(self, held: Held, ended_task: TaskId = NO_TASK, close_slot: float = 0.0) -> None:
+        """End a lease in order: by release, or because its caller was cancelled."""
         if held.ending:
             return
         held.ending = True
         try:
-            await self._desk.ledger.end_lease(held.id, self._desk.now_us())
-        except BaseException:
-            held.ending, held.deadline = False, self._desk.now() + _RETRY_PAUSE
-            self._desk.alarm.by(held.deadline)
+            await self._write_end(held, ended_task, close_slot)
+        except Exception:
+            self._desk.chores.spawn(self._end_later(held, ended_task, close_slot))
             raise
+
+    async def _write_end(self, held: Held, ended_task: TaskId, close_slot: float) -> None:
+        now_us = self._desk.now_us()
+        await self._desk.ledger.end_lease(held.id, now_us, ended_task=ended_task, close_slot=close_slot)
+        board = self._desk.board
+        if ended_task:
+            board.leave(ended_task)
+        board.rest(held.task_id, now_us)
+        if close_slot > 0 and held.exclusive and not held.task_id:
+            board.close_slot(held.account_id, self._desk.now() + close_slot)
+            self._desk.alarm.by(self._desk.now() + close_slot)
+        self._gone(held)
+
+    async def _end_later(self, held: Held, ended_task: TaskId, close_slot: float) -> None:
+        while True:
+            await asyncio.sleep(_RETRY_PAUSE)
+            try:
+                return await self._write_end(held, ended_task, close_slot)
+            except Exception as error:
+                _log.warning("lease %s could not be ended yet: %s", held.id, error)
+
+    def _gone(self, held: Held) -> None:
         self._desk.board.let_go(held.id)
         self._desk.tell(PoolEvent.POOL_EVENT_RELEASED, held.account_id)
-        self._queue.stir()
+        self._tell_gone()
 
 
 def copied(lease: Lease) -> Lease:

@@ -4,39 +4,54 @@ What is granted is decided on the board (pure, in memory) and recorded in the le
 it. A caller that is cancelled leaves nothing behind: what it was granted is ended.
 """
 
+import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Self
+from contextlib import asynccontextmanager
+from typing import Final, Self
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import (
     Account,
     AccountState,
+    Cooldown,
     GetPoolResponse,
     Lease,
     LeaseMode,
+    PoolEvent,
     WatchResponse,
 )
-from howler.task.v1.task_service_pb2 import Task, TaskState
+from howler.task.v1.task_service_pb2 import Task
 
 from server.errors import ServiceError
 from server.pool import show
 from server.pool.account import AccountId, Credentials, LeaseId, Session, TaskId
-from server.pool.board import ActiveTask, Board, Cooling
+from server.pool.board import ActiveTask, Board
 from server.pool.choice import Want
-from server.pool.chores import Alarm, Chores
+from server.pool.chores import Alarm, Chores, repeat
+from server.pool.claims import Claims
 from server.pool.desk import Desk
-from server.pool.health import Authenticator, Health
+from server.pool.fence import Fence, lost
+from server.pool.granting import Granting
+from server.pool.health import Health
+from server.pool.inspector import Inspector
 from server.pool.leases import Leases, session_expired
 from server.pool.ledger import Ledger
+from server.pool.merge import Merged
+from server.pool.mirror import Mirror
 from server.pool.queue import Queue
 from server.pool.roster import Roster
+from server.pool.sessions import Authenticator
 from server.pool.tasks import Evict, Tasks, copied
-from server.pool.treatment import COOLDOWN_CAP
+from server.pool.terms import Terms
+from server.pool.treatment import SLOT_CLOSED
 from server.pool.watchers import Watchers
 
+_log = logging.getLogger(__name__)
 _E = ErrorReason
+_TERMS: Final = Terms()
+_NO_TASK: Final = TaskId("")
 
 
 def _new_id(prefix: str) -> str:
@@ -44,11 +59,11 @@ def _new_id(prefix: str) -> str:
 
 
 class Pool:
-    """The accounts and who holds them. Use as a context manager, in the loop that calls it.
+    """The accounts and who holds them. Use as a context manager, or by `visit`, in the loop that calls it.
 
     `evict` stops a task on the platform to free its slot; when it returns the task counts as ended, when it
-    raises as active. `default_slots` is how many active tasks an account has whose record does not say.
-    `now` is the wall clock (seconds since 1970), for records only; deadlines use the loop's clock.
+    raises as active. `now` is the wall clock (seconds since 1970), for records only; deadlines use
+    CLOCK_MONOTONIC.
     """
 
     def __init__(
@@ -57,55 +72,45 @@ class Pool:
         authenticator: Authenticator,
         *,
         evict: Evict,
-        default_slots: int = 1,
+        terms: Terms = _TERMS,
         now: Callable[[], float] = time.time,
         new_id: Callable[[str], str] = _new_id,
     ) -> None:
+        board, chores = Board(terms.slots), Chores()
         self._desk = desk = Desk(
-            board=Board(default_slots),
+            board=board,
             ledger=ledger,
-            chores=Chores(),
+            mirror=Mirror(board, ledger, chores, terms, self._merged),
+            chores=chores,
             alarm=Alarm(self._ring),
-            watchers=Watchers(now),
+            watchers=Watchers(now, lambda: ledger.replica),
+            terms=terms,
             wall=now,
             new_id=new_id,
         )
-        self._queue = Queue(
-            desk.board,
-            log_in=self._log_in,
-            evict=self._start_eviction,
-        )
+        self._queue = Queue(board, log_in=self._log_in, evict=self._start_eviction)
         self._health = Health(desk, authenticator, changed=self._changed)
-        self._leases = Leases(desk, self._queue, self._health)
-        self._tasks = Tasks(desk, self._queue, self._health, evict)
+        self._leases = Leases(desk, gone=self._gone)
+        self._granting = Granting(desk, self._queue, self._health, self._leases)
+        self._claims = Claims(desk, self._leases)
+        self._tasks = Tasks(desk, self._queue, self._health, self._leases, self._granting, evict)
         self._roster = Roster(desk, self._health, evict)
+        self._inspector = Inspector(desk, self._health)
+        self._attends = False
 
     async def __aenter__(self) -> Self:
-        """Open the books: leases of an earlier process are void, its active tasks are idle.
+        """Open the pool and look after it: its sessions, and what dead processes left.
 
-        A task whose turn that process left in the middle is stopped: its agent may be at work still, and
+        A task whose turn such a process left in the middle is stopped: its agent may be at work still, and
         a next turn would be told the words of the one before.
         """
-        board = self._desk.board
-        books = await self._desk.ledger.open_books(self._desk.now_us())
-        seats = [board.put(member) for member in books.members]
-        for seat in sorted(seats, key=lambda seat: seat.member.last_used_us):
-            if seat.member.last_used_us:
-                board.used_now(seat)
-        for task in books.tasks:
-            board.enter(task)
-        now, wall = self._desk.now(), self._desk.wall()
-        for account_id, cooldown in books.cooldowns:
-            # The cap also bounds what a step of the wall clock between two runs can do.
-            left = min(cooldown.until_time.ToMicroseconds() / 1e6 - wall, COOLDOWN_CAP)
-            cooling = Cooling(account_id, cooldown, now + max(0.0, left))
-            board.coolings[cooling.key] = cooling
+        await self._open()
+        self._attends = True
         await self._roster.sweep()
-        for task in books.tasks:
-            active = board.tasks.get(TaskId(task.task_id))
-            if active is not None and task.state == TaskState.TASK_STATE_RUNNING:
-                self._tasks.start_eviction(active, "was in the middle of a turn when Howler ended")
+        self._health.cooldowns.adopt()
         self._roster.check()
+        self._desk.chores.spawn(self._inspector.run())
+        self._stop_orphans()
         self._changed()
         return self
 
@@ -116,6 +121,23 @@ class Pool:
         await self._desk.chores.close()
         self._desk.alarm.off()
 
+    @asynccontextmanager
+    async def visit(self) -> AsyncGenerator[Self, None]:
+        """Open the pool for what is asked of it and no more, as a command does for a moment."""
+        await self._open()
+        try:
+            yield self
+        finally:
+            await self.__aexit__()
+
+    async def _open(self) -> None:
+        """Read the books, having ended what leases a dead process left."""
+        desk = self._desk
+        desk.ledger.listen(desk.mirror.heard)
+        await desk.ledger.reclaim()
+        await desk.mirror.refresh()
+        desk.chores.spawn(repeat(desk.terms.renew, self._leases.renew_kept))
+
     async def acquire(
         self,
         mode: LeaseMode,
@@ -123,32 +145,41 @@ class Pool:
         holder: str,
         purpose: str,
         wait: float,
-        ttl: float = 15.0,
+        ttl: float | None = None,
+        priority: int = 0,
         account_id: AccountId | None = None,
         among: frozenset[AccountId] | None = None,
         avoid: frozenset[AccountId] = frozenset(),
-        task_id: TaskId | None = None,
         upstream_model_id: str = "",
     ) -> Lease:
         """Grant a lease of `ttl` seconds, waiting for it up to `wait` seconds.
 
+        Without a `ttl` the pool itself renews it until it is given back. Of those who wait the higher
+        `priority` is served first, then who came first.
+
         An exclusive one takes a free slot of an account that is `account_id`, where given, is one of
-        `among`, where given, is none of `avoid`, and may use the model as far as is known. With `task_id`
-        it is a lease on that task and its slot, and the other restrictions do not matter. A shared one
+        `among`, where given, is none of `avoid`, and may use the model as far as is known. A shared one
         is of any account with a session.
 
         Raises NO_ACCOUNT at once when no account could ever serve it; POOL_EXHAUSTED when none came free in
-        time, or at once when all are cooling for longer or were to be avoided; TASK_NOT_FOUND,
-        TASK_ENDED, TASK_BUSY and SESSION_EXPIRED for a task.
+        time, or at once when all are cooling for longer or were to be avoided.
         """
         exclusive = mode != LeaseMode.LEASE_MODE_SHARED
         lease = Lease(
             mode=LeaseMode.LEASE_MODE_EXCLUSIVE if exclusive else mode, holder=holder, purpose=purpose
         )
-        if task_id:
-            return await self._leases.acquire_task(task_id, lease, wait=wait, ttl=ttl)
         want = Want(exclusive, account_id or None, among, avoid, upstream_model_id)
-        return await self._leases.acquire(want, lease, wait=wait, ttl=ttl)
+        return await self._granting.acquire(want, lease, wait=wait, ttl=ttl, priority=priority)
+
+    async def acquire_task(
+        self, task_id: TaskId, *, holder: str, purpose: str, wait: float, ttl: float | None = None
+    ) -> Lease:
+        """Grant an exclusive lease on an idle task and its slot; the wait is for its account's login only.
+
+        Raises TASK_NOT_FOUND, TASK_ENDED, TASK_BUSY, NO_ACCOUNT and SESSION_EXPIRED.
+        """
+        lease = Lease(mode=LeaseMode.LEASE_MODE_EXCLUSIVE, holder=holder, purpose=purpose)
+        return await self._granting.acquire_task(task_id, lease, wait=wait, ttl=ttl)
 
     async def renew(self, lease_id: str, token: int, ttl: float = 15.0) -> Lease:
         """Move a lease's end to `ttl` seconds from now.
@@ -162,25 +193,45 @@ class Pool:
         return await self._leases.get(LeaseId(lease_id), token)
 
     async def claim(self, lease_id: str, token: int, task_id: TaskId) -> Lease:
-        """Take a caller's lease for a turn; `task_id` is empty for a new task. See Leases.claim."""
-        return await self._leases.claim(LeaseId(lease_id), token, task_id)
+        """Take a caller's lease for a turn; `task_id` is empty for a new task. See Claims.claim."""
+        return await self._claims.claim(LeaseId(lease_id), token, task_id)
 
-    def unclaim(self, lease_id: str) -> None:
+    async def unclaim(self, lease_id: str) -> None:
         """Give a claimed lease back to its caller, whose it stays."""
-        self._leases.unclaim(LeaseId(lease_id))
+        await self._desk.chores.settle(self._claims.unclaim(LeaseId(lease_id)))
+
+    def fence(self, lease: Lease) -> Fence:
+        """Return what says whether a lease's holder may still send. Raises LEASE_LOST."""
+        held = self._desk.board.leases.get(LeaseId(lease.lease_id))
+        if held is None or held.foreign:
+            raise lost()
+        held.fence.check()
+        return held.fence
 
     async def release(self, lease_id: str, token: int) -> None:
-        """End a lease; one that has ended is no error.
+        """End a lease; one that has ended is no error. A turn that runs on it ends LEASE_LOST.
 
         Raises LEASE_NOT_FOUND when the token is another one.
         """
         await self._leases.release(LeaseId(lease_id), token)
 
+    async def give_back(
+        self, lease: Lease, *, ended_task: TaskId = _NO_TASK, refusal: ServiceError | None = None
+    ) -> None:
+        """End the lease of a turn that is over; one that is lost is left to lapse.
+
+        `ended_task` has ended on the platform. `refusal` is what the platform said where a task was to be
+        made: after CONCURRENCY_LIMIT the slot is closed for a while, as one that the account does not have.
+        """
+        full = refusal is not None and refusal.reason == _E.ERROR_REASON_CONCURRENCY_LIMIT
+        close_slot = SLOT_CLOSED if full else 0.0
+        await self._leases.give_back(LeaseId(lease.lease_id), ended_task=ended_task, close_slot=close_slot)
+
     async def record_task(self, task: Task, lease: Lease) -> None:
         """Record a task made under a lease: it takes the lease's slot over.
 
         The task is recorded in any case. Raises LEASE_LOST when the lease is no longer live: the
-        task is idle then.
+        task is stopped then.
         """
         made = copied(task)
         made.account_id = lease.account_id
@@ -212,6 +263,34 @@ class Pool:
         self._changed()
         return result
 
+    async def import_accounts(
+        self, accounts: Sequence[Credentials | ServiceError]
+    ) -> list[tuple[Account, bool] | ServiceError]:
+        """Import each account of a list; return what became of each, in its order. See import_account."""
+        results = await self._desk.chores.settle(self._roster.import_accounts(accounts))
+        self._changed()
+        return results
+
+    async def enable_account(self, account_id: AccountId) -> Account:
+        """Let an account be granted again. Raises ACCOUNT_NOT_FOUND."""
+        account = await self._desk.chores.settle(self._roster.enable(account_id))
+        self._changed()
+        return account
+
+    async def disable_account(self, account_id: AccountId) -> Account:
+        """Keep an account from being granted; turns that run on it go on. Raises ACCOUNT_NOT_FOUND."""
+        account = await self._desk.chores.settle(self._roster.disable(account_id))
+        self._changed()
+        return account
+
+    async def check_account(self, account_id: AccountId) -> Account:
+        """Ask the platform about an account's session now; tell what it found. Raises ACCOUNT_NOT_FOUND."""
+        return await self._desk.chores.settle(self._roster.check_now(account_id))
+
+    async def reset_cooldown(self, account_id: AccountId, upstream_model_id: str = "") -> list[Cooldown]:
+        """End an account's cooldowns, one model's, or ("") the platform's. Raises ACCOUNT_NOT_FOUND."""
+        return await self._desk.chores.settle(self._health.cooldowns.reset(account_id, upstream_model_id))
+
     async def remove_account(self, account_id: AccountId) -> None:
         """Stop an account's tasks where the platform lets us, then forget it. Raises ACCOUNT_NOT_FOUND."""
         await self._desk.chores.settle(self._roster.remove(account_id))
@@ -227,24 +306,29 @@ class Pool:
 
     async def status(self) -> GetPoolResponse:
         """Return the pool's counts."""
-        return show.counts(self._desk.board, len(self._queue), self._desk.now())
+        desk = self._desk
+        warn_us = int(desk.terms.session_warn * 1e6)
+        return show.counts(desk.board, len(self._queue), desk.now(), desk.now_us(), warn_us)
 
     async def usable(self) -> list[AccountId]:
         """Return the accounts that plain calls can be made as, cooling or not.
 
         Waits a moment for logins that are under way, and for the first where there is no other account.
         """
-        await self._health.logins_settled()
+        await self._health.sessions.logins_settled()
         return [seat.id for seat in self._desk.board.seats.values() if seat.usable]
 
-    def session(self, account_id: AccountId) -> Session:
-        """Return what calls to the platform need. Raises ACCOUNT_NOT_FOUND and SESSION_EXPIRED."""
+    def session(self, account_id: AccountId, lease: Lease | None = None) -> Session:
+        """Return what calls to the platform need; under a lease they are fenced by it.
+
+        Raises ACCOUNT_NOT_FOUND, SESSION_EXPIRED and LEASE_LOST.
+        """
         seat = self._desk.board.seats.get(account_id)
         if seat is None:
             raise ServiceError(_E.ERROR_REASON_ACCOUNT_NOT_FOUND, "no such account")
         if not seat.member.cookie or seat.member.state == AccountState.ACCOUNT_STATE_EXPIRED:
             raise session_expired()
-        return Session(account_id, seat.member.cookie)
+        return Session(account_id, seat.member.cookie, self.fence(lease) if lease is not None else None)
 
     async def report(
         self,
@@ -261,28 +345,56 @@ class Pool:
             self._tasks.make_room(account_id)
         await self._desk.chores.settle(self._health.report(account_id, error, upstream_model_id, session))
 
-    def watch(self) -> AsyncGenerator[WatchResponse, None]:
-        """Yield the pool as it is, then its events. Raises SLOW_CONSUMER, and SHUTTING_DOWN at the end."""
-        return self._desk.watchers.watch(self._accounts)
+    def watch(self, after: str = "") -> AsyncGenerator[WatchResponse, None]:
+        """Yield the pool as it is, or the events behind the cursor `after`, then its events as they happen.
+
+        Raises SLOW_CONSUMER, and SHUTTING_DOWN at the end.
+        """
+        return self._desk.watchers.watch(self._accounts, after)
 
     def _log_in(self, account_id: AccountId) -> None:
-        self._health.log_in(account_id)
+        self._health.sessions.log_in(account_id)
 
     def _start_eviction(self, active: ActiveTask) -> None:
         self._tasks.start_eviction(active)
 
+    def _gone(self) -> None:
+        """A lease ended: its slot may be wanted, its task may have been left in the middle of a turn."""
+        self._queue.stir()
+        self._stop_orphans()
+
+    def _merged(self, merged: Merged) -> None:
+        """The books brought news of other replicas."""
+        for held in merged.lost:
+            _log.warning("lease %s (%s) was lost: the ledger has it no more", held.id, held.lease.purpose)
+            self._desk.tell(PoolEvent.POOL_EVENT_RELEASED, held.account_id)
+        for account_id in merged.changed:
+            self._desk.tell(PoolEvent.POOL_EVENT_CHANGED, account_id)
+        for account_id in merged.removed:
+            self._desk.tell(PoolEvent.POOL_EVENT_REMOVED, account_id)
+        for cooling in merged.over:
+            self._health.cooldowns.ended_elsewhere(cooling)
+        self._stop_orphans()
+        self._changed()
+
+    def _stop_orphans(self) -> None:
+        if self._attends:
+            self._tasks.stop_orphans()
+
     def _changed(self) -> None:
         """See to those who wait after an account or a cooldown changed, and to the alarm."""
+        self._health.sessions.noticed()
         self._queue.recheck()
         now = self._desk.now()
         moments = (when for when in self._desk.board.moments() if when > now)
         self._desk.alarm.by(min(moments, default=float("inf")))
 
     def _ring(self) -> None:
-        """End what is over by now."""
+        """See to what is over by now."""
         now = self._desk.now()
         self._leases.lapse(now)
-        for cooling in list(self._desk.board.coolings.values()):
-            if cooling.until <= now:
-                self._desk.chores.spawn(self._health.warm(cooling))
+        for seat in self._desk.board.seats.values():
+            seat.closed = [opens for opens in seat.closed if opens > now]
+        self._health.cooldowns.expire(now)
+        self._stop_orphans()
         self._changed()

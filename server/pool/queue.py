@@ -1,8 +1,13 @@
-"""The callers that wait for a lease, first come first served, each until its deadline. Nothing is polled."""
+"""The callers that wait for a lease, by priority, then by their coming, each until its deadline.
+
+Nothing is polled.
+"""
 
 import asyncio
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import Lease
@@ -22,10 +27,18 @@ from server.pool.choice import (
 )
 
 
+class Place(NamedTuple):
+    """A place in the line: the higher priority first, then the lower number."""
+
+    minus_priority: int
+    number: int
+
+
 @dataclass(eq=False, slots=True)
 class _Waiter:
     """A caller that waits. `lease` lacks only its account; `future` gets the reservation or the refusal."""
 
+    place: Place
     want: Want
     lease: Lease
     future: asyncio.Future[Held]
@@ -33,7 +46,7 @@ class _Waiter:
 
 
 class Queue:
-    """Waiters in the order of their coming.
+    """Waiters in the order of their places.
 
     A waiter that no free slot would do for does not hold up those behind it. What it hands out is a
     reservation on the board: the slot is taken, the ledger does not know of it yet.
@@ -45,14 +58,20 @@ class Queue:
         self._board = board
         self._log_in = log_in
         self._evict = evict
-        self._waiters: dict[_Waiter, None] = {}
+        self._waiters: list[_Waiter] = []
         self._shared = 0  # how many of them want a shared lease
+        self._count = 0
 
     def __len__(self) -> int:
         return len(self._waiters)
 
-    async def wait(self, want: Want, lease: Lease, seconds: float) -> Held:
-        """Wait for a reservation. A caller that is cancelled keeps none.
+    def place(self, priority: int = 0) -> Place:
+        """Return the place behind all others of this priority."""
+        self._count += 1
+        return Place(-priority, self._count)
+
+    async def wait(self, want: Want, lease: Lease, seconds: float, place: Place | None = None) -> Held:
+        """Wait for a reservation, at the place of an earlier wait where given. A cancelled caller keeps none.
 
         Raises NO_ACCOUNT and POOL_EXHAUSTED.
         """
@@ -61,8 +80,8 @@ class Queue:
         deadline = now + max(0.0, seconds)
         if error := refusal(self._board, want, now, deadline):
             raise error
-        waiter = _Waiter(want, lease, loop.create_future(), deadline)
-        self._waiters[waiter] = None
+        waiter = _Waiter(place or self.place(), want, lease, loop.create_future(), deadline)
+        insort(self._waiters, waiter, key=_place)
         self._shared += not want.exclusive
         expiry: asyncio.TimerHandle | None = None
         try:
@@ -127,9 +146,11 @@ class Queue:
             held = Held(waiter.lease)
             self._board.hold(held)
             self._board.used_now(seat)
+            if held.exclusive:
+                self._board.let_through(held, waiter.want.upstream_model_id, now)
             waiter.future.set_result(held)
             served.append(waiter)
-            if seat.used >= seat.slots:
+            if seat.free(now) <= 0:
                 free.pop(seat.id, None)
                 if not free and not self._shared:
                     break
@@ -137,8 +158,9 @@ class Queue:
             self._drop(waiter)
 
     def _drop(self, waiter: _Waiter) -> None:
-        if waiter in self._waiters:
-            del self._waiters[waiter]
+        index = bisect_left(self._waiters, waiter.place, key=_place)
+        if index < len(self._waiters) and self._waiters[index] is waiter:
+            del self._waiters[index]
             self._shared -= not waiter.want.exclusive
 
     def _provoke(self, now: float) -> None:
@@ -154,3 +176,7 @@ class Queue:
         if not waiter.future.done():
             now = asyncio.get_running_loop().time()
             waiter.future.set_exception(exhausted(self._board, waiter.want, now, waited))
+
+
+def _place(waiter: _Waiter) -> Place:
+    return waiter.place

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
-from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -12,66 +12,88 @@ from howler.pool.v1.pool_service_pb2 import Account, PoolEvent, WatchResponse
 from server.errors import ServiceError
 
 _E = ErrorReason
-_BACKLOG: Final = 1000  # events that a watcher may be behind
-
-
-@dataclass(eq=False, slots=True)
-class _Watcher:
-    unread: deque[WatchResponse]
-    limit: int
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    end: ServiceError | None = None
+KEPT: Final = 1000
+"""Events that are remembered: so far a watcher may be behind, and so far back a cursor may lie."""
 
 
 class Watchers:
-    """Everybody who watches; `now` is the wall clock in seconds since 1970."""
+    """Everybody who watches; a watcher is a place in the ring of the last events.
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    `now` is the wall clock in seconds since 1970. `replica` names this process in cursors, which are
+    `<replica>:<number of the event>`: another process counts other events.
+    """
+
+    def __init__(self, now: Callable[[], float], replica: Callable[[], str]) -> None:
         self._now = now
-        self._watchers: set[_Watcher] = set()
+        self._replica = replica
+        self._ring: deque[WatchResponse] = deque(maxlen=KEPT)
+        self._told = 0
+        self._wakes: set[asyncio.Event] = set()
+        self._closed = False
 
-    @property
-    def present(self) -> bool:
-        """Somebody watches."""
-        return bool(self._watchers)
+    def __len__(self) -> int:
+        return len(self._wakes)
 
     def tell(self, event: PoolEvent, account: Account) -> None:
-        """Tell an event to all; who is too far behind is ended."""
-        message = self._message(event, account)
-        for watcher in self._watchers:
-            if len(watcher.unread) < watcher.limit:
-                watcher.unread.append(message)
-            else:
-                watcher.unread.clear()
-                watcher.end = ServiceError(
-                    _E.ERROR_REASON_SLOW_CONSUMER, f"more than {_BACKLOG} events of the pool were not read"
-                )
-            watcher.wake.set()
+        """Tell an event to all."""
+        self._told += 1
+        self._ring.append(self._message(event, account, self._told))
+        for wake in self._wakes:
+            wake.set()
 
-    async def watch(self, snapshot: Callable[[], Iterable[Account]]) -> AsyncGenerator[WatchResponse, None]:
-        """Yield a SNAPSHOT per account, then every event, until the caller leaves.
+    async def watch(
+        self, snapshot: Callable[[], Iterable[Account]], after: str = ""
+    ) -> AsyncGenerator[WatchResponse, None]:
+        """Yield the events behind the cursor `after`, then every event, until the caller leaves.
 
-        Raises SLOW_CONSUMER when the caller is too far behind, SHUTTING_DOWN when the pool closes.
+        Begins with a SNAPSHOT per account where there is no cursor, or not one that leads to an event which
+        is still remembered. Raises SLOW_CONSUMER when the caller is too far behind, SHUTTING_DOWN when the
+        pool closes.
         """
-        first = deque(self._message(PoolEvent.POOL_EVENT_SNAPSHOT, account) for account in snapshot())
-        watcher = _Watcher(first, limit=len(first) + _BACKLOG)
-        self._watchers.add(watcher)
+        wake = asyncio.Event()
+        self._wakes.add(wake)
         try:
+            read = self._place(after)
+            if read is None:
+                read = self._told
+                for account in list(snapshot()):
+                    yield self._message(PoolEvent.POOL_EVENT_SNAPSHOT, account, read)
             while True:
-                while watcher.unread:
-                    yield watcher.unread.popleft()
-                if watcher.end is not None:
-                    raise watcher.end
-                watcher.wake.clear()
-                await watcher.wake.wait()
+                unread = self._told - read
+                if unread > len(self._ring):
+                    raise ServiceError(
+                        _E.ERROR_REASON_SLOW_CONSUMER, f"more than {KEPT} events of the pool were not read"
+                    )
+                for message in list(islice(self._ring, len(self._ring) - unread, None)):
+                    read += 1
+                    yield message
+                if read < self._told:
+                    continue
+                if self._closed:
+                    raise ServiceError(_E.ERROR_REASON_SHUTTING_DOWN, "Howler is shutting down")
+                wake.clear()
+                await wake.wait()
         finally:
-            self._watchers.discard(watcher)
+            self._wakes.discard(wake)
 
     def close(self) -> None:
-        """End all."""
-        for watcher in self._watchers:
-            watcher.end = ServiceError(_E.ERROR_REASON_SHUTTING_DOWN, "Howler is shutting down")
-            watcher.wake.set()
+        """End all, once they have read what was told."""
+        self._closed = True
+        for wake in self._wakes:
+            wake.set()
 
-    def _message(self, event: PoolEvent, account: Account) -> WatchResponse:
-        return WatchResponse(time_unix_ms=int(self._now() * 1000), event=event, account=account)
+    def _place(self, after: str) -> int | None:
+        """Return the number of the event that a cursor names, if those behind it are all remembered."""
+        replica, _, number = after.rpartition(":")
+        if replica != self._replica() or not (number.isascii() and number.isdigit() and len(number) < 20):
+            return None
+        read = int(number)
+        return read if self._told - len(self._ring) <= read <= self._told else None
+
+    def _message(self, event: PoolEvent, account: Account, number: int) -> WatchResponse:
+        return WatchResponse(
+            time_unix_ms=int(self._now() * 1000),
+            event=event,
+            account=account,
+            cursor=f"{self._replica()}:{number}",
+        )

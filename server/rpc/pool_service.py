@@ -10,15 +10,18 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1 import pool_service_pb2 as pb
 from howler.pool.v1.pool_service_pb2_grpc import PoolServiceServicer
 
-from server.errors import ServiceError
+from server.errors import ServiceError, reason_name
 from server.pool.account import AccountId, Credentials
+from server.pool.accounts_file import AccountsListError, parse_accounts
 from server.pool.pool import Pool
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # generic in the stubs alone
 _MAX_NAME_BYTES: Final = 128
 _MAX_CREDENTIAL_BYTES: Final = 4096
+_MAX_LIST_BYTES: Final = 1 << 20
 _MIN_TTL, _TTL, _MAX_TTL = 1.0, 15.0, 3600.0  # seconds
-_MAX_SLOTS: Final = 1_000_000
+_MAX_SLOTS: Final = 1000
+_MAX_PRIORITY: Final = 100
 
 
 class PoolService(PoolServiceServicer):
@@ -35,6 +38,8 @@ class PoolService(PoolServiceServicer):
             raise _invalid("mode is none of LeaseMode")
         for name in ("holder", "purpose", "account_id"):
             _check_size(name, getattr(request, name), _MAX_NAME_BYTES)
+        if abs(request.priority) > _MAX_PRIORITY:
+            raise _invalid(f"priority must be between -{_MAX_PRIORITY} and {_MAX_PRIORITY}")
         wait = self._queue_timeout
         if request.HasField("wait"):
             wait = min(_seconds(request.wait), wait)
@@ -47,6 +52,7 @@ class PoolService(PoolServiceServicer):
             wait=wait,
             ttl=_ttl(request),
             account_id=AccountId(request.account_id) if request.account_id else None,
+            priority=request.priority,
         )
         return pb.AcquireResponse(lease=lease)
 
@@ -83,6 +89,48 @@ class PoolService(PoolServiceServicer):
         )
         return pb.ImportAccountResponse(account=account, created=created)
 
+    async def ImportAccounts(
+        self, request: pb.ImportAccountsRequest, context: _Context
+    ) -> pb.ImportAccountsResponse:
+        """Try the credentials of a list on the platform and keep those that it takes."""
+        _check_size("json", request.json, _MAX_LIST_BYTES)
+        try:
+            entries = parse_accounts(request.json)
+        except AccountsListError as error:
+            raise _invalid(f"json {error}") from None
+        results = await self._pool.import_accounts(entries)
+        return pb.ImportAccountsResponse(results=map(_imported, results))
+
+    async def EnableAccount(
+        self, request: pb.EnableAccountRequest, context: _Context
+    ) -> pb.EnableAccountResponse:
+        """Let an account be granted."""
+        account = await self._pool.enable_account(AccountId(request.account_id))
+        return pb.EnableAccountResponse(account=account)
+
+    async def DisableAccount(
+        self, request: pb.DisableAccountRequest, context: _Context
+    ) -> pb.DisableAccountResponse:
+        """Keep an account from being granted."""
+        account = await self._pool.disable_account(AccountId(request.account_id))
+        return pb.DisableAccountResponse(account=account)
+
+    async def CheckAccount(
+        self, request: pb.CheckAccountRequest, context: _Context
+    ) -> pb.CheckAccountResponse:
+        """Ask the platform about an account's session."""
+        account = await self._pool.check_account(AccountId(request.account_id))
+        return pb.CheckAccountResponse(account=account)
+
+    async def ResetCooldown(
+        self, request: pb.ResetCooldownRequest, context: _Context
+    ) -> pb.ResetCooldownResponse:
+        """End cooldowns."""
+        if request.upstream_model_id and not request.account_id:
+            raise _invalid("upstream_model_id needs its account_id")
+        ended = await self._pool.reset_cooldown(AccountId(request.account_id), request.upstream_model_id)
+        return pb.ResetCooldownResponse(cooldowns=ended)
+
     async def RemoveAccount(
         self, request: pb.RemoveAccountRequest, context: _Context
     ) -> pb.RemoveAccountResponse:
@@ -92,9 +140,16 @@ class PoolService(PoolServiceServicer):
 
     async def Watch(self, request: pb.WatchRequest, context: _Context) -> AsyncIterator[pb.WatchResponse]:
         """Tell what changes in the pool."""
-        async with aclosing(self._pool.watch()) as events:
+        async with aclosing(self._pool.watch(request.after)) as events:
             async for event in events:
                 yield event
+
+
+def _imported(result: tuple[pb.Account, bool] | ServiceError) -> pb.ImportedAccount:
+    if isinstance(result, ServiceError):
+        return pb.ImportedAccount(refusal=reason_name(result.reason), message=result.message)
+    account, created = result
+    return pb.ImportedAccount(account=account, created=created)
 
 
 def _ttl(request: pb.AcquireRequest | pb.RenewRequest) -> float:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Protocol
 
 import grpc
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -13,7 +13,7 @@ from server.errors import ServiceError
 from server.pool.account import TaskId
 from server.rpc.relay import Relay
 from server.rpc.start import check_start, invalid
-from server.store.sqlite import Store, TaskCursor
+from server.store.pages import TaskCursor
 from server.turn.hub import Hub
 from server.turn.live import TurnId
 
@@ -21,10 +21,22 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 _PAGE, _MAX_PAGE = 100, 1000
 
 
+class Records(Protocol):
+    """What is read of the store."""
+
+    async def task(self, task_id: TaskId) -> pb.Task | None:
+        """Return a task, active or ended."""
+
+    async def tasks(
+        self, state: pb.TaskState, principal: str, limit: int, after: TaskCursor | None = None
+    ) -> list[pb.Task]:
+        """Return a page of tasks, the one used last first."""
+
+
 class TaskService(TaskServiceServicer):
     """The door for services: one turn per Stream."""
 
-    def __init__(self, hub: Hub, store: Store, relay_gather: float) -> None:
+    def __init__(self, hub: Hub, store: Records, relay_gather: float) -> None:
         """`relay_gather` is how long, in seconds, a Relay gathers after a write."""
         self._hub = hub
         self._store = store

@@ -11,3 +11,7 @@ class DatabaseUrlError(StoreError, ValueError):
 
 class SchemaError(StoreError):
     """The database does not have the schema that this version of Howler needs."""
+
+
+class SealError(StoreError):
+    """A secret cannot be sealed or opened. The message names the setting and holds no key and no secret."""

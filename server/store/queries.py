@@ -1,4 +1,4 @@
-"""Reads the named queries of `sql/*.sql`."""
+"""Reads the named queries of `sql/*.sql` and of one kind of database, `sql/<dialect>/*.sql`."""
 
 import re
 from collections.abc import Mapping
@@ -9,10 +9,10 @@ _NAME: Final = re.compile(r"^-- name: (\w+)$")
 _FOLDER: Final = Path(__file__).with_name("sql")
 
 
-def load_queries(folder: Path = _FOLDER) -> Mapping[str, str]:
+def load_queries(dialect: str, folder: Path = _FOLDER) -> Mapping[str, str]:
     """Return every query by its name. Raises ValueError for a name that is used twice or has no query."""
     queries: dict[str, str] = {}
-    for path in sorted(folder.glob("*.sql")):
+    for path in [*sorted(folder.glob("*.sql")), *sorted((folder / dialect).glob("*.sql"))]:
         name, lines = "", list[str]()
         for line in [*path.read_text(encoding="utf-8").splitlines(), "-- name: end"]:
             if match := _NAME.match(line):

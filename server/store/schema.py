@@ -1,4 +1,4 @@
-"""Brings a SQLite database to the schema of this version: `migrations/NNNN_*.sql`, in order."""
+"""Brings a SQLite database to the schema of this version: `migrations/sqlite/NNNN_*.sql`, in order."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -7,11 +7,11 @@ from typing import Final
 
 from server.store.errors import SchemaError
 
-_FOLDER: Final = Path(__file__).with_name("migrations")
+_FOLDER: Final = Path(__file__).parent / "migrations" / "sqlite"
 
 
 def migrate(connection: sqlite3.Connection, folder: Path = _FOLDER) -> int:
-    """Apply what is missing, all or nothing, and return the schema's version.
+    """Apply what is missing, all or nothing, and return the schema's version. Others may do so at once.
 
     Raises SchemaError when the database was made by a newer Howler.
     """

@@ -1,37 +1,35 @@
-"""The store on SQLite: one server process, one writer thread, one reader thread."""
+"""The store on SQLite: many processes of one machine; each has one writer thread and one reader thread."""
 
+import asyncio
 import sqlite3
-from collections.abc import Mapping
-from typing import IO, Final, NamedTuple, Self
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Final, Self
 
 from howler.pool.v1.pool_service_pb2 import Cooldown, Lease, LeaseMode
 from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId
-from server.pool.ledger import Books
+from server.pool.ledger import Books, Changed
 from server.store import rows
-from server.store.connection import claim, connect, sqlite_path
+from server.store.clock import boot_id
+from server.store.connection import connect, hurry, prepare, sqlite_path
+from server.store.keyring import KeyRing
+from server.store.pages import TaskCursor
 from server.store.queries import load_queries
+from server.store.records import NONE, Accounts, Records
+from server.store.replicas import Replicas
 from server.store.rows import Parameters
 from server.store.schema import migrate
+from server.store.seal import Key
 from server.store.worker import Operation, T, Worker
 
 LEASE_MEMORY_US: Final = 3600 * 1_000_000
 """How long an ended lease is remembered, so that its holder hears that it is lost."""
 
 _SWEEP: Final = 1024  # leases between two sweeps of ended ones
-
-
-class TaskCursor(NamedTuple):
-    """Where a page of tasks ended."""
-
-    last_used_us: int
-    task_id: str
-
-    @classmethod
-    def behind(cls, task: Task) -> Self:
-        """Return the cursor behind a task."""
-        return cls(task.last_used_time.ToMicroseconds(), task.task_id)
+_WRITER_BUSY_MS: Final = 5  # then the worker tries again by itself, which is fairer
+_NO_TASK: Final = TaskId("")
 
 
 class Store:
@@ -41,22 +39,35 @@ class Store:
     StoreError when the database fails.
     """
 
-    def __init__(self, url: str) -> None:
-        """Raises DatabaseUrlError. Nothing is opened before `__aenter__`."""
+    def __init__(self, url: str, ring: KeyRing, default_slots: int = 1, reclaim: float = 10.0) -> None:
+        """`ring` seals cookies and passwords; `reclaim` is how many seconds a lapsed lease keeps its slot.
+
+        Raises DatabaseUrlError. Nothing is opened before `__aenter__`.
+        """
         self._path = sqlite_path(url)
-        self._sql: Mapping[str, str] = load_queries()
+        self._sql: Mapping[str, str] = load_queries("sqlite")
+        self._replicas = Replicas(self._path, self._told, self._died)
+        self._records = Records(self._sql, self.replica, ring, default_slots, reclaim)
         self._ended = 0
-        self._claim: IO[bytes] | None = None
+        self._changed: Changed | None = None
+        self._to_tell: set[AccountId] = set()
+        self._reclaiming: asyncio.Task[frozenset[AccountId]] | None = None
         self._writer: Worker | None = None
         self._reader: Worker | None = None
+
+    @property
+    def replica(self) -> str:
+        """See Ledger."""
+        return self._replicas.name
 
     async def __aenter__(self) -> Self:
         """Open the database, make or migrate its schema.
 
-        Raises StoreError when it cannot be used, is another process's or is newer than this Howler.
+        Raises StoreError when it cannot be used or is newer than this Howler, SealError for the wrong key.
         """
-        self._claim = claim(self._path)
+        prepare(self._path)
         try:
+            self._replicas.open()
             writer = Worker("store-writer", "BEGIN IMMEDIATE", self._connect_writer)
             await writer.open()
             self._writer = writer
@@ -70,120 +81,195 @@ class Store:
 
     async def __aexit__(self, *_: object) -> None:
         """Write what is queued and close."""
+        if self._reclaiming is not None:
+            await asyncio.gather(self._reclaiming, return_exceptions=True)
         for worker in (self._reader, self._writer):
             if worker is not None:
                 await worker.close()
-        if self._claim is not None:
-            self._claim.close()
+        self._tell()
+        self._replicas.close()
 
     def _connect_writer(self) -> sqlite3.Connection:
         connection = connect(self._path)
         try:
             migrate(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            self._records.admit(connection)
+            self._records.begin_boot(connection, boot_id(), time.time_ns() // 1000)
+            connection.execute("COMMIT")
+            hurry(connection, _WRITER_BUSY_MS)
         except BaseException:
             connection.close()
             raise
         return connection
 
-    async def _write(self, operation: Operation[T]) -> T:
+    # Other processes.
+
+    def listen(self, changed: Changed) -> None:
+        """See Ledger."""
+        self._changed = changed
+
+    def _told(self, accounts: frozenset[AccountId] | None) -> None:
+        if self._changed is not None:
+            self._changed(accounts)
+
+    def _died(self) -> None:
+        """Another process is dead: nobody else may notice."""
+        if self._reclaiming is None or self._reclaiming.done():
+            self._reclaiming = asyncio.create_task(self._reclaim_for_all())
+
+    async def _reclaim_for_all(self) -> frozenset[AccountId]:
+        accounts = await self.reclaim()
+        self._told(accounts)
+        return accounts
+
+    def _note(self, accounts: Accounts) -> None:
+        """Tell the others at the end of the loop's round, in one message for all that was committed."""
+        if accounts:
+            if not self._to_tell:
+                asyncio.get_running_loop().call_soon(self._tell)
+            self._to_tell |= accounts
+
+    def _tell(self) -> None:
+        accounts, self._to_tell = frozenset(self._to_tell), set()
+        if accounts:
+            self._replicas.tell(accounts)
+
+    async def _write(self, operation: Operation[T], changes: Callable[[T], Accounts] | None = None) -> T:
+        """Carry an operation out; `changes` says by its result what other processes must hear of."""
         assert self._writer is not None
-        return await self._writer.run(operation)
-
-    async def _do(self, *steps: tuple[str, Parameters]) -> None:
-        """Carry out named statements as one operation."""
-
-        def operation(connection: sqlite3.Connection) -> None:
-            for name, parameters in steps:
-                connection.execute(self._sql[name], parameters)
-
-        await self._write(operation)
+        if changes is None:
+            return await self._writer.run(operation)
+        return await self._writer.run(operation, lambda result: self._note(changes(result)))
 
     async def _read(self, name: str, parameters: Parameters) -> list[sqlite3.Row]:
         assert self._reader is not None
         return await self._reader.run(lambda db: db.execute(self._sql[name], parameters).fetchall())
 
-    async def open_books(self, now_us: int) -> Books:
+    # Accounts.
+
+    async def books(self, accounts: Collection[AccountId] | None = None) -> Books:
         """See Ledger."""
+        assert self._reader is not None
+        return await self._reader.run(lambda db: self._records.books(db, accounts))
 
-        def operation(db: sqlite3.Connection) -> Books:
-            tasks = [rows.task(row) for row in db.execute(self._sql["active_tasks"])]
-            db.execute(self._sql["void_leases"], {"now_us": now_us})
-            db.execute(self._sql["forget_leases"], {"before_us": now_us - LEASE_MEMORY_US})
-            db.execute(self._sql["drop_old_cooldowns"], {"now_us": now_us})
-            return Books(
-                members=[rows.member(row) for row in db.execute(self._sql["list_accounts"])],
-                tasks=tasks,
-                cooldowns=[rows.cooldown(row) for row in db.execute(self._sql["list_cooldowns"])],
-            )
-
-        return await self._write(operation)
-
-    async def add_account(self, member: Member) -> None:
+    async def add_account(self, member: Member) -> bool:
         """See Ledger."""
-        await self._do(("add_account", rows.of_member(member)))
+        which = frozenset({member.account_id})
+        return await self._write(
+            lambda db: self._records.add_account(db, member), lambda done: which if done else NONE
+        )
 
-    async def put_account(self, member: Member) -> None:
+    async def put_account(self, member: Member) -> bool:
         """See Ledger."""
-        await self._do(("put_account", rows.of_member(member)))
+        which = frozenset({member.account_id})
+        return await self._write(
+            lambda db: self._records.put_account(db, member), lambda done: which if done else NONE
+        )
 
     async def remove_account(self, account_id: AccountId, now_us: int) -> None:
         """See Ledger."""
-        which: Parameters = {"account_id": account_id, "now_us": now_us}
-        await self._do(
-            ("end_leases_of_account", which),
-            ("end_tasks_of_account", which),
-            ("drop_cooldowns_of_account", which),
-            ("delete_account", which),
+        await self._write(
+            lambda db: self._records.remove_account(db, account_id, now_us),
+            lambda _: frozenset({account_id}),
         )
 
-    async def grant(self, lease: Lease, slots: int, task_id: TaskId, now_us: int) -> int | None:
+    async def claim_login(self, account_id: AccountId, seconds: float) -> bool:
         """See Ledger."""
-        parameters = rows.of_lease(lease, task_id, slots, now_us)
-        if lease.mode != LeaseMode.LEASE_MODE_EXCLUSIVE:
-            name = "grant_shared"
-        else:
-            name = "grant_task" if task_id else "grant_slot"
+        return await self._write(lambda db: self._records.claim_login(db, account_id, seconds))
 
-        def operation(db: sqlite3.Connection) -> int | None:
-            granted = db.execute(self._sql[name], parameters).fetchone()
-            if granted is None:
-                return None
-            db.execute(self._sql["take_token"], parameters)
-            return int(granted["token"])
+    async def cool(self, account_id: AccountId, cooldown: Cooldown, seconds: float) -> None:
+        """See Ledger."""
+        await self._write(
+            lambda db: self._records.cool(db, account_id, cooldown, seconds),
+            lambda _: frozenset({account_id}),
+        )
 
-        return await self._write(operation)
+    async def uncool(self, account_id: AccountId, cooldown: Cooldown) -> None:
+        """See Ledger."""
+        which = frozenset({account_id})
+        await self._write(
+            lambda db: self._records.uncool(db, account_id, cooldown), lambda done: which if done else NONE
+        )
 
-    async def end_lease(self, lease_id: LeaseId, now_us: int) -> None:
+    # Leases.
+
+    async def grant(self, lease: Lease, task_id: TaskId, ttl: float, now_us: int) -> int | None:
+        """See Ledger."""
+        heard = lease.mode == LeaseMode.LEASE_MODE_EXCLUSIVE
+        which = frozenset({AccountId(lease.account_id)}) if heard else NONE
+        return await self._write(
+            lambda db: self._records.grant(db, lease, task_id, ttl, now_us),
+            lambda token: which if token is not None else NONE,
+        )
+
+    async def renew(self, leases: Mapping[LeaseId, float]) -> frozenset[LeaseId]:
+        """See Ledger."""
+        return await self._write(lambda db: self._records.renew(db, leases))
+
+    async def adopt(self, lease_id: LeaseId) -> float | None:
+        """See Ledger."""
+        adopted = await self._write(
+            lambda db: self._records.adopt(db, lease_id),
+            lambda found: frozenset({found[0]}) if found is not None else NONE,
+        )
+        return None if adopted is None else adopted[1]
+
+    async def lapse(self, lease_id: LeaseId, now_us: int) -> bool:
+        """See Ledger."""
+        ended, _ = await self._write(
+            lambda db: self._records.lapse(db, lease_id, now_us), lambda result: result[1]
+        )
+        return ended
+
+    async def end_lease(
+        self, lease_id: LeaseId, now_us: int, *, ended_task: TaskId = _NO_TASK, close_slot: float = 0.0
+    ) -> None:
         """See Ledger."""
         self._ended += 1
         sweep = self._ended % _SWEEP == 0
 
-        def operation(db: sqlite3.Connection) -> None:
-            ended = db.execute(self._sql["end_lease"], {"lease_id": lease_id, "now_us": now_us}).fetchone()
-            if ended is not None and ended["task_id"]:
-                db.execute(self._sql["use_task"], {"task_id": ended["task_id"], "now_us": now_us})
+        def operation(db: sqlite3.Connection) -> Accounts:
             if sweep:
                 db.execute(self._sql["forget_leases"], {"before_us": now_us - LEASE_MEMORY_US})
+            return self._records.end_lease(db, lease_id, now_us, ended_task, close_slot)
 
-        await self._write(operation)
+        await self._write(operation, lambda accounts: accounts)
+
+    async def reclaim(self) -> frozenset[AccountId]:
+        """See Ledger."""
+        now_us = time.time_ns() // 1000
+        return await self._write(
+            lambda db: self._records.reclaim(db, now_us, self._replicas.is_dead), lambda accounts: accounts
+        )
 
     async def lease_token(self, lease_id: LeaseId) -> int | None:
         """See Ledger."""
         found = await self._read("lease_token", {"lease_id": lease_id})
         return int(found[0]["token"]) if found else None
 
-    async def record_task(self, task: Task, lease_id: LeaseId) -> None:
+    # Tasks.
+
+    async def record_task(self, task: Task, lease_id: LeaseId) -> bool:
         """See Ledger."""
-        parameters = rows.of_task(task)
-        await self._do(("record_task", parameters), ("bind_lease", {**parameters, "lease_id": lease_id}))
+        which = frozenset({AccountId(task.account_id)})
+        return await self._write(
+            lambda db: self._records.record_task(db, task, lease_id), lambda bound: NONE if bound else which
+        )
 
     async def touch_task(self, task_id: TaskId, turn_id: str, now_us: int) -> None:
         """See Ledger."""
-        await self._do(("touch_task", {"task_id": task_id, "turn_id": turn_id, "now_us": now_us}))
+        asked = {"task_id": task_id, "turn_id": turn_id, "now_us": now_us}
+        await self._write(lambda db: db.execute(self._sql["touch_task"], asked).rowcount)
+
+    async def rest_task(self, task_id: TaskId, now_us: int) -> None:
+        """See Ledger."""
+        asked = {"task_id": task_id, "now_us": now_us}
+        await self._write(lambda db: db.execute(self._sql["rest_task"], asked).fetchall())
 
     async def end_task(self, task_id: TaskId, now_us: int) -> None:
         """See Ledger."""
-        await self._do(("end_task", {"task_id": task_id, "now_us": now_us}))
+        await self._write(lambda db: self._records.end_task(db, task_id, now_us), lambda accounts: accounts)
 
     async def task(self, task_id: TaskId) -> Task | None:
         """Return a task, active or ended."""
@@ -209,10 +295,15 @@ class Store:
         )
         return [rows.task(row) for row in found]
 
-    async def cool(self, account_id: AccountId, cooldown: Cooldown) -> None:
-        """See Ledger."""
-        await self._do(("put_cooldown", rows.of_cooldown(account_id, cooldown)))
+    # Secrets.
 
-    async def uncool(self, account_id: AccountId, cooldown: Cooldown) -> None:
-        """See Ledger."""
-        await self._do(("drop_cooldown", rows.of_cooldown(account_id, cooldown)))
+    async def sealing_key(self) -> str:
+        """Return the id of the key that seals now."""
+        return await self._write(lambda db: self._records.sealing_key(db).id)
+
+    async def reseal(self, key: Key) -> int:
+        """Seal all secrets with another key, which seals from then on; return of how many accounts.
+
+        Raises SealError, and changes nothing then.
+        """
+        return await self._write(lambda db: self._records.reseal(db, key))

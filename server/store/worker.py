@@ -2,8 +2,10 @@
 
 import asyncio
 import queue
+import random
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +17,10 @@ T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
 _BATCH: Final = 64  # operations in a transaction, at most: what a caller may have to wait for
+_BUSY_SECONDS: Final = 5.0  # for another process's transactions
+_BUSY_PAUSE: Final = (
+    0.002  # seconds, at most: SQLite's own pauses grow to 100 ms, and whoever is in one is passed by
+)
 
 
 @dataclass(slots=True)
@@ -23,6 +29,7 @@ class _Order:
 
     operation: Operation[Any]
     future: asyncio.Future[Any]
+    committed: Callable[[Any], None] | None
     result: Any = None
     error: BaseException | None = None
 
@@ -57,12 +64,15 @@ class Worker:
         self._orders.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    async def run(self, operation: Operation[T]) -> T:
-        """Return what the operation returns, once it is committed. Raises StoreError."""
+    async def run(self, operation: Operation[T], committed: Callable[[T], None] | None = None) -> T:
+        """Return what the operation returns, once it is committed. Raises StoreError.
+
+        `committed` is told the same in the loop, even when the caller is cancelled meanwhile.
+        """
         if self._closed:
             raise StoreError("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._orders.put(_Order(operation, future))
+        self._orders.put(_Order(operation, future, committed))
         return await future
 
     def _work(self) -> None:
@@ -94,7 +104,7 @@ class Worker:
 
     def _transact(self, connection: sqlite3.Connection, batch: list[_Order]) -> None:
         try:
-            connection.execute(self._begin)
+            self._open(connection)
             for order in batch:
                 _attempt(connection, order)
             connection.execute("COMMIT")
@@ -104,6 +114,19 @@ class Worker:
             if connection.in_transaction:
                 with suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
+
+    def _open(self, connection: sqlite3.Connection) -> None:
+        """Begin a transaction; another process may have one."""
+        until = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                connection.execute(self._begin)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(random.uniform(0, _BUSY_PAUSE))  # noqa: S311 -- so that two do not meet again
+            else:
+                return
 
 
 def _attempt(connection: sqlite3.Connection, order: _Order) -> None:
@@ -125,6 +148,8 @@ def _translated(error: sqlite3.Error) -> StoreError:
 
 def _deliver(batch: list[_Order]) -> None:
     for order in batch:
+        if order.error is None and order.committed is not None:
+            order.committed(order.result)
         if order.future.done():
             continue  # its caller left
         if order.error is not None:

@@ -1,13 +1,14 @@
 """Waits until a new task's VM is ready, and tells how far it is (upstream-protocol §5.2-5.4)."""
 
 import asyncio
+from collections.abc import Callable
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_event_pb2 import Progress, TaskEvent
 
 from server.acp.cut import named
 from server.errors import ServiceError
-from server.pool.account import AccountId, TaskId
+from server.pool.account import Session, TaskId
 from server.pool.pool import Pool
 from server.turn.limits import Limits
 from server.turn.live import LiveTurn
@@ -22,12 +23,17 @@ class Boot:
     """Waits for the VM of one task."""
 
     def __init__(
-        self, live: LiveTurn, platform: Platform, pool: Pool, account_id: AccountId, limits: Limits
+        self,
+        live: LiveTurn,
+        platform: Platform,
+        pool: Pool,
+        session: Callable[[], Session],
+        limits: Limits,
     ) -> None:
         self._live = live
         self._platform = platform
         self._pool = pool
-        self._account_id = account_id
+        self._session = session
         self._limits = limits
         self._told: Progress | None = None
         self._login_until: float | None = None
@@ -49,11 +55,12 @@ class Boot:
                 pause = min(pause * 1.5, _LAST_PAUSE)
 
     async def _look(self) -> bool:
+        session: Session | None = None
         try:
-            session = self._pool.session(self._account_id)
+            session = self._session()
             info = await self._platform.task(session, TaskId(self._live.task_id))
         except ServiceError as error:
-            await self._bear(error)
+            await self._bear(error, session)
             return False
         self._login_until = None
         match info.status:
@@ -67,7 +74,7 @@ class Boot:
         self._tell(info)
         return False
 
-    async def _bear(self, error: ServiceError) -> None:
+    async def _bear(self, error: ServiceError, session: Session | None) -> None:
         """Raise a failure that is not worth waiting out.
 
         The pool may log in again while the VM boots: an expired session gets _LOGIN_SECONDS.
@@ -79,7 +86,8 @@ class Boot:
             raise error
         if self._login_until is None:
             self._login_until = now + _LOGIN_SECONDS
-            await self._pool.report(self._account_id, error)
+            if session is not None:  # else the pool knows already
+                await self._pool.report(session.account_id, error, session=session)
 
     def _tell(self, info: TaskInfo) -> None:
         step = info.condition

@@ -4,8 +4,8 @@ It runs from the create's `content` by itself (upstream-protocol §6.7, §6.8).
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from functools import partial
 from typing import Final, Literal
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -13,9 +13,9 @@ from howler.task.v1.task_event_pb2 import TaskEvent
 
 from server.acp.uplink import Dialect, FrameTooLarge, prompt_frame
 from server.errors import ServiceError
+from server.pool.account import Session, TaskId
 from server.turn.boot import Boot
 from server.turn.follow import Follower
-from server.turn.grant import Grant
 from server.turn.live import LiveTurn
 from server.turn.rooms import Rooms
 
@@ -28,7 +28,7 @@ class FirstTurn:
     """Waits for the VM, attaches, and follows the turn to its end.
 
     `approval` is the frame that says what becomes of requests for approval;
-    `sockets` owns what is opened.
+    `sockets` owns what is opened, `session` gives what its calls need.
     """
 
     def __init__(
@@ -38,7 +38,8 @@ class FirstTurn:
         follower: Follower,
         sockets: AsyncExitStack,
         *,
-        grant: Grant,
+        task_id: TaskId,
+        session: Callable[[], Session],
         approval: str,
         prompt: str,
     ) -> None:
@@ -46,10 +47,10 @@ class FirstTurn:
         self._rooms = rooms
         self._follower = follower
         self._sockets = sockets
-        self._grant = grant
+        self._task_id = task_id
+        self._session = session
         self._approval = approval
         self._prompt = prompt
-        self._session = partial(rooms.pool.session, grant.account_id)
 
     async def follow(self) -> list[TaskEvent]:
         """Return the turn's last events, yet to be told.
@@ -57,7 +58,7 @@ class FirstTurn:
         Raises Interrupted, what Boot and Follower raise, and what a socket was refused with.
         """
         rooms = self._rooms
-        await Boot(self._live, rooms.platform, rooms.pool, self._grant.account_id, rooms.limits).ready()
+        await Boot(self._live, rooms.platform, rooms.pool, self._session, rooms.limits).ready()
         try:
             return await self._attach()
         except ServiceError as error:
@@ -89,7 +90,7 @@ class FirstTurn:
 
     async def _follow_once(self, mode: Literal["attach", "new"], *frames: str) -> list[TaskEvent]:
         socket = await self._sockets.enter_async_context(
-            self._rooms.platform.stream(self._session(), self._grant.task_id, mode)
+            self._rooms.platform.stream(self._session(), self._task_id, mode)
         )
         with suppress(ServiceError):  # a socket that is closed already may hold what to read
             socket.send(self._approval)
@@ -105,7 +106,7 @@ class FirstTurn:
         if self._rooms.spoken.dialect is Dialect.NATIVE:
             return False
         try:
-            stored = await self._rooms.platform.rounds(self._session(), self._grant.task_id)
+            stored = await self._rooms.platform.rounds(self._session(), self._task_id)
         except ServiceError:
             return False  # not known to be idle: better silent than run twice
         return all(chunk.event == "user-input" for chunk in stored)

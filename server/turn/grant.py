@@ -19,8 +19,9 @@ from howler.task.v1.task_service_pb2 import Task
 
 from server.catalog.resolve import resolve
 from server.errors import ServiceError
-from server.pool.account import AccountId, TaskId
-from server.turn.live import LiveTurn
+from server.pool.account import AccountId, Session, TaskId
+from server.pool.fence import Fence
+from server.turn.live import Cause, LiveTurn
 from server.turn.rooms import Rooms
 from server.upstream.platform import NewTask
 
@@ -28,8 +29,8 @@ _log = logging.getLogger(__name__)
 _E = ErrorReason
 
 HOLDER: Final = "howler"
-LEASE_SECONDS: Final = 15.0
 _ATTEMPTS: Final = 4
+_NO_TASK: Final = TaskId("")
 
 _ELSEWHERE: Final = frozenset(
     {
@@ -38,6 +39,7 @@ _ELSEWHERE: Final = frozenset(
         _E.ERROR_REASON_ACCOUNT_BLOCKED,
         _E.ERROR_REASON_CONCURRENCY_LIMIT,
         _E.ERROR_REASON_QUOTA_EXHAUSTED,
+        _E.ERROR_REASON_RATE_LIMITED,
         _E.ERROR_REASON_MODEL_ACCESS_DENIED,
         _E.ERROR_REASON_HOST_UNAVAILABLE,
         _E.ERROR_REASON_IMAGE_NOT_FOUND,
@@ -56,10 +58,12 @@ _MAY_MEND: Final = (_E.ERROR_REASON_SESSION_EXPIRED, _E.ERROR_REASON_CONCURRENCY
 class Grant:
     """The right to run a turn: a lease, and the task once there is one.
 
-    `held` is True for a lease of the caller's own: it is neither renewed nor released here.
+    `held` is True for a lease of the caller's own: it is neither renewed nor released here. `fence` is what
+    everything that is sent under the lease must pass.
     """
 
     lease: Lease
+    fence: Fence
     held: bool
     task_id: TaskId
 
@@ -101,7 +105,8 @@ class Grants:
         )
         avoid: set[AccountId] = set()
         refusal: ServiceError | None = None
-        for _ in range(_ATTEMPTS):
+        tries = 0
+        while tries < _ATTEMPTS:
             try:
                 grant = await self._lease(model, among, frozenset(avoid), max(0.0, until - loop.time()))
             except ServiceError as error:
@@ -109,12 +114,14 @@ class Grants:
             try:
                 return await self._create_on(grant, task, model)
             except ServiceError as error:
-                await self.give_back()
+                await self.give_back(refusal=error)
                 if error.reason not in _ELSEWHERE or grant.held:
                     raise
                 refusal = error
                 if error.reason not in _MAY_MEND:
                     avoid.add(grant.account_id)
+                # The pool closes a slot that the account turned out not to have: there are only so many.
+                tries += error.reason != _E.ERROR_REASON_CONCURRENCY_LIMIT
                 _log.info("turn %s: %r, trying another account", self._live.id, error)
         assert refusal is not None
         raise refusal
@@ -124,27 +131,45 @@ class Grants:
     ) -> Grant:
         held = self._live.start.lease
         if held.lease_id:
-            lease = await self._rooms.pool.claim(held.lease_id, held.token, TaskId(""))
-            self.current = Grant(lease, held=True, task_id=TaskId(""))
-            return self.current
+            return self._hold(await self._rooms.pool.claim(held.lease_id, held.token, _NO_TASK), _NO_TASK)
         async with self._live.waiting():
             lease = await self._rooms.pool.acquire(
                 LeaseMode.LEASE_MODE_EXCLUSIVE,
                 holder=HOLDER,
                 purpose=self._live.id,
                 wait=wait,
-                ttl=LEASE_SECONDS,
+                priority=self._live.start.priority,
                 among=among,
                 avoid=avoid,
                 upstream_model_id=model.upstream_id,
             )
-        self.current = Grant(lease, held=False, task_id=TaskId(""))
+        return self._hold(lease, _NO_TASK)
+
+    def _hold(self, lease: Lease, task_id: TaskId) -> Grant:
+        """Hold a lease; when it is lost the turn is interrupted at once. Raises LEASE_LOST."""
+        held = bool(self._live.start.lease.lease_id)
+        self.current = Grant(lease, self._rooms.pool.fence(lease), held, task_id)
+        self.current.fence.watch(self._lost)
         return self.current
+
+    def _lost(self) -> None:
+        _log.warning("turn %s: its lease is lost", self._live.id)
+        self._live.interrupt(Cause.LEASE_LOST)
+
+    def session(self) -> Session:
+        """Return what the turn's calls to the platform need, fenced by its lease.
+
+        Raises ACCOUNT_NOT_FOUND, SESSION_EXPIRED and LEASE_LOST.
+        """
+        grant = self.current
+        if grant is None:
+            raise Cause.LEASE_LOST.error
+        return self._rooms.pool.session(grant.account_id, grant.lease)
 
     async def _create_on(self, grant: Grant, task: NewTask, model: Model) -> Grant:
         """Create the task and record it. Once it is created no failure may lead to another try."""
         rooms, live = self._rooms, self._live
-        session = rooms.pool.session(grant.account_id)
+        session = self.session()
         try:
             grant.task_id = await rooms.creator.create(session, task)
         except ServiceError as error:
@@ -165,7 +190,8 @@ class Grants:
             await rooms.pool.record_task(record, grant.lease)
         except Exception:
             with suppress(Exception):  # recorded or not, it must not run unwatched; what failed is raised
-                await rooms.stopper.stop_once(record)
+                await rooms.stopper.stop_upstream(record, grant.lease)
+                await rooms.pool.task_ended(grant.task_id)
             raise
         finally:
             rooms.creator.settled(grant.task_id)
@@ -185,26 +211,20 @@ class Grants:
         if start.lease.lease_id:
             lease = await rooms.pool.claim(start.lease.lease_id, start.lease.token, task_id)
         else:
-            lease = await rooms.pool.acquire(
-                LeaseMode.LEASE_MODE_EXCLUSIVE,
-                holder=HOLDER,
-                purpose=self._live.id,
-                wait=0,
-                ttl=LEASE_SECONDS,
-                task_id=task_id,
-            )
-        self.current = grant = Grant(lease, held=bool(start.lease.lease_id), task_id=task_id)
+            lease = await rooms.pool.acquire_task(task_id, holder=HOLDER, purpose=self._live.id, wait=0)
+        grant = self._hold(lease, task_id)
         await self._check_task(grant)
         await rooms.pool.touch_task(task_id, turn_id=self._live.id)
         return grant, model
 
     async def _check_task(self, grant: Grant) -> None:
         """Raise TASK_ENDED, and record it, where the platform has ended the task."""
-        pool = self._rooms.pool
+        pool, session = self._rooms.pool, self.session()
         try:
-            info = await self._rooms.platform.task(pool.session(grant.account_id), grant.task_id)
+            info = await self._rooms.platform.task(session, grant.task_id)
         except ServiceError as error:
             if error.reason != _E.ERROR_REASON_TASK_NOT_FOUND:
+                await pool.report(grant.account_id, error, session=session)
                 raise
             status = "gone"
         else:
@@ -226,12 +246,19 @@ class Grants:
                 )
         return own
 
-    async def give_back(self) -> None:
-        """Release the lease, or leave it to the caller whose own it is; nothing is held then."""
+    async def give_back(self, *, ended_task: TaskId = _NO_TASK, refusal: ServiceError | None = None) -> None:
+        """End the lease, or leave it to the caller whose own it is; nothing is held then.
+
+        `ended_task` was stopped on the platform; `refusal` is why it made none. See Pool.give_back.
+        """
         grant, self.current = self.current, None
         if grant is None:
             return
-        if grant.held:
-            self._rooms.pool.unclaim(grant.lease.lease_id)
-        else:
-            await self._rooms.pool.release(grant.lease.lease_id, grant.lease.token)
+        pool = self._rooms.pool
+        grant.fence.unwatch(self._lost)
+        if not grant.held:
+            await pool.give_back(grant.lease, ended_task=ended_task, refusal=refusal)
+            return
+        if ended_task:
+            await pool.task_ended(ended_task)
+        await pool.unclaim(grant.lease.lease_id)

@@ -16,7 +16,6 @@ from howler.task.v1.task_service_pb2 import StartTurn, Task, TaskState
 
 from server.errors import ServiceError, incident
 from server.pool.account import TaskId
-from server.turn.grant import LEASE_SECONDS
 from server.turn.live import LOST_GRACE, Cause, LiveTurn, TurnId
 from server.turn.log import Watcher
 from server.turn.rooms import Rooms
@@ -26,7 +25,6 @@ _log = logging.getLogger(__name__)
 _E = ErrorReason
 
 _REMEMBERED: Final = 10_000  # turns that are over and still answer CancelTurn
-_HEARTBEAT: Final = LEASE_SECONDS / 3
 
 
 class Watching(NamedTuple):
@@ -44,14 +42,13 @@ class Hub:
 
     def __init__(self, rooms: Rooms) -> None:
         self._rooms = rooms
-        self._turns: dict[TurnId, tuple[LiveTurn, Runner]] = {}
+        self._turns: dict[TurnId, LiveTurn] = {}
         self._tasks: dict[TurnId, asyncio.Task[None]] = {}
         self._over: OrderedDict[TurnId, EndReason] = OrderedDict()
         self._lately: dict[TurnId, LiveTurn] = {}
         self._closing = False
         self.closed = False
         self.doors: set[Callable[[], None]] = set()
-        self._heart = asyncio.create_task(self._beat(), name="lease heartbeat")
 
     def start(self, start: StartTurn, wake: Callable[[], None]) -> Watching:
         """Start a turn and watch it from its beginning. Raises SHUTTING_DOWN."""
@@ -60,9 +57,8 @@ class Hub:
         turn_id = TurnId(f"turn_{uuid.uuid4().hex}")
         live = LiveTurn(turn_id, start, detach_grace=self._rooms.limits.detach)
         watcher = live.log.watch(wake)
-        runner = Runner(live, self._rooms)
-        self._turns[turn_id] = live, runner
-        self._tasks[turn_id] = asyncio.create_task(self._run(live, runner), name=turn_id)
+        self._turns[turn_id] = live
+        self._tasks[turn_id] = asyncio.create_task(self._run(live), name=turn_id)
         return Watching(live, watcher)
 
     def watch(self, turn_id: TurnId, after_seq: int, wake: Callable[[], None]) -> Watching:
@@ -73,9 +69,9 @@ class Hub:
         live = self._lately.get(turn_id) or self._live(turn_id)
         return Watching(live, live.log.watch(wake, after_seq))
 
-    async def _run(self, live: LiveTurn, runner: Runner) -> None:
+    async def _run(self, live: LiveTurn) -> None:
         try:
-            await runner.run()
+            await Runner(live, self._rooms).run()
         except Exception as error:
             incident(error, live.id)
         finally:
@@ -107,7 +103,7 @@ class Hub:
         task = await self._task(task_id)
         if task.state == TaskState.TASK_STATE_ENDED:
             return task
-        for live, _ in list(self._turns.values()):
+        for live in list(self._turns.values()):
             if live.task_id == task_id and not live.over.is_set():
                 live.interrupt(Cause.STOPPED)
                 await live.over.wait()
@@ -123,31 +119,7 @@ class Hub:
     def _live(self, turn_id: TurnId) -> LiveTurn:
         if turn_id not in self._turns:
             raise ServiceError(_E.ERROR_REASON_TURN_NOT_FOUND, "no such turn runs")
-        return self._turns[turn_id][0]
-
-    async def _beat(self) -> None:
-        """Keep the leases of all turns alive; a turn that lost its own ends."""
-        while True:
-            await asyncio.sleep(_HEARTBEAT)
-            renewals = (self._renew(live, runner) for live, runner in list(self._turns.values()))
-            for outcome in await asyncio.gather(*renewals, return_exceptions=True):
-                if isinstance(outcome, Exception):
-                    incident(outcome, "the lease heartbeat")
-
-    async def _renew(self, live: LiveTurn, runner: Runner) -> None:
-        grant = runner.grant
-        if grant is None:
-            return
-        pool, lease = self._rooms.pool, grant.lease
-        try:
-            if grant.held:
-                await pool.lease(lease.lease_id, lease.token)
-            else:
-                await pool.renew(lease.lease_id, lease.token, LEASE_SECONDS)
-        except ServiceError as error:
-            if runner.grant is grant:
-                _log.warning("turn %s: %s", live.id, error.message)
-                live.interrupt(Cause.LEASE_LOST)
+        return self._turns[turn_id]
 
     async def close(self, grace: float) -> None:
         """Refuse new turns, give those that run `grace` seconds, then end them."""
@@ -156,11 +128,10 @@ class Hub:
             _log.info("waiting up to %g s for %d turns to end", grace, len(self._tasks))
             await asyncio.wait(list(self._tasks.values()), timeout=grace)
         self._rooms.stopper.hurry()
-        for live, _ in list(self._turns.values()):
+        for live in list(self._turns.values()):
             live.interrupt(Cause.SHUTDOWN)
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()), timeout=self._rooms.limits.cancel + 10)
-        self._heart.cancel()
         self.closed = True
         for tell in list(self.doors):
             tell()

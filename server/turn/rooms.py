@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 from server.catalog.cache import Catalog
 from server.pool.pool import Pool
-from server.store.sqlite import Store
 from server.turn.create import Creator
 from server.turn.dialect import Spoken
 from server.turn.limits import Limits
-from server.turn.stopper import Stopper
+from server.turn.stopper import Records, Stopper
 from server.upstream.platform import Platform
 
 
@@ -19,7 +18,7 @@ class Rooms:
     pool: Pool
     platform: Platform
     catalog: Catalog
-    store: Store
+    store: Records
     creator: Creator
     stopper: Stopper
     spoken: Spoken

@@ -54,11 +54,6 @@ class Runner:
         self._machine = Turn(given, live.start.question_policy)
         self._follower = Follower(live, self._machine, rooms.spoken, rooms.limits)
 
-    @property
-    def grant(self) -> Grant | None:
-        """The lease that the turn runs on, while it has one."""
-        return self._grants.current
-
     async def run(self) -> None:
         """Run the turn; every failure ends up in its log."""
         live = self._live
@@ -93,7 +88,8 @@ class Runner:
             self._rooms,
             self._follower,
             self._sockets,
-            grant=grant,
+            task_id=grant.task_id,
+            session=self._grants.session,
             approval=self._approval(),
             prompt=self._prompt,
         )
@@ -110,7 +106,7 @@ class Runner:
                 _E.ERROR_REASON_PROMPT_TOO_LARGE,
                 f"the prompt makes {error}; a new task takes prompts of any length",
             ) from None
-        session = self._rooms.pool.session(grant.account_id)
+        session = self._grants.session()
         socket = await self._sockets.enter_async_context(
             self._rooms.platform.stream(session, grant.task_id, "new")
         )
@@ -120,6 +116,8 @@ class Runner:
         try:
             socket.send(frame)
         except ServiceError as error:
+            if error.reason == _E.ERROR_REASON_LEASE_LOST:
+                raise  # nothing was written
             raise ServiceError(
                 _E.ERROR_REASON_ACCEPTANCE_UNKNOWN, f"the prompt may have arrived, or not: {error.message}"
             ) from None
@@ -141,24 +139,30 @@ class Runner:
         try:
             events = await follow()
         except Interrupted as interruption:
-            cause = interruption.cause
-            events = machine.end(cause.end_reason, error=cause.error.reason, message=cause.error.message)
+            events = _interrupted(machine, interruption.cause)
         except ServiceError as error:
-            why = await self._diagnosed(grant, error)
-            settled = not self._is_new and await Settlement(self._rooms, grant, self._prompt).settle()
-            events = _failed(machine, why, resumable=settled)
+            if live.cause is Cause.LEASE_LOST:  # the socket was cut for it
+                events = _interrupted(machine, live.cause)
+            else:
+                why = await self._diagnosed(grant, error)
+                settled = not self._is_new and await self._settled(grant)
+                events = _failed(machine, why, resumable=settled)
         except Exception as error:
             events = _failed(machine, incident(error, live.id))
         if machine.ignored:
             _log.warning("turn %s: %d messages of the platform could not be read", live.id, machine.ignored)
         await self._finish(grant, events)
 
+    async def _settled(self, grant: Grant) -> bool:
+        session, limit = self._grants.session, self._rooms.limits.cancel
+        return await Settlement(self._rooms.platform, session, grant.task_id, self._prompt, limit).settle()
+
     async def _diagnosed(self, grant: Grant, error: ServiceError) -> ServiceError:
         """Ask the platform why a stream went silent or was lost: its task may have ended (§6.5)."""
         if error.reason not in _WORTH_ASKING:
             return error
         try:
-            session = self._rooms.pool.session(grant.account_id)
+            session = self._grants.session()
             status = (await self._rooms.platform.task(session, grant.task_id)).status
         except ServiceError as refusal:
             status = "gone" if refusal.reason == _E.ERROR_REASON_TASK_NOT_FOUND else ""
@@ -182,8 +186,8 @@ class Runner:
         live.tell(events)
         live.end(ended.reason)
         await self._sockets.aclose()
-        if not stays:
-            await self._rooms.stopper.stop(grant.task_id)
+        if not stays and await self._rooms.stopper.stop(grant.task_id, grant.lease):
+            await self._grants.give_back(ended_task=grant.task_id)
 
 
 def _prompt_of(live: LiveTurn, *, is_new: bool) -> str:
@@ -192,6 +196,10 @@ def _prompt_of(live: LiveTurn, *, is_new: bool) -> str:
         return start.prompt
     messages = start.messages.messages
     return as_prompt(messages) if is_new else last_input(messages)
+
+
+def _interrupted(machine: Turn, cause: Cause) -> list[TaskEvent]:
+    return machine.end(cause.end_reason, error=cause.error.reason, message=cause.error.message)
 
 
 def _failed(machine: Turn, error: ServiceError, *, resumable: bool = False) -> list[TaskEvent]:

@@ -5,32 +5,42 @@ told its words and its end.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 from server.acp.decode import Decoder
 from server.acp.frames import Echo, Over
 from server.acp.uplink import CANCEL
 from server.errors import ServiceError
-from server.turn.grant import Grant
-from server.turn.rooms import Rooms
+from server.pool.account import Session, TaskId
+from server.upstream.platform import Platform
 from server.upstream.socket import Socket
 
 
 class Settlement:
     """Cancels what runs on a task and waits until it is over."""
 
-    def __init__(self, rooms: Rooms, grant: Grant, prompt: str) -> None:
-        self._rooms = rooms
-        self._grant = grant
+    def __init__(
+        self,
+        platform: Platform,
+        session: Callable[[], Session],
+        task_id: TaskId,
+        prompt: str,
+        limit: float,
+    ) -> None:
+        """`limit` is the seconds that a cancel may take; `session` raises where it is no more."""
+        self._platform = platform
+        self._session = session
+        self._task_id = task_id
         self._prompt = prompt
+        self._limit = limit
 
     async def settle(self) -> bool:
         """Return whether the platform said, within the time for a cancel, that the turn is over."""
         with suppress(ServiceError, TimeoutError):
-            session = self._rooms.pool.session(self._grant.account_id)
             async with (
-                asyncio.timeout(self._rooms.limits.cancel),
-                self._rooms.platform.stream(session, self._grant.task_id, "attach") as socket,
+                asyncio.timeout(self._limit),
+                self._platform.stream(self._session(), self._task_id, "attach") as socket,
             ):
                 socket.send(CANCEL)
                 return await self._ended(socket)

@@ -3,15 +3,15 @@
 import asyncio
 import logging
 from contextlib import suppress
-from typing import Final
+from typing import Final, Protocol
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.pool.v1.pool_service_pb2 import Lease
 from howler.task.v1.task_service_pb2 import Task
 
 from server.errors import ServiceError
 from server.pool.account import AccountId, TaskId
 from server.pool.pool import Pool
-from server.store.sqlite import Store
 from server.upstream.platform import Platform
 
 _log = logging.getLogger(__name__)
@@ -20,10 +20,17 @@ _GONE: Final = (ErrorReason.ERROR_REASON_TASK_NOT_FOUND, ErrorReason.ERROR_REASO
 _PAUSES: Final = (0.5, 2.0, 5.0)  # seconds between tries
 
 
+class Records(Protocol):
+    """What turns read of the store; what they write goes through the pool."""
+
+    async def task(self, task_id: TaskId) -> Task | None:
+        """Return a task that Howler made, active or ended."""
+
+
 class Stopper:
     """Stops tasks; only those that Howler recorded."""
 
-    def __init__(self, pool: Pool, platform: Platform, store: Store) -> None:
+    def __init__(self, pool: Pool, platform: Platform, store: Records) -> None:
         self._pool = pool
         self._platform = platform
         self._store = store
@@ -33,37 +40,44 @@ class Stopper:
         """Try no more than once from now on: Howler is shutting down."""
         self._hurried.set()
 
-    async def stop(self, task_id: TaskId) -> None:
-        """Stop a task, trying again a few times.
+    async def stop(self, task_id: TaskId, lease: Lease) -> bool:
+        """Stop a task under the lease of its turn, trying again a few times; tell whether it has ended.
 
-        A task that resists stays on the books: it holds its slot and is stopped when that is needed.
+        A task that resists stays on the books: it holds its slot and is stopped when that is needed. When the
+        lease is lost nothing more is sent: whoever has the account then stops the task.
         """
         task = await self._store.task(task_id)
         if task is None:
-            return
+            return False
         for pause in (*_PAUSES, None):
             try:
-                await self.stop_once(task)
-                return
+                await self.stop_upstream(task, lease)
+                return True
             except ServiceError as error:
+                if error.reason == ErrorReason.ERROR_REASON_LEASE_LOST:
+                    return False
                 if pause is None or self._hurried.is_set():
                     _log.warning(
                         "task %s could not be stopped and keeps its slot: %s", task_id, error.message
                     )
-                    return
+                    return False
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._hurried.wait()
+        return False
 
     async def stop_once(self, task: Task) -> None:
-        """Stop a task or raise what the platform said."""
+        """Stop a task for a caller, whoever has a lease on it, or raise what the platform said."""
         await self.stop_upstream(task)
         await self._pool.task_ended(TaskId(task.task_id))
 
-    async def stop_upstream(self, task: Task) -> None:
-        """Stop a task on the platform alone; one that is gone there is no error."""
+    async def stop_upstream(self, task: Task, lease: Lease | None = None) -> None:
+        """Stop a task on the platform alone; one that is gone there is no error.
+
+        Under a `lease` nothing is sent once that is lost. Raises LEASE_LOST and what the platform says.
+        """
         account_id = AccountId(task.account_id)
-        session = self._pool.session(account_id)
+        session = self._pool.session(account_id, lease)
         try:
             await self._platform.stop_task(session, TaskId(task.task_id))
         except ServiceError as error:

@@ -22,6 +22,7 @@ _PRECONDITION = _E.ERROR_REASON_UPSTREAM_PRECONDITION
 _PROTOCOL = _E.ERROR_REASON_UPSTREAM_PROTOCOL
 _QUOTA = _E.ERROR_REASON_QUOTA_EXHAUSTED
 _REJECTED = _E.ERROR_REASON_UPSTREAM_REJECTED
+_THROTTLED = _E.ERROR_REASON_RATE_LIMITED
 _UNAVAILABLE = _E.ERROR_REASON_UPSTREAM_UNAVAILABLE
 
 
@@ -121,7 +122,7 @@ _RANGES: Final[tuple[tuple[int, int, ErrorReason], ...]] = (
     (409, 410, _EXISTS),
     (413, 414, _E.ERROR_REASON_PROMPT_TOO_LARGE),  # the proxy's limit of 10 MB (§1.1)
     (425, 426, _UNAVAILABLE),
-    (429, 430, _UNAVAILABLE),
+    (429, 430, _THROTTLED),
     (400, 500, _REJECTED),
     (502, 505, _UNAVAILABLE),
     (520, 531, _UNAVAILABLE),  # a content network's words for 502 to 504
@@ -163,6 +164,7 @@ _WORDS: Final[dict[ErrorReason, str]] = {
     _PROTOCOL: "the platform answered what its protocol does not allow",
     _QUOTA: "the account has no balance left",
     _REJECTED: "the platform calls the request bad",
+    _THROTTLED: "the platform asks the account to slow down",
     _UNAVAILABLE: "the platform is not well",
     _E.ERROR_REASON_IMAGE_NOT_FOUND: "the platform does not have the image that the task should start from",
     _E.ERROR_REASON_LOGIN_FAILED: "the platform refused the account's e-mail and password",

@@ -7,6 +7,7 @@ redirect is followed, and no proxy of the environment is used.
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
@@ -16,6 +17,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 
 from server.errors import ServiceError
 from server.pool.account import USER_COOKIE
+from server.pool.fence import Fence
 from server.upstream.errors import Undecided
 from server.upstream.reply import Reply, open_reply
 
@@ -29,12 +31,15 @@ _FRESH: Final = 2.0  # seconds that a connection may have been idle for a call t
 _QUICK: Final = 5.0  # seconds; what failed later than that is not tried again
 _PASSING: Final = (_E.ERROR_REASON_UPSTREAM_UNAVAILABLE, _E.ERROR_REASON_UPSTREAM_ERROR)
 
+_fence: ContextVar[Fence | None] = ContextVar("fence of the call under way", default=None)
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request, `path` from /api/v1 on.
 
-    `cookie` is the session's value, `secrets` what no error message may repeat.
+    `cookie` is the session's value, `secrets` what no error message may repeat. `fence` is checked right
+    before every write.
     """
 
     method: str
@@ -44,6 +49,7 @@ class Call:
     body: Mapping[str, Any] | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     cookie_name: str = USER_COOKIE
+    fence: Fence | None = field(default=None, repr=False)
 
 
 class Http:
@@ -87,6 +93,7 @@ class Http:
             headers=self._headers,
             timeout=self._timeout,
             trust_env=False,
+            request_class=_Fenced,
         )
 
     async def repeatable(self, call: Call) -> Any:
@@ -97,7 +104,7 @@ class Http:
         """Make a call and return what the reply carries.
 
         Raises Refusal, Undecided, or a plain ServiceError (UPSTREAM_UNAVAILABLE,
-        CONNECT_TIMEOUT) when the request surely never reached the platform.
+        CONNECT_TIMEOUT, LEASE_LOST) when the request surely never reached the platform.
         """
         reply, _ = await self.exchange(call)
         return open_reply(reply, (call.cookie, *call.secrets))
@@ -110,6 +117,7 @@ class Http:
         # aiohttp itself repeats what may be repeated; a POST takes one that was in use just now (no server
         # or proxy drops it so soon), or a new one.
         session = self._fresh if call.method == "POST" else self._kept
+        _fence.set(call.fence)
         try:
             async with session.request(
                 call.method,
@@ -158,6 +166,15 @@ async def twice(attempt: Callable[[], Awaitable[_T]]) -> _T:
             raise
     await asyncio.sleep(_AGAIN_AFTER)
     return await attempt()
+
+
+class _Fenced(aiohttp.ClientRequest):
+    """A request whose fence is checked when its connection is there, right before it is written."""
+
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        if (fence := _fence.get()) is not None:
+            fence.check()
+        return await super().send(conn)
 
 
 def connect_timeout(seconds: float | None) -> ServiceError:

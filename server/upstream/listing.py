@@ -23,6 +23,7 @@ from server.catalog.listing import Listing, Offer, merged
 from server.catalog.plans import plan_needed
 from server.errors import ServiceError, reason_name
 from server.pool.account import AccountId, Session
+from server.upstream.subscription import Subscription
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
@@ -76,8 +77,8 @@ class Market(Protocol):
     async def models(self, session: Session) -> list[Model]:
         """Return an account's models."""
 
-    async def plan(self, session: Session) -> str:
-        """Return an account's plan."""
+    async def subscription(self, session: Session) -> Subscription | None:
+        """Return an account's plan, None where the platform knows of no plans."""
 
 
 class Offers:
@@ -153,12 +154,13 @@ class Offers:
         if not any(plan_needed(model) or model.access_level for model in models):
             return ""
         try:
-            return await self._platform.plan(session)
+            told = await self._platform.subscription(session)
         except ServiceError as error:
             if error.reason == _E.ERROR_REASON_SESSION_EXPIRED:
                 raise
-            before = self._known.get(session.account_id)
-            return before.plan if before is not None else ""
+            told = None
+        before = self._known.get(session.account_id)
+        return told.plan if told is not None else before.plan if before is not None else ""
 
 
 def _in_play(account: Account) -> bool:

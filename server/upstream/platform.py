@@ -19,8 +19,9 @@ from server.upstream.models import read_model
 from server.upstream.pages import rows
 from server.upstream.places import Places
 from server.upstream.sessions import log_in, user_of
-from server.upstream.shapes import object_in, objects_in, text
+from server.upstream.shapes import objects_in
 from server.upstream.socket import Socket, open_socket
+from server.upstream.subscription import Subscription, Wallet, subscription_of, wallet_of
 from server.upstream.tasks import (
     Chunk,
     NewTask,
@@ -32,7 +33,7 @@ from server.upstream.tasks import (
 )
 from server.upstream.users import User
 
-__all__ = ["Chunk", "NewTask", "Platform", "Socket", "TaskInfo", "User"]
+__all__ = ["Chunk", "NewTask", "Platform", "Socket", "Subscription", "TaskInfo", "User", "Wallet"]
 
 _E = ErrorReason
 _TASKS: Final = "/users/tasks"
@@ -55,7 +56,7 @@ class Platform:
     Every method raises ServiceError and nothing else: UPSTREAM_UNAVAILABLE,
     CONNECT_TIMEOUT, UPSTREAM_PROTOCOL and what server/upstream/errors.py makes
     of a refusal (SESSION_EXPIRED above all). Calls that may be repeated are
-    tried twice.
+    tried twice. A session that carries a fence sends nothing once that is lost: LEASE_LOST.
     """
 
     def __init__(
@@ -113,10 +114,13 @@ class Platform:
                 found.setdefault(model.upstream_id, model)
         return list(found.values())
 
-    async def plan(self, session: Session) -> str:
-        """Return the account's plan in the platform's word: `basic`, `pro`, `ultra`, `flagship` … (§3.5)."""
-        subscription = await self._http.repeatable(Call("GET", "/users/subscription", session.cookie))
-        return text(object_in(subscription, "plan"), "plan").lower()
+    async def subscription(self, session: Session) -> Subscription | None:
+        """Return the account's plan, None where the platform knows of no plans."""
+        return await subscription_of(self._http, session)
+
+    async def wallet(self, session: Session) -> Wallet | None:
+        """Return what the account has left, None where the platform keeps no count."""
+        return await wallet_of(self._http, session)
 
     async def pick_image(self, session: Session) -> str:
         """Return the image for a new task of the account; kept for five minutes. Raises IMAGE_NOT_FOUND."""
@@ -137,7 +141,9 @@ class Platform:
         body = create_body(task, await self.pick_image(session), await self.pick_host(session))
         secrets = (task.content, task.system_prompt)
         try:
-            data = await self._http.once(Call("POST", _TASKS, session.cookie, body=body, secrets=secrets))
+            data = await self._http.once(
+                Call("POST", _TASKS, session.cookie, body=body, secrets=secrets, fence=session.fence)
+            )
         except Refusal as refusal:
             if refusal.reason in _STALE_CHOICE:
                 self._places.forget(session.account_id)
@@ -151,29 +157,35 @@ class Platform:
 
     async def task(self, session: Session, task_id: TaskId) -> TaskInfo:
         """Return a task. Raises TASK_NOT_FOUND for one that is not the account's."""
-        return read_task(await self._of_task(Call("GET", _path_of(task_id), session.cookie)))
+        return read_task(
+            await self._of_task(Call("GET", _path_of(task_id), session.cookie, fence=session.fence))
+        )
 
     async def tasks(self, session: Session, statuses: Sequence[str], size: int = 100) -> list[TaskInfo]:
         """Return the account's newest tasks in these states, at most `size` of them."""
         query = {"page": "1", "size": str(size), "status": ",".join(statuses)}
-        data = await self._http.repeatable(Call("GET", _TASKS, session.cookie, query))
+        data = await self._http.repeatable(Call("GET", _TASKS, session.cookie, query, fence=session.fence))
         return [read_task(row) for row in objects_in(data, "tasks")]
 
     async def stop_task(self, session: Session, task_id: TaskId) -> None:
         """Stop a task for good; its slot is free then. Raises TASK_NOT_FOUND."""
-        await self._of_task(Call("PUT", f"{_TASKS}/stop", session.cookie, body={"id": task_id}))
+        await self._of_task(
+            Call("PUT", f"{_TASKS}/stop", session.cookie, body={"id": task_id}, fence=session.fence)
+        )
 
     async def delete_task(self, session: Session, task_id: TaskId) -> None:
         """Delete a task, running or not. Raises TASK_NOT_FOUND, also for one that was deleted before."""
         try:
-            await self._http.once(Call("DELETE", _path_of(task_id), session.cookie))
+            await self._http.once(Call("DELETE", _path_of(task_id), session.cookie, fence=session.fence))
         except Refusal as refusal:
             raise _task_not_found(refusal) from None
 
     async def rounds(self, session: Session, task_id: TaskId, limit: int = 1) -> list[Chunk]:
         """Return the stored messages of the task's newest turns, oldest first. Raises TASK_NOT_FOUND."""
         query = {"id": str(task_id), "limit": str(limit)}
-        return read_chunks(await self._of_task(Call("GET", f"{_TASKS}/rounds", session.cookie, query)))
+        return read_chunks(
+            await self._of_task(Call("GET", f"{_TASKS}/rounds", session.cookie, query, fence=session.fence))
+        )
 
     async def _of_task(self, call: Call) -> Any:
         try:
@@ -192,7 +204,9 @@ class Platform:
         headers = {**self._handshake, "Cookie": f"{USER_COOKIE}={session.cookie}"}
 
         async def attempt() -> Socket:
-            return await open_socket(url, headers, (session.cookie,), self._connect_timeout, self._tls)
+            return await open_socket(
+                url, headers, (session.cookie,), self._connect_timeout, self._tls, session.fence
+            )
 
         try:
             socket = await twice(attempt)

@@ -15,14 +15,14 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from picows import WSCloseCode, WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
 
 from server.errors import ServiceError
+from server.pool.fence import Fence
 from server.upstream.errors import Undecided
 from server.upstream.http import connect_timeout, unreachable
 from server.upstream.reply import Reply, open_reply
 
 _E = ErrorReason
 _MOST_BYTES: Final = 256 << 20  # of a frame; the platform has no limit toward us (§6.1)
-_CLOSE: Final = WSMsgType.CLOSE
-_CONTROL: Final = (WSMsgType.PING, WSMsgType.PONG)
+_CONTROL: Final = (WSMsgType.PING, WSMsgType.PONG, WSMsgType.CLOSE)
 
 # Below INFO the library logs every header, and with it the cookie: never let it.
 _wire_log = logging.getLogger("howler.wire")
@@ -34,9 +34,13 @@ same waits for who reads next."""
 
 
 class Socket(WSListener):
-    """One socket on one task's stream. Pings are answered; it is the reader who minds a silence."""
+    """One socket on one task's stream. Pings are answered; it is the reader who minds a silence.
 
-    def __init__(self) -> None:
+    When its fence falls it is cut, without another byte.
+    """
+
+    def __init__(self, fence: Fence | None = None) -> None:
+        self._fence = fence
         self._transport: WSTransport | None = None
         self._take: Take | None = None
         self._read: asyncio.Future[None] | None = None
@@ -60,7 +64,9 @@ class Socket(WSListener):
             self._take = self._read = None
 
     def send(self, frame: str) -> None:
-        """Write a text frame. Raises UPSTREAM_LOST once the socket is closed."""
+        """Write a text frame. Raises UPSTREAM_LOST once the socket is closed, LEASE_LOST for its fence."""
+        if self._fence is not None:
+            self._fence.check()
         if self._lost:
             raise self._loss()
         assert self._transport is not None
@@ -68,9 +74,23 @@ class Socket(WSListener):
 
     def close(self) -> None:
         """Close the socket; what was written goes out before."""
-        if self._transport is not None and not self._transport.is_disconnected:
+        if self._fence is not None:
+            self._fence.unwatch(self._cut)
+        if self._transport is None or self._transport.is_disconnected:
+            return
+        if self._may_write:
             self._transport.send_close(WSCloseCode.OK)
             self._transport.disconnect()
+        else:
+            self._cut()
+
+    def _cut(self) -> None:
+        if self._transport is not None:
+            self._transport.disconnect(graceful=False)
+
+    @property
+    def _may_write(self) -> bool:
+        return self._fence is None or self._fence.holds
 
     @property
     def opened(self) -> bool:
@@ -85,16 +105,14 @@ class Socket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         """See WSListener."""
         self._transport = transport
+        if self._fence is not None:
+            self._fence.watch(self._cut)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """See WSListener."""
         kind = frame.msg_type
         if kind in _CONTROL:
-            return
-        if kind is _CLOSE:
-            transport.send_close(frame.get_close_code())
-            transport.disconnect()
-            self._end(self._loss())
+            self._control(transport, kind, frame)
             return
         message = frame.get_payload_as_bytes()
         if self._part or not frame.fin:
@@ -110,6 +128,16 @@ class Socket(WSListener):
                 self._end()
         except Exception as error:
             self._end(error)
+
+    def _control(self, transport: WSTransport, kind: WSMsgType, frame: WSFrame) -> None:
+        if not self._may_write:
+            self._cut()
+        elif kind is WSMsgType.PING:
+            transport.send_pong(frame.get_payload_as_bytes())
+        elif kind is WSMsgType.CLOSE:
+            transport.send_close(frame.get_close_code())
+            transport.disconnect()
+            self._end(self._loss())
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """See WSListener."""
@@ -133,14 +161,21 @@ class Socket(WSListener):
 
 
 async def open_socket(
-    url: str, headers: Mapping[str, str], secrets: Collection[str], timeout: float, tls: ssl.SSLContext | None
+    url: str,
+    headers: Mapping[str, str],
+    secrets: Collection[str],
+    timeout: float,
+    tls: ssl.SSLContext | None,
+    fence: Fence | None = None,
 ) -> Socket:
     """Open a socket. `timeout`, in seconds, is that of the connection and its handshake.
 
-    Raises CONNECT_TIMEOUT, UPSTREAM_UNAVAILABLE, UPSTREAM_PROTOCOL, and Refusal
-    for an HTTP reply in place of a socket, whose status may be 200 (§6.1).
+    Raises CONNECT_TIMEOUT, UPSTREAM_UNAVAILABLE, UPSTREAM_PROTOCOL, LEASE_LOST where the fence
+    is lost, and Refusal for an HTTP reply in place of a socket, whose status may be 200 (§6.1).
     """
-    socket = Socket()
+    if fence is not None:
+        fence.check()
+    socket = Socket(fence)
     try:
         async with asyncio.timeout(timeout):
             await ws_connect(
@@ -149,6 +184,7 @@ async def open_socket(
                 ssl_context=tls,
                 websocket_handshake_timeout=None,
                 logger_name=_wire_log,
+                enable_auto_pong=False,  # a pong minds the fence, too
                 max_frame_size=_MOST_BYTES,
                 extra_headers=headers,
                 max_redirects=0,  # a session is the business of one host

@@ -17,6 +17,7 @@ COLUMNS = [
     "| scenario | gateway | TTFT p50, ms | p99 | TTFT added p50 | p99 | token delay p50, ms | p99 "
     "| delay added p50 | p99 |",
     "| gateway | streams | PSS, MiB | KiB per stream | by process |",
+    "| store | processes × callers | cycles/s | p50, ms | p99, ms | no slot |",
     "| scenario | gateway | round | ok | s | CPU s | raw | norm | probe µs | foreign / stolen | load CPU "
     "| events/read | B/event |",
 ]

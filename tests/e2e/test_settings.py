@@ -8,7 +8,7 @@ import pytest
 
 import facade.config
 import server.config
-from server.__main__ import Misconfigured, read_settings
+from server.config import Misconfigured, read_settings
 from tests.support.process import Program
 
 CANARY = "canary-7f3a"

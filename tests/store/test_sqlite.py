@@ -16,6 +16,7 @@ from server.store.queries import load_queries
 from server.store.schema import migrate
 from server.store.sqlite import Store
 from server.store.worker import Worker
+from tests.support.keys import ring
 
 
 @pytest.mark.parametrize(
@@ -31,16 +32,16 @@ def test_urls(url: str, path: str) -> None:
 )
 def test_urls_that_name_nothing(url: str) -> None:
     with pytest.raises(DatabaseUrlError, match="HOWLER_DATABASE_URL: must have the form"):
-        Store(url)
+        Store(url, ring())
 
 
 def test_postgresql_is_not_there_yet() -> None:
     with pytest.raises(DatabaseUrlError, match="not supported yet"):
-        Store("postgresql://user:canary@host/db")
+        Store("postgresql://user:canary@host/db", ring())
 
 
 async def test_the_database_is_private(tmp_path: Path) -> None:
-    async with Store(f"sqlite:///{tmp_path}/var/howler.db") as store:
+    async with Store(f"sqlite:///{tmp_path}/var/howler.db", ring()) as store:
         await store.add_account(Member(AccountId("a")))
         folder = tmp_path / "var"
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -51,21 +52,21 @@ async def test_the_database_is_private(tmp_path: Path) -> None:
 
 async def test_a_second_server_is_refused(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/howler.db"
-    async with Store(url):
+    async with Store(url, ring()):
         with pytest.raises(StoreError, match="in use by another Howler server"):
-            async with Store(url):
+            async with Store(url, ring()):
                 pass
-    async with Store(url):
+    async with Store(url, ring()):
         pass
 
 
 async def test_what_is_no_database_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "howler.db").write_text("this is no database, " * 500)
     with pytest.raises(StoreError, match="cannot be used"):
-        async with Store(f"sqlite:///{tmp_path}/howler.db"):
+        async with Store(f"sqlite:///{tmp_path}/howler.db", ring()):
             pass
     with pytest.raises(StoreError, match="cannot be opened"):
-        async with Store("sqlite:////proc/none/howler.db"):
+        async with Store("sqlite:////proc/none/howler.db", ring()):
             pass
 
 

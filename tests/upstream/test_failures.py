@@ -126,7 +126,7 @@ async def test_a_refusal_is_not_tried_again() -> None:
 async def test_how_long_to_wait_is_passed_on() -> None:
     async with platform(any=answers("slow down", status=429, Retry_After="7")) as made:
         error = await failure(made)
-    assert (reason_name(error.reason), error.retry_after) == ("UPSTREAM_UNAVAILABLE", 7.0)
+    assert (reason_name(error.reason), error.retry_after) == ("RATE_LIMITED", 7.0)
 
 
 async def test_a_silent_upstream() -> None:

@@ -18,6 +18,7 @@ from server.pool.pool import Pool
 from server.store.sqlite import Store
 from server.upstream.listing import Offers, keep_current
 from server.upstream.platform import Platform
+from tests.support.keys import ring
 from tests.upstream.stand_in import upstream
 
 
@@ -92,7 +93,7 @@ async def howler(
     async with (
         upstream(**routes) as url,
         Platform(url) as platform,
-        Store(f"sqlite:///{directory}/howler.db") as store,
+        Store(f"sqlite:///{directory}/howler.db", ring()) as store,
         Pool(store, platform, evict=evict) as pool,
     ):
         if accounts:

@@ -14,7 +14,9 @@ from howler.task.v1.task_service_pb2 import Task
 from server.errors import ServiceError
 from server.pool.account import AccountId, Credentials
 from server.pool.pool import Pool
+from server.pool.terms import Terms
 from server.store.sqlite import Store
+from tests.support.keys import ring
 
 EXCLUSIVE = LeaseMode.LEASE_MODE_EXCLUSIVE
 SHARED = LeaseMode.LEASE_MODE_SHARED
@@ -68,7 +70,7 @@ class Platform:
             raise ServiceError(ErrorReason.ERROR_REASON_SESSION_EXPIRED, "401")
         return self.sessions[cookie]
 
-    async def stop(self, task: Task) -> None:
+    async def stop(self, task: Task, lease: Lease | None = None) -> None:
         await self.gate.wait()
         if self.evict_error is not None:
             raise self.evict_error
@@ -79,8 +81,8 @@ class Platform:
 async def pool_in(folder: Path, platform: Platform, slots: int = 1) -> AsyncIterator[tuple[Pool, Store]]:
     """Open a pool on the database of a folder."""
     async with (
-        Store(f"sqlite:///{folder}/howler.db") as store,
-        Pool(store, platform, evict=platform.stop, default_slots=slots) as pool,
+        Store(f"sqlite:///{folder}/howler.db", ring()) as store,
+        Pool(store, platform, evict=platform.stop, terms=Terms(slots=slots)) as pool,
     ):
         yield pool, store
 
@@ -95,7 +97,9 @@ async def with_accounts(pool: Pool, platform: Platform, *names: str, slots: int 
 
 
 async def take(pool: Pool, wait: float = 5.0, mode: LeaseMode = EXCLUSIVE, **more: object) -> Lease:
-    """Acquire a lease."""
+    """Acquire a lease, on a task where one is named."""
+    if "task_id" in more:
+        return await pool.acquire_task(holder="test", purpose="", wait=wait, **more)  # type: ignore[arg-type]
     return await pool.acquire(mode, holder="test", purpose="", wait=wait, **more)  # type: ignore[arg-type]
 
 

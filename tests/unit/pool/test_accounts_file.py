@@ -8,7 +8,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 
 from server.errors import ServiceError
 from server.pool.account import Credentials, masked, parse_cookie
-from server.pool.accounts_file import AccountsFileError, read_accounts
+from server.pool.accounts_file import AccountsFileError, parse_accounts, read_accounts
 
 
 def test_the_proxys_list_is_taken(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_the_sandboxs_accounts_are_taken() -> None:
     [
         ("{", "is not JSON"),
         ('{"email": "a"}', "must hold a list"),
-        ("[1]", "entry 1 must be an object"),
+        ("[1]", "entry 1: must be an object"),
         ('[{"cookie": "a"}, {"passwrod": "canary"}]', "entry 2.*unknown field `passwrod`"),
         ('[{"cookie": 5}]', "entry 1.*Expected `str`, got `int`.*cookie"),
         ('[{"cookie": "a", "slots": -1}]', "entry 1.*slots"),
@@ -65,6 +65,27 @@ def test_a_mistake_is_one_line_that_names_it(tmp_path: Path, text: str, complain
     assert message.startswith(str(path))
     assert "\n" not in message
     assert "canary" not in message
+
+
+def test_a_list_is_read_entry_by_entry() -> None:
+    """P12: one that is refused stops no other, and a team administrator's is told as such."""
+    text = json.dumps(
+        [
+            {"email": "a@b.c", "password": "x", "mode": "user"},
+            {"email": "t@b.c", "password": "x", "mode": "team"},
+            {"cookie": "monkeycode_ai_team_session=canary"},
+            {"email": "A@b.c", "password": "canary"},
+            {"cookie": "y", "slots": 1001},
+            {"cookie": "z", "slots": 1000},
+        ]
+    )
+    first, *refused, last = parse_accounts(text)
+    assert first == Credentials(email="a@b.c", password="x")
+    assert last == Credentials(cookie="z", slots=1000)
+    team, invalid = ErrorReason.ERROR_REASON_TEAM_SESSION, ErrorReason.ERROR_REASON_INVALID_REQUEST
+    reasons = [one.reason if isinstance(one, ServiceError) else None for one in refused]
+    assert reasons == [team, team, invalid, invalid]
+    assert "canary" not in repr(refused)
 
 
 def test_a_missing_file(tmp_path: Path) -> None:

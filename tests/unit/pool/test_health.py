@@ -9,6 +9,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import AccountState, CooldownScope
 
 from server.errors import ServiceError
+from server.pool import sessions
 from server.pool.account import AccountId, Credentials
 from server.pool.pool import Pool
 from tests.unit.pool.stand_in import (
@@ -105,7 +106,10 @@ async def test_a_refused_account_is_not_granted(
         assert not platform.logins
 
 
-async def test_three_refused_logins_in_a_row_invalidate(tmp_path: Path) -> None:
+async def test_three_refused_logins_in_a_row_invalidate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "LOGIN_CLAIM", 0.0)  # or the second would wait for the first one's
     platform = Platform()
     async with pool_in(tmp_path, platform) as (pool, _):
         ann = await by_password(pool, platform)
@@ -114,7 +118,7 @@ async def test_three_refused_logins_in_a_row_invalidate(tmp_path: Path) -> None:
             assert (await pool.accounts())[0].state != S.ACCOUNT_STATE_INVALID
             pool._desk.board.seats[ann].login_after = 0.0  # the pause is over
             await pool.report(ann, EXPIRED)
-            await until(lambda: not pool._health._logins)
+            await until(lambda: not pool._health.sessions._logins)
             assert pool._desk.board.seats[ann].member.failed_logins == count
         (account,) = await pool.accounts()
         assert (account.state, account.state_reason) == (S.ACCOUNT_STATE_INVALID, "LOGIN_FAILED")
@@ -164,7 +168,7 @@ async def test_when_all_cool_for_longer_the_answer_comes_at_once(tmp_path: Path)
         waiting = asyncio.create_task(take(pool, wait=5, account_id=ann))
         await give(pool, await waiting)
         await pool.report(ann, ServiceError(E.ERROR_REASON_QUOTA_EXHAUSTED, "empty"))
-        await pool.report(bob, ServiceError(E.ERROR_REASON_CONCURRENCY_LIMIT, "full"))
+        await pool.report(bob, ServiceError(E.ERROR_REASON_RATE_LIMITED, "slow down", retry_after=30.0))
         with pytest.raises(ServiceError) as caught:
             await take(pool, wait=20)
         assert caught.value.reason == E.ERROR_REASON_POOL_EXHAUSTED
@@ -279,8 +283,11 @@ async def test_removing_stops_the_tasks_first(tmp_path: Path) -> None:
         assert await reason_of(take(pool, task_id="t")) == E.ERROR_REASON_TASK_ENDED
 
 
-async def test_no_secret_in_a_log_or_a_repr(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_secret_in_a_log_or_a_repr(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """T-J2, for the pool."""
+    monkeypatch.setattr(sessions, "LOGIN_CLAIM", 0.0)
     caplog.set_level(logging.DEBUG)
     platform = Platform()
     platform.passwords["ann@example.com"] = "canary-password"
@@ -322,10 +329,11 @@ async def test_the_pools_events(tmp_path: Path) -> None:
         seen = [(await anext(events)).event for _ in range(5)]
         assert seen == [5, 6, 7, 3, 8]
         await pool.remove_account(ann)
+        assert (await anext(events)).event == 3, "it is disabled first"
         last = await anext(events)
         assert (last.event, last.account.account_id, last.account.name) == (4, ann, "")
         await events.aclose()
-        assert not pool._desk.watchers.present
+        assert len(pool._desk.watchers) == 0
 
 
 async def test_a_watcher_that_does_not_read_is_ended(tmp_path: Path) -> None:

@@ -223,10 +223,12 @@ async def test_a_task_made_under_a_lost_lease_is_recorded_all_the_same(tmp_path:
         lease = await take(pool)
         await give(pool, lease)
         assert await reason_of(pool.record_task(Task(task_id="t"), lease)) == E.ERROR_REASON_LEASE_LOST
+        await until(lambda: platform.stopped == ["t"])  # its turn runs on nobody's account
+        await until(lambda: not pool._desk.board.tasks)
         task = await store.task(TaskId("t"))
         assert task is not None
-        assert task.state == TaskState.TASK_STATE_IDLE
-        assert (await pool.status()).slots_used == 1
+        assert task.state == TaskState.TASK_STATE_ENDED
+        assert (await pool.status()).slots_used == 0
 
 
 async def test_the_task_idle_longest_makes_room(tmp_path: Path) -> None:
@@ -345,16 +347,19 @@ async def test_an_account_being_logged_in_is_waited_for(tmp_path: Path) -> None:
         assert platform.logins["ann@example.com"] == 1
 
 
-async def test_a_second_task_under_a_lease_leaves_the_first_idle(tmp_path: Path) -> None:
+async def test_a_lease_carries_one_task(tmp_path: Path) -> None:
+    """A second one is recorded, counted and stopped; the first keeps the lease and its slot."""
     platform = Platform()
+    platform.gate.clear()
     async with pool_in(tmp_path, platform) as (pool, store):
-        await with_accounts(pool, platform, "ann", slots=2)
+        await with_accounts(pool, platform, "ann", slots=1)
         lease = await take(pool)
-        for name in ("t1", "t2"):
-            await pool.record_task(Task(task_id=name), lease)
-        states = [task.state for task in await store.tasks(TaskState.TASK_STATE_UNSPECIFIED, "", 9)]
-        assert sorted(states) == [TaskState.TASK_STATE_RUNNING, TaskState.TASK_STATE_IDLE]
-        again = await take(pool, task_id="t1", wait=0)
-        await give(pool, lease)
-        await give(pool, again)
+        await pool.record_task(Task(task_id="t1"), lease)
+        assert await reason_of(pool.record_task(Task(task_id="t2"), lease)) == E.ERROR_REASON_LEASE_LOST
         assert (await pool.status()).slots_used == 2
+        platform.gate.set()
+        await until(lambda: platform.stopped == ["t2"])
+        await until(lambda: pool._accounts()[0].slots_used == 1)
+        await give(pool, lease)
+        (idle,) = await store.tasks(TaskState.TASK_STATE_IDLE, "", 9)
+        assert idle.task_id == "t1"

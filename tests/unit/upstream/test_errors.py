@@ -124,7 +124,7 @@ def test_the_table_has_no_row_beyond_these() -> None:
         (409, "UPSTREAM_ALREADY_EXISTS"),
         (413, "PROMPT_TOO_LARGE"),
         (418, "UPSTREAM_REJECTED"),
-        (429, "UPSTREAM_UNAVAILABLE"),
+        (429, "RATE_LIMITED"),
         (501, "UPSTREAM_ERROR"),
         (502, "UPSTREAM_UNAVAILABLE"),
         (503, "UPSTREAM_UNAVAILABLE"),

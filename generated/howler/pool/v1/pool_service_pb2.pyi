@@ -32,6 +32,12 @@ class LeaseMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     LEASE_MODE_SHARED: _ClassVar[LeaseMode]
     LEASE_MODE_EXCLUSIVE: _ClassVar[LeaseMode]
 
+class AlertLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ALERT_LEVEL_UNSPECIFIED: _ClassVar[AlertLevel]
+    ALERT_LEVEL_WARNING: _ClassVar[AlertLevel]
+    ALERT_LEVEL_CRITICAL: _ClassVar[AlertLevel]
+
 class PoolEvent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     POOL_EVENT_UNSPECIFIED: _ClassVar[PoolEvent]
@@ -43,6 +49,7 @@ class PoolEvent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     POOL_EVENT_RELEASED: _ClassVar[PoolEvent]
     POOL_EVENT_COOLING: _ClassVar[PoolEvent]
     POOL_EVENT_COOLED: _ClassVar[PoolEvent]
+    POOL_EVENT_SESSION_ENDING: _ClassVar[PoolEvent]
 ACCOUNT_STATE_UNSPECIFIED: AccountState
 ACCOUNT_STATE_CREATED: AccountState
 ACCOUNT_STATE_ACTIVE: AccountState
@@ -55,6 +62,9 @@ COOLDOWN_SCOPE_UPSTREAM: CooldownScope
 LEASE_MODE_UNSPECIFIED: LeaseMode
 LEASE_MODE_SHARED: LeaseMode
 LEASE_MODE_EXCLUSIVE: LeaseMode
+ALERT_LEVEL_UNSPECIFIED: AlertLevel
+ALERT_LEVEL_WARNING: AlertLevel
+ALERT_LEVEL_CRITICAL: AlertLevel
 POOL_EVENT_UNSPECIFIED: PoolEvent
 POOL_EVENT_SNAPSHOT: PoolEvent
 POOL_EVENT_IMPORTED: PoolEvent
@@ -64,9 +74,10 @@ POOL_EVENT_LEASED: PoolEvent
 POOL_EVENT_RELEASED: PoolEvent
 POOL_EVENT_COOLING: PoolEvent
 POOL_EVENT_COOLED: PoolEvent
+POOL_EVENT_SESSION_ENDING: PoolEvent
 
 class Account(_message.Message):
-    __slots__ = ("account_id", "email", "user_id", "name", "state", "enabled", "slots", "slots_used", "cooldowns", "has_password", "create_time", "last_used_time", "state_reason")
+    __slots__ = ("account_id", "email", "user_id", "name", "state", "enabled", "slots", "slots_used", "cooldowns", "has_password", "create_time", "last_used_time", "state_reason", "slots_closed", "session_expire_time", "session_age_unknown")
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
     EMAIL_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
@@ -80,6 +91,9 @@ class Account(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     LAST_USED_TIME_FIELD_NUMBER: _ClassVar[int]
     STATE_REASON_FIELD_NUMBER: _ClassVar[int]
+    SLOTS_CLOSED_FIELD_NUMBER: _ClassVar[int]
+    SESSION_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
+    SESSION_AGE_UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     account_id: str
     email: str
     user_id: str
@@ -93,19 +107,24 @@ class Account(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     last_used_time: _timestamp_pb2.Timestamp
     state_reason: str
-    def __init__(self, account_id: _Optional[str] = ..., email: _Optional[str] = ..., user_id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[AccountState, str]] = ..., enabled: _Optional[bool] = ..., slots: _Optional[int] = ..., slots_used: _Optional[int] = ..., cooldowns: _Optional[_Iterable[_Union[Cooldown, _Mapping]]] = ..., has_password: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_used_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state_reason: _Optional[str] = ...) -> None: ...
+    slots_closed: int
+    session_expire_time: _timestamp_pb2.Timestamp
+    session_age_unknown: bool
+    def __init__(self, account_id: _Optional[str] = ..., email: _Optional[str] = ..., user_id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[AccountState, str]] = ..., enabled: _Optional[bool] = ..., slots: _Optional[int] = ..., slots_used: _Optional[int] = ..., cooldowns: _Optional[_Iterable[_Union[Cooldown, _Mapping]]] = ..., has_password: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_used_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state_reason: _Optional[str] = ..., slots_closed: _Optional[int] = ..., session_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., session_age_unknown: _Optional[bool] = ...) -> None: ...
 
 class Cooldown(_message.Message):
-    __slots__ = ("reason", "scope", "until_time", "upstream_model_id")
+    __slots__ = ("reason", "scope", "until_time", "upstream_model_id", "probing")
     REASON_FIELD_NUMBER: _ClassVar[int]
     SCOPE_FIELD_NUMBER: _ClassVar[int]
     UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
     UPSTREAM_MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    PROBING_FIELD_NUMBER: _ClassVar[int]
     reason: str
     scope: CooldownScope
     until_time: _timestamp_pb2.Timestamp
     upstream_model_id: str
-    def __init__(self, reason: _Optional[str] = ..., scope: _Optional[_Union[CooldownScope, str]] = ..., until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., upstream_model_id: _Optional[str] = ...) -> None: ...
+    probing: bool
+    def __init__(self, reason: _Optional[str] = ..., scope: _Optional[_Union[CooldownScope, str]] = ..., until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., upstream_model_id: _Optional[str] = ..., probing: _Optional[bool] = ...) -> None: ...
 
 class Lease(_message.Message):
     __slots__ = ("lease_id", "account_id", "mode", "token", "expire_time", "holder", "purpose")
@@ -126,20 +145,22 @@ class Lease(_message.Message):
     def __init__(self, lease_id: _Optional[str] = ..., account_id: _Optional[str] = ..., mode: _Optional[_Union[LeaseMode, str]] = ..., token: _Optional[int] = ..., expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., holder: _Optional[str] = ..., purpose: _Optional[str] = ...) -> None: ...
 
 class AcquireRequest(_message.Message):
-    __slots__ = ("mode", "holder", "purpose", "wait", "ttl", "account_id")
+    __slots__ = ("mode", "holder", "purpose", "wait", "ttl", "account_id", "priority")
     MODE_FIELD_NUMBER: _ClassVar[int]
     HOLDER_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
     TTL_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     mode: LeaseMode
     holder: str
     purpose: str
     wait: _duration_pb2.Duration
     ttl: _duration_pb2.Duration
     account_id: str
-    def __init__(self, mode: _Optional[_Union[LeaseMode, str]] = ..., holder: _Optional[str] = ..., purpose: _Optional[str] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., account_id: _Optional[str] = ...) -> None: ...
+    priority: int
+    def __init__(self, mode: _Optional[_Union[LeaseMode, str]] = ..., holder: _Optional[str] = ..., purpose: _Optional[str] = ..., wait: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., ttl: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., account_id: _Optional[str] = ..., priority: _Optional[int] = ...) -> None: ...
 
 class AcquireResponse(_message.Message):
     __slots__ = ("lease",)
@@ -190,7 +211,7 @@ class GetPoolRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetPoolResponse(_message.Message):
-    __slots__ = ("accounts", "usable", "states", "cooling", "disabled", "slots", "slots_used", "waiting")
+    __slots__ = ("accounts", "usable", "states", "cooling", "disabled", "slots", "slots_used", "waiting", "utilization", "alerts")
     ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
     USABLE_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
@@ -199,6 +220,8 @@ class GetPoolResponse(_message.Message):
     SLOTS_FIELD_NUMBER: _ClassVar[int]
     SLOTS_USED_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
+    UTILIZATION_FIELD_NUMBER: _ClassVar[int]
+    ALERTS_FIELD_NUMBER: _ClassVar[int]
     accounts: int
     usable: int
     states: _containers.RepeatedCompositeFieldContainer[StateCount]
@@ -207,7 +230,21 @@ class GetPoolResponse(_message.Message):
     slots: int
     slots_used: int
     waiting: int
-    def __init__(self, accounts: _Optional[int] = ..., usable: _Optional[int] = ..., states: _Optional[_Iterable[_Union[StateCount, _Mapping]]] = ..., cooling: _Optional[int] = ..., disabled: _Optional[int] = ..., slots: _Optional[int] = ..., slots_used: _Optional[int] = ..., waiting: _Optional[int] = ...) -> None: ...
+    utilization: float
+    alerts: _containers.RepeatedCompositeFieldContainer[Alert]
+    def __init__(self, accounts: _Optional[int] = ..., usable: _Optional[int] = ..., states: _Optional[_Iterable[_Union[StateCount, _Mapping]]] = ..., cooling: _Optional[int] = ..., disabled: _Optional[int] = ..., slots: _Optional[int] = ..., slots_used: _Optional[int] = ..., waiting: _Optional[int] = ..., utilization: _Optional[float] = ..., alerts: _Optional[_Iterable[_Union[Alert, _Mapping]]] = ...) -> None: ...
+
+class Alert(_message.Message):
+    __slots__ = ("level", "code", "message", "account_id")
+    LEVEL_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    level: AlertLevel
+    code: str
+    message: str
+    account_id: str
+    def __init__(self, level: _Optional[_Union[AlertLevel, str]] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., account_id: _Optional[str] = ...) -> None: ...
 
 class StateCount(_message.Message):
     __slots__ = ("state", "count")
@@ -237,6 +274,80 @@ class ImportAccountResponse(_message.Message):
     created: bool
     def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., created: _Optional[bool] = ...) -> None: ...
 
+class ImportAccountsRequest(_message.Message):
+    __slots__ = ("json",)
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    json: str
+    def __init__(self, json: _Optional[str] = ...) -> None: ...
+
+class ImportAccountsResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[ImportedAccount]
+    def __init__(self, results: _Optional[_Iterable[_Union[ImportedAccount, _Mapping]]] = ...) -> None: ...
+
+class ImportedAccount(_message.Message):
+    __slots__ = ("account", "created", "refusal", "message")
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    CREATED_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    account: Account
+    created: bool
+    refusal: str
+    message: str
+    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ..., created: _Optional[bool] = ..., refusal: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class EnableAccountRequest(_message.Message):
+    __slots__ = ("account_id",)
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    def __init__(self, account_id: _Optional[str] = ...) -> None: ...
+
+class EnableAccountResponse(_message.Message):
+    __slots__ = ("account",)
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    account: Account
+    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ...) -> None: ...
+
+class DisableAccountRequest(_message.Message):
+    __slots__ = ("account_id",)
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    def __init__(self, account_id: _Optional[str] = ...) -> None: ...
+
+class DisableAccountResponse(_message.Message):
+    __slots__ = ("account",)
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    account: Account
+    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ...) -> None: ...
+
+class CheckAccountRequest(_message.Message):
+    __slots__ = ("account_id",)
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    def __init__(self, account_id: _Optional[str] = ...) -> None: ...
+
+class CheckAccountResponse(_message.Message):
+    __slots__ = ("account",)
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    account: Account
+    def __init__(self, account: _Optional[_Union[Account, _Mapping]] = ...) -> None: ...
+
+class ResetCooldownRequest(_message.Message):
+    __slots__ = ("account_id", "upstream_model_id")
+    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
+    UPSTREAM_MODEL_ID_FIELD_NUMBER: _ClassVar[int]
+    account_id: str
+    upstream_model_id: str
+    def __init__(self, account_id: _Optional[str] = ..., upstream_model_id: _Optional[str] = ...) -> None: ...
+
+class ResetCooldownResponse(_message.Message):
+    __slots__ = ("cooldowns",)
+    COOLDOWNS_FIELD_NUMBER: _ClassVar[int]
+    cooldowns: _containers.RepeatedCompositeFieldContainer[Cooldown]
+    def __init__(self, cooldowns: _Optional[_Iterable[_Union[Cooldown, _Mapping]]] = ...) -> None: ...
+
 class RemoveAccountRequest(_message.Message):
     __slots__ = ("account_id",)
     ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -248,15 +359,19 @@ class RemoveAccountResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class WatchRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("after",)
+    AFTER_FIELD_NUMBER: _ClassVar[int]
+    after: str
+    def __init__(self, after: _Optional[str] = ...) -> None: ...
 
 class WatchResponse(_message.Message):
-    __slots__ = ("time_unix_ms", "event", "account")
+    __slots__ = ("time_unix_ms", "event", "account", "cursor")
     TIME_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     EVENT_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
     time_unix_ms: int
     event: PoolEvent
     account: Account
-    def __init__(self, time_unix_ms: _Optional[int] = ..., event: _Optional[_Union[PoolEvent, str]] = ..., account: _Optional[_Union[Account, _Mapping]] = ...) -> None: ...
+    cursor: str
+    def __init__(self, time_unix_ms: _Optional[int] = ..., event: _Optional[_Union[PoolEvent, str]] = ..., account: _Optional[_Union[Account, _Mapping]] = ..., cursor: _Optional[str] = ...) -> None: ...

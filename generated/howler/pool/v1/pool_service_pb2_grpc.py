@@ -70,6 +70,31 @@ class PoolServiceStub:
                 request_serializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.ImportAccountRequest.SerializeToString,
                 response_deserializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.ImportAccountResponse.FromString,
                 _registered_method=True)
+        self.ImportAccounts = channel.unary_unary(
+                '/howler.pool.v1.PoolService/ImportAccounts',
+                request_serializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.ImportAccountsRequest.SerializeToString,
+                response_deserializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.ImportAccountsResponse.FromString,
+                _registered_method=True)
+        self.EnableAccount = channel.unary_unary(
+                '/howler.pool.v1.PoolService/EnableAccount',
+                request_serializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.EnableAccountRequest.SerializeToString,
+                response_deserializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.EnableAccountResponse.FromString,
+                _registered_method=True)
+        self.DisableAccount = channel.unary_unary(
+                '/howler.pool.v1.PoolService/DisableAccount',
+                request_serializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.DisableAccountRequest.SerializeToString,
+                response_deserializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.DisableAccountResponse.FromString,
+                _registered_method=True)
+        self.CheckAccount = channel.unary_unary(
+                '/howler.pool.v1.PoolService/CheckAccount',
+                request_serializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.CheckAccountRequest.SerializeToString,
+                response_deserializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.CheckAccountResponse.FromString,
+                _registered_method=True)
+        self.ResetCooldown = channel.unary_unary(
+                '/howler.pool.v1.PoolService/ResetCooldown',
+                request_serializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.ResetCooldownRequest.SerializeToString,
+                response_deserializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.ResetCooldownResponse.FromString,
+                _registered_method=True)
         self.RemoveAccount = channel.unary_unary(
                 '/howler.pool.v1.PoolService/RemoveAccount',
                 request_serializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.RemoveAccountRequest.SerializeToString,
@@ -147,6 +172,55 @@ class PoolServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportAccounts(self, request, context):
+        """ImportAccounts registers a whole list, each as ImportAccount does, and tells
+        what became of each: one that the platform refuses stops no other.
+
+        Fails with INVALID_REQUEST when the list cannot be read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnableAccount(self, request, context):
+        """EnableAccount lets an account be granted again.
+
+        Fails with ACCOUNT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DisableAccount(self, request, context):
+        """DisableAccount keeps an account from being granted, on every replica within
+        2 s. Turns that run on it go on.
+
+        Fails with ACCOUNT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckAccount(self, request, context):
+        """CheckAccount asks the platform about an account's session now, logs in where
+        it is over and a password is stored, and tells what it found.
+
+        Fails with ACCOUNT_NOT_FOUND. A session that the platform refuses is no
+        failure: the account's state says it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetCooldown(self, request, context):
+        """ResetCooldown ends cooldowns at once. None there is no error.
+
+        Fails with ACCOUNT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RemoveAccount(self, request, context):
         """RemoveAccount forgets an account and its leases. Its tasks on the platform
         are stopped first where the platform lets us.
@@ -159,6 +233,12 @@ class PoolServiceServicer:
 
     def Watch(self, request, context):
         """Watch tells what changes in the pool, as it happens, until the caller leaves.
+
+        It begins with a SNAPSHOT of each account, or, where `after` is a cursor of
+        this replica that is not too old, with the events behind it. What happens
+        on another replica is told as CHANGED.
+
+        Fails with SLOW_CONSUMER when the caller is more than 1,000 events behind.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,6 +276,31 @@ def add_PoolServiceServicer_to_server(servicer, server):
                     servicer.ImportAccount,
                     request_deserializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.ImportAccountRequest.FromString,
                     response_serializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.ImportAccountResponse.SerializeToString,
+            ),
+            'ImportAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportAccounts,
+                    request_deserializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.ImportAccountsRequest.FromString,
+                    response_serializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.ImportAccountsResponse.SerializeToString,
+            ),
+            'EnableAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnableAccount,
+                    request_deserializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.EnableAccountRequest.FromString,
+                    response_serializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.EnableAccountResponse.SerializeToString,
+            ),
+            'DisableAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.DisableAccount,
+                    request_deserializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.DisableAccountRequest.FromString,
+                    response_serializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.DisableAccountResponse.SerializeToString,
+            ),
+            'CheckAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckAccount,
+                    request_deserializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.CheckAccountRequest.FromString,
+                    response_serializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.CheckAccountResponse.SerializeToString,
+            ),
+            'ResetCooldown': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetCooldown,
+                    request_deserializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.ResetCooldownRequest.FromString,
+                    response_serializer=howler_dot_pool_dot_v1_dot_pool__service__pb2.ResetCooldownResponse.SerializeToString,
             ),
             'RemoveAccount': grpc.unary_unary_rpc_method_handler(
                     servicer.RemoveAccount,
@@ -376,6 +481,141 @@ class PoolService:
             '/howler.pool.v1.PoolService/ImportAccount',
             howler_dot_pool_dot_v1_dot_pool__service__pb2.ImportAccountRequest.SerializeToString,
             howler_dot_pool_dot_v1_dot_pool__service__pb2.ImportAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/howler.pool.v1.PoolService/ImportAccounts',
+            howler_dot_pool_dot_v1_dot_pool__service__pb2.ImportAccountsRequest.SerializeToString,
+            howler_dot_pool_dot_v1_dot_pool__service__pb2.ImportAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnableAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/howler.pool.v1.PoolService/EnableAccount',
+            howler_dot_pool_dot_v1_dot_pool__service__pb2.EnableAccountRequest.SerializeToString,
+            howler_dot_pool_dot_v1_dot_pool__service__pb2.EnableAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DisableAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/howler.pool.v1.PoolService/DisableAccount',
+            howler_dot_pool_dot_v1_dot_pool__service__pb2.DisableAccountRequest.SerializeToString,
+            howler_dot_pool_dot_v1_dot_pool__service__pb2.DisableAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/howler.pool.v1.PoolService/CheckAccount',
+            howler_dot_pool_dot_v1_dot_pool__service__pb2.CheckAccountRequest.SerializeToString,
+            howler_dot_pool_dot_v1_dot_pool__service__pb2.CheckAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetCooldown(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/howler.pool.v1.PoolService/ResetCooldown',
+            howler_dot_pool_dot_v1_dot_pool__service__pb2.ResetCooldownRequest.SerializeToString,
+            howler_dot_pool_dot_v1_dot_pool__service__pb2.ResetCooldownResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -69,6 +69,35 @@ class PoolServiceStub:
     given, with SESSION_EXPIRED, LOGIN_FAILED, CAPTCHA_REQUIRED, TEAM_SESSION
     or ACCOUNT_BLOCKED when the platform does not take them.
     """
+    ImportAccounts: _grpc.UnaryUnaryMultiCallable[_pool_service_pb2.ImportAccountsRequest, _pool_service_pb2.ImportAccountsResponse]
+    """ImportAccounts registers a whole list, each as ImportAccount does, and tells
+    what became of each: one that the platform refuses stops no other.
+
+    Fails with INVALID_REQUEST when the list cannot be read.
+    """
+    EnableAccount: _grpc.UnaryUnaryMultiCallable[_pool_service_pb2.EnableAccountRequest, _pool_service_pb2.EnableAccountResponse]
+    """EnableAccount lets an account be granted again.
+
+    Fails with ACCOUNT_NOT_FOUND.
+    """
+    DisableAccount: _grpc.UnaryUnaryMultiCallable[_pool_service_pb2.DisableAccountRequest, _pool_service_pb2.DisableAccountResponse]
+    """DisableAccount keeps an account from being granted, on every replica within
+    2 s. Turns that run on it go on.
+
+    Fails with ACCOUNT_NOT_FOUND.
+    """
+    CheckAccount: _grpc.UnaryUnaryMultiCallable[_pool_service_pb2.CheckAccountRequest, _pool_service_pb2.CheckAccountResponse]
+    """CheckAccount asks the platform about an account's session now, logs in where
+    it is over and a password is stored, and tells what it found.
+
+    Fails with ACCOUNT_NOT_FOUND. A session that the platform refuses is no
+    failure: the account's state says it.
+    """
+    ResetCooldown: _grpc.UnaryUnaryMultiCallable[_pool_service_pb2.ResetCooldownRequest, _pool_service_pb2.ResetCooldownResponse]
+    """ResetCooldown ends cooldowns at once. None there is no error.
+
+    Fails with ACCOUNT_NOT_FOUND.
+    """
     RemoveAccount: _grpc.UnaryUnaryMultiCallable[_pool_service_pb2.RemoveAccountRequest, _pool_service_pb2.RemoveAccountResponse]
     """RemoveAccount forgets an account and its leases. Its tasks on the platform
     are stopped first where the platform lets us.
@@ -76,7 +105,14 @@ class PoolServiceStub:
     Fails with ACCOUNT_NOT_FOUND.
     """
     Watch: _grpc.UnaryStreamMultiCallable[_pool_service_pb2.WatchRequest, _pool_service_pb2.WatchResponse]
-    """Watch tells what changes in the pool, as it happens, until the caller leaves."""
+    """Watch tells what changes in the pool, as it happens, until the caller leaves.
+
+    It begins with a SNAPSHOT of each account, or, where `after` is a cursor of
+    this replica that is not too old, with the events behind it. What happens
+    on another replica is told as CHANGED.
+
+    Fails with SLOW_CONSUMER when the caller is more than 1,000 events behind.
+    """
 
 @_typing.type_check_only
 class PoolServiceAsyncStub(PoolServiceStub):
@@ -119,6 +155,35 @@ class PoolServiceAsyncStub(PoolServiceStub):
     given, with SESSION_EXPIRED, LOGIN_FAILED, CAPTCHA_REQUIRED, TEAM_SESSION
     or ACCOUNT_BLOCKED when the platform does not take them.
     """
+    ImportAccounts: _aio.UnaryUnaryMultiCallable[_pool_service_pb2.ImportAccountsRequest, _pool_service_pb2.ImportAccountsResponse]  # type: ignore[assignment]
+    """ImportAccounts registers a whole list, each as ImportAccount does, and tells
+    what became of each: one that the platform refuses stops no other.
+
+    Fails with INVALID_REQUEST when the list cannot be read.
+    """
+    EnableAccount: _aio.UnaryUnaryMultiCallable[_pool_service_pb2.EnableAccountRequest, _pool_service_pb2.EnableAccountResponse]  # type: ignore[assignment]
+    """EnableAccount lets an account be granted again.
+
+    Fails with ACCOUNT_NOT_FOUND.
+    """
+    DisableAccount: _aio.UnaryUnaryMultiCallable[_pool_service_pb2.DisableAccountRequest, _pool_service_pb2.DisableAccountResponse]  # type: ignore[assignment]
+    """DisableAccount keeps an account from being granted, on every replica within
+    2 s. Turns that run on it go on.
+
+    Fails with ACCOUNT_NOT_FOUND.
+    """
+    CheckAccount: _aio.UnaryUnaryMultiCallable[_pool_service_pb2.CheckAccountRequest, _pool_service_pb2.CheckAccountResponse]  # type: ignore[assignment]
+    """CheckAccount asks the platform about an account's session now, logs in where
+    it is over and a password is stored, and tells what it found.
+
+    Fails with ACCOUNT_NOT_FOUND. A session that the platform refuses is no
+    failure: the account's state says it.
+    """
+    ResetCooldown: _aio.UnaryUnaryMultiCallable[_pool_service_pb2.ResetCooldownRequest, _pool_service_pb2.ResetCooldownResponse]  # type: ignore[assignment]
+    """ResetCooldown ends cooldowns at once. None there is no error.
+
+    Fails with ACCOUNT_NOT_FOUND.
+    """
     RemoveAccount: _aio.UnaryUnaryMultiCallable[_pool_service_pb2.RemoveAccountRequest, _pool_service_pb2.RemoveAccountResponse]  # type: ignore[assignment]
     """RemoveAccount forgets an account and its leases. Its tasks on the platform
     are stopped first where the platform lets us.
@@ -126,7 +191,14 @@ class PoolServiceAsyncStub(PoolServiceStub):
     Fails with ACCOUNT_NOT_FOUND.
     """
     Watch: _aio.UnaryStreamMultiCallable[_pool_service_pb2.WatchRequest, _pool_service_pb2.WatchResponse]  # type: ignore[assignment]
-    """Watch tells what changes in the pool, as it happens, until the caller leaves."""
+    """Watch tells what changes in the pool, as it happens, until the caller leaves.
+
+    It begins with a SNAPSHOT of each account, or, where `after` is a cursor of
+    this replica that is not too old, with the events behind it. What happens
+    on another replica is told as CHANGED.
+
+    Fails with SLOW_CONSUMER when the caller is more than 1,000 events behind.
+    """
 
 class PoolServiceServicer(metaclass=_abc_1.ABCMeta):
     """The account pool. Credentials go in and never come out.
@@ -204,6 +276,65 @@ class PoolServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ImportAccounts(
+        self,
+        request: _pool_service_pb2.ImportAccountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_service_pb2.ImportAccountsResponse, _abc.Awaitable[_pool_service_pb2.ImportAccountsResponse]]:
+        """ImportAccounts registers a whole list, each as ImportAccount does, and tells
+        what became of each: one that the platform refuses stops no other.
+
+        Fails with INVALID_REQUEST when the list cannot be read.
+        """
+
+    @_abc_1.abstractmethod
+    def EnableAccount(
+        self,
+        request: _pool_service_pb2.EnableAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_service_pb2.EnableAccountResponse, _abc.Awaitable[_pool_service_pb2.EnableAccountResponse]]:
+        """EnableAccount lets an account be granted again.
+
+        Fails with ACCOUNT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def DisableAccount(
+        self,
+        request: _pool_service_pb2.DisableAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_service_pb2.DisableAccountResponse, _abc.Awaitable[_pool_service_pb2.DisableAccountResponse]]:
+        """DisableAccount keeps an account from being granted, on every replica within
+        2 s. Turns that run on it go on.
+
+        Fails with ACCOUNT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def CheckAccount(
+        self,
+        request: _pool_service_pb2.CheckAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_service_pb2.CheckAccountResponse, _abc.Awaitable[_pool_service_pb2.CheckAccountResponse]]:
+        """CheckAccount asks the platform about an account's session now, logs in where
+        it is over and a password is stored, and tells what it found.
+
+        Fails with ACCOUNT_NOT_FOUND. A session that the platform refuses is no
+        failure: the account's state says it.
+        """
+
+    @_abc_1.abstractmethod
+    def ResetCooldown(
+        self,
+        request: _pool_service_pb2.ResetCooldownRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pool_service_pb2.ResetCooldownResponse, _abc.Awaitable[_pool_service_pb2.ResetCooldownResponse]]:
+        """ResetCooldown ends cooldowns at once. None there is no error.
+
+        Fails with ACCOUNT_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
     def RemoveAccount(
         self,
         request: _pool_service_pb2.RemoveAccountRequest,
@@ -221,6 +352,13 @@ class PoolServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pool_service_pb2.WatchRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_pool_service_pb2.WatchResponse], _abc.AsyncIterator[_pool_service_pb2.WatchResponse]]:
-        """Watch tells what changes in the pool, as it happens, until the caller leaves."""
+        """Watch tells what changes in the pool, as it happens, until the caller leaves.
+
+        It begins with a SNAPSHOT of each account, or, where `after` is a cursor of
+        this replica that is not too old, with the events behind it. What happens
+        on another replica is told as CHANGED.
+
+        Fails with SLOW_CONSUMER when the caller is more than 1,000 events behind.
+        """
 
 def add_PoolServiceServicer_to_server(servicer: PoolServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -163,7 +163,7 @@ class TurnFrame(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[_task_event_pb2.TaskEvent, _Mapping]]] = ..., tag: _Optional[int] = ..., first_seq: _Optional[int] = ..., failed: _Optional[_Union[_status_pb2.Status, _Mapping]] = ...) -> None: ...
 
 class StartTurn(_message.Message):
-    __slots__ = ("model", "strict_model", "prompt", "messages", "instructions", "task_id", "principal", "request_id", "deadline", "on_detach", "retention", "durability", "approval_policy", "question_policy", "lease")
+    __slots__ = ("model", "strict_model", "prompt", "messages", "instructions", "task_id", "principal", "request_id", "deadline", "on_detach", "retention", "durability", "approval_policy", "question_policy", "lease", "priority")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     STRICT_MODEL_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
@@ -179,6 +179,7 @@ class StartTurn(_message.Message):
     APPROVAL_POLICY_FIELD_NUMBER: _ClassVar[int]
     QUESTION_POLICY_FIELD_NUMBER: _ClassVar[int]
     LEASE_FIELD_NUMBER: _ClassVar[int]
+    PRIORITY_FIELD_NUMBER: _ClassVar[int]
     model: str
     strict_model: bool
     prompt: str
@@ -194,7 +195,8 @@ class StartTurn(_message.Message):
     approval_policy: ApprovalPolicy
     question_policy: QuestionPolicy
     lease: HeldLease
-    def __init__(self, model: _Optional[str] = ..., strict_model: _Optional[bool] = ..., prompt: _Optional[str] = ..., messages: _Optional[_Union[Conversation, _Mapping]] = ..., instructions: _Optional[str] = ..., task_id: _Optional[str] = ..., principal: _Optional[str] = ..., request_id: _Optional[str] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_detach: _Optional[_Union[OnDetach, _Mapping]] = ..., retention: _Optional[_Union[TaskRetention, str]] = ..., durability: _Optional[_Union[Durability, str]] = ..., approval_policy: _Optional[_Union[ApprovalPolicy, str]] = ..., question_policy: _Optional[_Union[QuestionPolicy, str]] = ..., lease: _Optional[_Union[HeldLease, _Mapping]] = ...) -> None: ...
+    priority: int
+    def __init__(self, model: _Optional[str] = ..., strict_model: _Optional[bool] = ..., prompt: _Optional[str] = ..., messages: _Optional[_Union[Conversation, _Mapping]] = ..., instructions: _Optional[str] = ..., task_id: _Optional[str] = ..., principal: _Optional[str] = ..., request_id: _Optional[str] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_detach: _Optional[_Union[OnDetach, _Mapping]] = ..., retention: _Optional[_Union[TaskRetention, str]] = ..., durability: _Optional[_Union[Durability, str]] = ..., approval_policy: _Optional[_Union[ApprovalPolicy, str]] = ..., question_policy: _Optional[_Union[QuestionPolicy, str]] = ..., lease: _Optional[_Union[HeldLease, _Mapping]] = ..., priority: _Optional[int] = ...) -> None: ...
 
 class Conversation(_message.Message):
     __slots__ = ("messages",)

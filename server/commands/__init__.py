@@ -1,0 +1,1 @@
+"""What an operator types: commands that work on the database itself, beside servers or without one."""

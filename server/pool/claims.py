@@ -1,0 +1,73 @@
+"""Turns on leases that callers hold: such a lease is claimed for a turn and given back after it."""
+
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.pool.v1.pool_service_pb2 import Lease
+
+from server.errors import ServiceError
+from server.pool.account import LeaseId, TaskId
+from server.pool.board import Held
+from server.pool.desk import Desk
+from server.pool.fence import lost
+from server.pool.leases import Leases, copied
+
+_E = ErrorReason
+
+
+class Claims:
+    """Which callers' leases a turn runs on."""
+
+    def __init__(self, desk: Desk, leases: Leases) -> None:
+        self._desk = desk
+        self._leases = leases
+
+    async def claim(self, lease_id: LeaseId, token: int, task_id: TaskId) -> Lease:
+        """Take a caller's exclusive lease for a turn: on a new task, or on the one that was made under it.
+
+        A lease that another replica granted is this one's from then on.
+        Raises LEASE_LOST, LEASE_NOT_FOUND, INVALID_REQUEST for a shared lease, TASK_BUSY while a turn
+        runs on it, UNSUPPORTED_VALUE where its slot is another task's.
+        """
+        held = await self._leases.live(lease_id, token)
+        if not held.exclusive:
+            raise ServiceError(_E.ERROR_REASON_INVALID_REQUEST, "lease: a turn needs an exclusive lease")
+        if held.foreign:
+            held = await self._adopt(held)
+        if held.claimed:
+            raise ServiceError(_E.ERROR_REASON_TASK_BUSY, "a turn is running on this lease")
+        if held.task_id != task_id:
+            raise ServiceError(
+                _E.ERROR_REASON_UNSUPPORTED_VALUE,
+                "lease: its slot went to the task made under it; name that task, or acquire another lease"
+                if held.task_id
+                else "lease: a task that exists holds its slot itself; leave the lease out",
+            )
+        if not held.fence.holds:
+            raise lost()
+        held.claimed = True
+        return copied(held.lease)
+
+    async def _adopt(self, held: Held) -> Held:
+        """Take another replica's lease over, with the task that it has by now."""
+        board, asked_at = self._desk.board, self._desk.now()
+        await self._desk.mirror.refresh({held.account_id})
+        left = await self._desk.ledger.adopt(held.id)
+        theirs = board.leases.get(held.id)
+        if left is None or theirs is None:
+            raise ServiceError(
+                _E.ERROR_REASON_TASK_BUSY, "a turn is running on this lease, or it lapsed just now"
+            )
+        board.let_go(held.id)
+        own = Held(copied(theirs.lease), theirs.task_id)
+        board.hold(own)
+        self._leases.extend(own, asked_at, left)
+        return own
+
+    async def unclaim(self, lease_id: LeaseId) -> None:
+        """Give a claimed lease back to its caller, whose it stays; no turn runs on its task any more."""
+        held = self._desk.board.leases.get(lease_id)
+        if held is not None and held.claimed and not held.fence.fallen:
+            if held.task_id:
+                now_us = self._desk.now_us()
+                await self._desk.ledger.rest_task(held.task_id, now_us)
+                self._desk.board.rest(held.task_id, now_us)
+            held.claimed = False

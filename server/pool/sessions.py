@@ -1,0 +1,286 @@
+"""The accounts' sessions: tried, begun by a login, recorded, and taken from an account that lost its own."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, Protocol
+
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.pool.v1.pool_service_pb2 import AccountState, PoolEvent
+
+from server.errors import ServiceError, reason_name
+from server.pool.account import AccountId, Credentials, Member
+from server.pool.board import Seat
+from server.pool.desk import Desk
+from server.pool.outage import Refusals
+from server.pool.treatment import Demote, treatment
+
+_log = logging.getLogger(__name__)
+_E = ErrorReason
+_S = AccountState
+
+LOGIN_PAUSE: Final = 10.0  # seconds between two logins of an account: a herd's late reports start none
+LOGIN_BACKOFF: Final = 30.0  # after one that the platform refused
+LOGIN_CLAIM: Final = LOGIN_PAUSE
+"""Seconds for which a replica may log an account in; the others wait for the new session meanwhile."""
+_LOGIN_MOMENT: Final = 2.0  # seconds
+_AT_ONCE: Final = 4  # logins and checks, over all accounts
+
+
+class Identity(Protocol):
+    """Who the platform says a session's user is."""
+
+    @property
+    def user_id(self) -> str:
+        """The platform's id."""
+
+    @property
+    def name(self) -> str:
+        """The name; may be empty."""
+
+    @property
+    def email(self) -> str:
+        """The e-mail; may be empty."""
+
+
+class Authenticator(Protocol):
+    """The two calls to the platform that sessions need. Failures are ServiceErrors."""
+
+    async def login(self, email: str, password: str) -> str:
+        """Return the cookie of a new session."""
+
+    async def whoami(self, cookie: str) -> Identity:
+        """Return the session's user."""
+
+
+class Sessions:
+    """Begins and records sessions, one login per account at a time, over all replicas.
+
+    `changed` is called when something changed that may matter to those who wait. `refusals` remembers whose
+    sessions the platform did not take lately; `taken` is set whenever it took one.
+    """
+
+    def __init__(self, desk: Desk, authenticator: Authenticator, *, changed: Callable[[], None]) -> None:
+        self._desk = desk
+        self._board = desk.board
+        self._authenticator = authenticator
+        self._changed = changed
+        self._logins: dict[AccountId, asyncio.Task[None]] = {}
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._news = asyncio.Event()
+        self.refusals = Refusals()
+        self.taken = asyncio.Event()
+
+    def noticed(self) -> None:
+        """Wake who waits for another replica's login: accounts may have changed."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    def took(self) -> None:
+        """Take note that the platform took a session."""
+        self.refusals.taken()
+        self.taken.set()
+
+    async def whoami(self, cookie: str) -> Identity:
+        """Return a session's user. Raises what the platform says."""
+        async with self._gate:
+            user = await self._authenticator.whoami(cookie)
+        self.took()
+        return user
+
+    async def verify(self, given: Credentials) -> tuple[str, Identity, bool]:
+        """Try credentials on the platform: the cookie, else the password.
+
+        Returns a cookie that works, its user, and whether a login made it; raises what the platform says.
+        """
+        if given.cookie:
+            try:
+                return given.cookie, await self.whoami(given.cookie), False
+            except ServiceError as error:
+                if error.reason != _E.ERROR_REASON_SESSION_EXPIRED or not given.password:
+                    raise
+        cookie = await self._authenticator.login(given.email, given.password)
+        return cookie, await self.whoami(cookie), True
+
+    async def change(self, account_id: AccountId, change: Callable[[Member], Member]) -> bool:
+        """Change an account's record and tell who watches; False where nothing is to be changed."""
+        changed = False
+
+        def noted(member: Member) -> Member:
+            nonlocal changed
+            result = change(member)
+            changed = result != member
+            return result
+
+        if await self._desk.edit(account_id, noted) is None or not changed:
+            return False
+        self._desk.tell(PoolEvent.POOL_EVENT_CHANGED, account_id)
+        return True
+
+    async def demote(
+        self, account_id: AccountId, state: AccountState, reason: ErrorReason, cookie: str | None = None
+    ) -> None:
+        """Record that an account's session is no good; not where a session took the place of `cookie`'s."""
+
+        def change(member: Member) -> Member:
+            if member.state == _S.ACCOUNT_STATE_INVALID or cookie not in (None, member.cookie):
+                return member
+            if reason == _E.ERROR_REASON_SESSION_EXPIRED and member.state == state:
+                return member  # why its login failed is worth more
+            failed = member.failed_logins + (reason == _E.ERROR_REASON_LOGIN_FAILED)
+            return replace(member, state=state, reason=reason, failed_logins=failed)
+
+        if await self.change(account_id, change):
+            _log.warning("account %s: %s", account_id, reason_name(reason))
+
+    async def restore(self, account_id: AccountId) -> None:
+        """Take back that a session is over: it was the platform that took none."""
+
+        def change(member: Member) -> Member:
+            over = member.state == _S.ACCOUNT_STATE_EXPIRED
+            if not over or member.reason != _E.ERROR_REASON_SESSION_EXPIRED or not member.cookie:
+                return member
+            return member.active(member.cookie)
+
+        await self.change(account_id, change)
+
+    async def logins_settled(self) -> None:
+        """Wait for the first session or until no login is under way; then a moment for the other logins."""
+        while self._logins and not any(seat.usable for seat in self._board.seats.values()):
+            await asyncio.wait(list(self._logins.values()), return_when=asyncio.FIRST_COMPLETED)
+        if self._logins:
+            await asyncio.wait(list(self._logins.values()), timeout=_LOGIN_MOMENT)
+
+    def login_under_way(self, account_id: AccountId) -> asyncio.Task[None] | None:
+        """Return the login of an account that is under way."""
+        return self._logins.get(account_id)
+
+    def log_in(self, account_id: AccountId) -> asyncio.Task[None]:
+        """Log an account in by its password, in the background; who comes meanwhile gets the same login."""
+        task = self._logins.get(account_id)
+        if task is None:
+            if seat := self._board.seats.get(account_id):
+                seat.logging_in = True
+            task = self._logins[account_id] = self._desk.chores.spawn(self._log_in(account_id))
+            task.add_done_callback(lambda _: self._logins.pop(account_id, None))
+        return task
+
+    async def _log_in(self, account_id: AccountId) -> None:
+        seat = self._board.seats.get(account_id)
+        if seat is None:
+            return
+        pause, before = LOGIN_BACKOFF, seat.member
+        try:
+            if not await self._desk.ledger.claim_login(account_id, LOGIN_CLAIM):
+                await self._elsewhere(seat, before)
+                pause = LOGIN_PAUSE
+                return
+            async with self._gate:
+                member = seat.member
+                if member.has_session and member.cookie != before.cookie:  # another replica was faster
+                    pause = LOGIN_PAUSE
+                    return
+                cookie = await self._authenticator.login(member.email, member.password)
+                user = None if member.user_id else await self._authenticator.whoami(cookie)
+            pause = LOGIN_PAUSE
+            self.took()
+            await self.welcome(account_id, cookie, user, begun=True)
+        except ServiceError as error:
+            pause = await self._login_failed(seat, error)
+        finally:
+            seat.logging_in, seat.login_after = False, self._desk.now() + pause
+            self._changed()
+
+    async def _elsewhere(self, seat: Seat, before: Member) -> None:
+        """Wait until another replica has logged the account in, or has failed to."""
+        try:
+            async with asyncio.timeout(LOGIN_CLAIM):
+                while seat.member.version == before.version and seat.id in self._board.seats:
+                    await self._news.wait()
+        except TimeoutError:
+            _log.warning("account %s: another replica claimed its login, and was not heard of", seat.id)
+
+    async def _login_failed(self, seat: Seat, error: ServiceError) -> float:
+        """Record it; return how many seconds the next login has to wait."""
+        cure = treatment(error.reason, failed_logins=seat.member.failed_logins)
+        if seat.member.has_session:  # it was to be renewed before its end: it works yet
+            _log.warning("account %s: its session was not renewed: %s", seat.id, reason_name(error.reason))
+            return LOGIN_BACKOFF
+        if isinstance(cure, Demote):
+            await self.demote(seat.id, cure.state, error.reason)
+            return LOGIN_BACKOFF
+        _log.warning("account %s: no login: %r", seat.id, error)  # the platform could not say
+        return LOGIN_PAUSE
+
+    async def welcome(
+        self, account_id: AccountId, cookie: str, user: Identity | None, *, begun: bool
+    ) -> None:
+        """Record a session that works; `user` is None where it is known whose it is.
+
+        `begun` says that a login of ours began it now; else it is the one that was tried.
+        """
+        seat = self._board.seats.get(account_id)
+        if seat is None:
+            return
+        if user is not None and await self._is_twin(seat, user.user_id, cookie):
+            return
+        now_us = self._desk.now_us()
+
+        def change(member: Member) -> Member:
+            if begun:
+                member = replace(member.active(cookie), session_us=now_us, session_dated=True)
+            elif member.cookie == cookie:
+                member = member.active(cookie)
+            else:
+                return member
+            if user is None:
+                return member
+            return replace(member, user_id=user.user_id, name=user.name, email=member.email or user.email)
+
+        try:
+            await self.change(account_id, change)
+        except ServiceError as error:  # another replica has just registered the user
+            twin = user is not None and await self._is_twin(seat, user.user_id, cookie)
+            if error.reason != _E.ERROR_REASON_ALREADY_EXISTS or not twin:
+                raise
+        self._changed()
+
+    async def _is_twin(self, seat: Seat, user_id: str, cookie: str) -> bool:
+        """Tell whether the user has another account here, which gets the session then."""
+        elder = self._board.user(user_id)
+        if elder is None or elder is seat:
+            return False
+        await self._unite(seat, elder, cookie)
+        return True
+
+    async def _unite(self, newer: Seat, elder: Seat, cookie: str) -> None:
+        """Give a session to the account that is its user's already: one user's slots count once.
+
+        The newer account is switched off; it stays for the tasks that it may have.
+        """
+        _log.warning("account %s is the same user as %s, which takes its session", newer.id, elder.id)
+        given = newer.member
+        await self.change(
+            newer.id,
+            lambda member: replace(
+                member,
+                email="",
+                password="",
+                offer="",
+                state=_S.ACCOUNT_STATE_INVALID,
+                reason=_E.ERROR_REASON_ALREADY_EXISTS,
+            ),
+        )
+        await self.change(
+            elder.id,
+            lambda member: replace(
+                member.active(cookie),
+                email=member.email or given.email,
+                password=given.password or member.password,
+                offer=given.offer or member.offer,
+                session_us=given.session_us,
+                session_dated=given.session_dated,
+            ),
+        )
+        self._changed()

@@ -1,0 +1,330 @@
+"""The store on PostgreSQL: many replicas on many machines. What a turn does is one statement each."""
+
+import json
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from typing import Final, Self, TypeVar
+
+import asyncpg
+from howler.pool.v1.pool_service_pb2 import Cooldown, Lease, LeaseMode
+from howler.task.v1.task_service_pb2 import Task, TaskState
+
+from server.pool.account import AccountId, LeaseId, Member, TaskId
+from server.pool.ledger import Books, Changed
+from server.store import rows
+from server.store.keyring import KeyRing
+from server.store.pages import TaskCursor
+from server.store.postgres.address import Address
+from server.store.postgres.connections import Connection, Connections
+from server.store.postgres.failures import FAILED, store_error
+from server.store.postgres.listener import Listener
+from server.store.postgres.order import Order
+from server.store.postgres.schema import alone, migrate, migrations
+from server.store.postgres.secrets import Secrets
+from server.store.postgres.statements import Statements
+from server.store.rows import Parameters
+from server.store.seal import Key
+
+T = TypeVar("T")
+
+LEASE_MEMORY_US: Final = 3600 * 1_000_000
+"""How long an ended lease is remembered, so that its holder hears that it is lost."""
+
+_SWEEP: Final = 1024  # leases between two sweeps of ended ones
+_NO_TASK: Final = TaskId("")
+
+
+class PostgresStore:
+    """Accounts, leases, tasks and cooldowns in PostgreSQL. Use as a context manager.
+
+    Implements `server.pool.ledger.Ledger` and serves the reads of TaskService. While the database is away an
+    operation is tried again for RETRY_SECONDS; then it raises StoreError. All of them may be sent twice
+    without harm, but for `claim_login`. A lease whose grant failed may have been recorded: it lapses.
+    """
+
+    def __init__(self, url: str, ring: KeyRing, default_slots: int = 1, reclaim: float = 10.0) -> None:
+        """`ring` seals cookies and passwords; `reclaim` is how many seconds a lapsed lease keeps its slot.
+
+        Raises DatabaseUrlError. Nothing is opened before `__aenter__`.
+        """
+        self._address = Address.of(url)
+        self._replica = f"replica_{secrets.token_hex(8)}"
+        self._reclaim_us = _us(reclaim)
+        self._statements = Statements(
+            {"replica": self._replica, "default_slots": default_slots, "reclaim_us": self._reclaim_us}
+        )
+        self._fetch = self._statements.fetch
+        self._ring = ring
+        self._secrets = Secrets(self._statements, ring)
+        self._connections = Connections(self._address)
+        self._listener = Listener(self._replica, self._connections.connect)
+        self._order = Order()
+        self._ended = 0
+
+    @property
+    def replica(self) -> str:
+        """See Ledger."""
+        return self._replica
+
+    async def __aenter__(self) -> Self:
+        """Connect, make or migrate the schema, begin to listen.
+
+        Raises StoreError when it cannot be used or is newer than this Howler, SealError for the wrong key.
+        """
+        scripts = migrations()
+
+        async def work(connection: Connection) -> None:
+            async with connection.transaction():
+                await alone(connection)
+                await migrate(connection, scripts)
+                await self._secrets.admit(connection)
+                await self._fetch(connection, "open_slots", {"account_id": None})
+
+        try:
+            await self._connections.run(work, again=True)
+            await self._listener.open()
+        except FAILED as error:
+            await self.__aexit__()
+            raise store_error(error, self._address) from None
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Wait for what was called and close."""
+        await self._order.settled()
+        await self._listener.close()
+        await self._connections.close()
+
+    def listen(self, changed: Changed) -> None:
+        """See Ledger."""
+        self._listener.changed = changed
+
+    async def _do(
+        self, keys: Iterable[str], name: str, parameters: Parameters, *, again: bool = True
+    ) -> list[asyncpg.Record]:
+        """Carry out a named statement, in the order of calls where keys are shared."""
+
+        async def work(connection: Connection) -> list[asyncpg.Record]:
+            return await self._fetch(connection, name, parameters)
+
+        return await self._in_order(keys, work, again=again)
+
+    async def _in_order(
+        self, keys: Iterable[str], work: Callable[[Connection], Awaitable[T]], *, again: bool = True
+    ) -> T:
+        return await self._order.run(
+            [key for key in keys if key], lambda: self._connections.run(work, again=again)
+        )
+
+    async def _read(self, name: str, parameters: Parameters) -> list[asyncpg.Record]:
+        return await self._connections.run(
+            lambda connection: self._fetch(connection, name, parameters), again=True
+        )
+
+    # Accounts.
+
+    async def books(self, accounts: Collection[AccountId] | None = None) -> Books:
+        """See Ledger."""
+        which = None if accounts is None else list(accounts)
+        found = (await self._read("books", {"accounts": which}))[0]
+        clock = found["clock"]
+        return Books(
+            members=[rows.member(row, self._ring) for row in json.loads(found["accounts"])],
+            leases=[rows.holding(row, clock, self._reclaim_us) for row in json.loads(found["leases"])],
+            tasks=[rows.work(row) for row in json.loads(found["tasks"])],
+            cooldowns=[rows.cold(row, clock) for row in json.loads(found["cooldowns"])],
+            closed=[
+                (AccountId(row["account_id"]), (row["closed_until"] - clock) / 1e6)
+                for row in json.loads(found["closed"])
+            ],
+        )
+
+    async def add_account(self, member: Member) -> bool:
+        """See Ledger."""
+
+        async def work(connection: Connection) -> bool:
+            async with connection.transaction():
+                columns = await self._secrets.sealed(connection, member)
+                return bool((await self._fetch(connection, "add_account", columns))[0]["added"])
+
+        return await self._in_order([member.account_id], work)
+
+    async def put_account(self, member: Member) -> bool:
+        """See Ledger."""
+        which: Parameters = {"account_id": member.account_id}
+
+        async def work(connection: Connection) -> bool:
+            try:
+                async with connection.transaction():
+                    columns = await self._secrets.sealed(connection, member)
+                    if not await self._fetch(connection, "change_account", columns):
+                        return False
+                    await self._fetch(connection, "open_slots", which)
+            except asyncpg.UniqueViolationError:  # its user has another account
+                return False
+            return True
+
+        return await self._in_order([member.account_id], work)
+
+    async def remove_account(self, account_id: AccountId, now_us: int) -> None:
+        """See Ledger."""
+        which: Parameters = {"account_id": account_id, "now_us": now_us}
+
+        async def work(connection: Connection) -> None:
+            async with connection.transaction():
+                for name in ("lock_slots", "lock_account", "remove_account"):
+                    await self._fetch(connection, name, which)
+
+        await self._in_order([account_id], work)
+
+    async def claim_login(self, account_id: AccountId, seconds: float) -> bool:
+        """See Ledger."""
+        which: Parameters = {"account_id": account_id, "us": _us(seconds)}
+        return bool(await self._do([account_id], "claim_login", which, again=False))
+
+    async def cool(self, account_id: AccountId, cooldown: Cooldown, seconds: float) -> None:
+        """See Ledger."""
+        cooling = {**rows.of_cooldown(account_id, cooldown), "us": _us(seconds)}
+        await self._do([f"cooldown {account_id}"], "put_cooldown", cooling)
+
+    async def uncool(self, account_id: AccountId, cooldown: Cooldown) -> None:
+        """See Ledger."""
+        await self._do([f"cooldown {account_id}"], "drop_cooldown", rows.of_cooldown(account_id, cooldown))
+
+    # Leases.
+
+    async def grant(self, lease: Lease, task_id: TaskId, ttl: float, now_us: int) -> int | None:
+        """See Ledger."""
+        asked = {**rows.of_lease(lease, task_id, now_us), "ttl_us": _us(ttl)}
+        if lease.mode != LeaseMode.LEASE_MODE_EXCLUSIVE:
+            name = "grant_shared"
+        else:
+            name = "grant_task" if task_id else "grant_slot"
+        tried = False
+
+        async def work(connection: Connection) -> int | None:
+            nonlocal tried
+            found: list[asyncpg.Record] = []
+            if tried:  # what became of the first try is not known
+                found = await self._fetch(connection, "granted", asked)
+            tried = True
+            try:
+                found = found or await self._fetch(connection, name, asked)
+            except asyncpg.UniqueViolationError:  # it was late, but it was carried out
+                found = await self._fetch(connection, "granted", asked)
+            return int(found[0]["token"]) if found else None
+
+        return await self._in_order([lease.account_id, lease.lease_id, task_id], work)
+
+    async def renew(self, leases: Mapping[LeaseId, float]) -> frozenset[LeaseId]:
+        """See Ledger."""
+        asked = {"leases": list(leases), "ttls_us": [_us(seconds) for seconds in leases.values()]}
+        return frozenset(LeaseId(row["lease_id"]) for row in await self._do(leases, "renew", asked))
+
+    async def adopt(self, lease_id: LeaseId) -> float | None:
+        """See Ledger."""
+        adopted = await self._do([lease_id], "adopt", {"lease_id": lease_id})
+        return float(adopted[0]["left_s"]) if adopted else None
+
+    async def lapse(self, lease_id: LeaseId, now_us: int) -> bool:
+        """See Ledger."""
+        lapsed = await self._do([lease_id], "lapse", {"lease_id": lease_id, "now_us": now_us})
+        return bool(lapsed[0]["over"])
+
+    async def end_lease(
+        self, lease_id: LeaseId, now_us: int, *, ended_task: TaskId = _NO_TASK, close_slot: float = 0.0
+    ) -> None:
+        """See Ledger."""
+        self._ended += 1
+        if self._ended % _SWEEP == 0:
+            await self._do([], "forget_leases", {"before_us": now_us - LEASE_MEMORY_US})
+        ended: Parameters = {
+            "lease_id": lease_id,
+            "now_us": now_us,
+            "ended_task": ended_task,
+            "close_us": _us(close_slot),
+        }
+        await self._do([lease_id, ended_task], "end_lease", ended)
+
+    async def reclaim(self) -> frozenset[AccountId]:
+        """See Ledger."""
+        found = await self._do([], "reclaim", {"now_us": time.time_ns() // 1000})
+        return frozenset(AccountId(row["account_id"]) for row in found)
+
+    async def lease_token(self, lease_id: LeaseId) -> int | None:
+        """See Ledger."""
+        found = await self._read("lease_token", {"lease_id": lease_id})
+        return int(found[0]["token"]) if found else None
+
+    # Tasks.
+
+    async def record_task(self, task: Task, lease_id: LeaseId) -> bool:
+        """See Ledger."""
+        asked = {**rows.of_task(task), "lease_id": lease_id}
+
+        async def work(connection: Connection) -> bool:
+            if lease_id and await self._fetch(connection, "record_leased_task", asked):
+                return True
+            await self._fetch(connection, "record_task", asked)
+            return False
+
+        return await self._in_order([task.account_id, task.task_id, lease_id], work)
+
+    async def touch_task(self, task_id: TaskId, turn_id: str, now_us: int) -> None:
+        """See Ledger."""
+        await self._do([task_id], "touch_task", {"task_id": task_id, "turn_id": turn_id, "now_us": now_us})
+
+    async def rest_task(self, task_id: TaskId, now_us: int) -> None:
+        """See Ledger."""
+        await self._do([task_id], "rest_task", {"task_id": task_id, "now_us": now_us})
+
+    async def end_task(self, task_id: TaskId, now_us: int) -> None:
+        """See Ledger."""
+        await self._do([task_id], "end_task", {"task_id": task_id, "now_us": now_us})
+
+    async def task(self, task_id: TaskId) -> Task | None:
+        """Return a task, active or ended."""
+        found = await self._read("get_task", {"task_id": task_id})
+        return rows.task(found[0]) if found else None
+
+    async def tasks(
+        self, state: TaskState, principal: str, limit: int, after: TaskCursor | None = None
+    ) -> list[Task]:
+        """Return up to `limit` tasks in a state (UNSPECIFIED: any) of a principal ("": any).
+
+        The one used last comes first; `after` is where the page before ended.
+        """
+        asked: Parameters = {
+            "state": state,
+            "principal": principal,
+            "limit": limit,
+            "after_us": after.last_used_us if after else None,
+            "after_id": after.task_id if after else None,
+        }
+        return [rows.task(row) for row in await self._read("list_tasks", asked)]
+
+    # Secrets.
+
+    async def sealing_key(self) -> str:
+        """Return the id of the key that seals now."""
+        key = await self._in_order([], self._secrets.sealing_key)
+        return key.id
+
+    async def reseal(self, key: Key) -> int:
+        """Seal all secrets with another key, which seals from then on; return of how many accounts.
+
+        Raises SealError, and changes nothing then.
+        """
+
+        async def work(connection: Connection) -> int:
+            async with connection.transaction():
+                return await self._secrets.reseal(connection, key)
+
+        return await self._in_order([], work)
+
+
+def _us(seconds: float) -> int:
+    return int(seconds * 1e6)

@@ -1,0 +1,271 @@
+"""What the ledger's operations do to a SQLite database, each inside its caller's transaction.
+
+The moments of the ledger's clock are read here, after the transaction has the lock: however long it waited, a
+lease is given its whole time.
+"""
+
+import json
+import sqlite3
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+from howler.pool.v1.pool_service_pb2 import Cooldown, Lease, LeaseMode
+from howler.task.v1.task_service_pb2 import Task
+
+from server.pool.account import AccountId, LeaseId, Member, TaskId
+from server.pool.ledger import Books
+from server.pool.treatment import COOLDOWN_CAP
+from server.store import rows
+from server.store.clock import clock_us
+from server.store.keyring import KeyRing
+from server.store.rows import Parameters
+from server.store.seal import Key
+
+Accounts = frozenset[AccountId]
+NONE: Final[Accounts] = frozenset()
+
+
+class Records:
+    """The statements of a ledger. `reclaim` is how long a lapsed lease keeps its slot, in seconds.
+
+    `default_slots` is how many slots an account has whose record does not say; `ring` opens its secrets.
+    """
+
+    def __init__(
+        self, sql: Mapping[str, str], replica: str, ring: KeyRing, default_slots: int, reclaim: float
+    ) -> None:
+        self._sql = sql
+        self._replica = replica
+        self._ring = ring
+        self._default_slots = default_slots
+        self._reclaim_us = int(reclaim * 1e6)
+
+    def _run(self, db: sqlite3.Connection, name: str, parameters: Parameters) -> sqlite3.Cursor:
+        return db.execute(self._sql[name], parameters)
+
+    def _one(self, db: sqlite3.Connection, name: str, parameters: Parameters) -> sqlite3.Row | None:
+        found: sqlite3.Row | None = self._run(db, name, parameters).fetchone()
+        return found
+
+    def begin_boot(self, db: sqlite3.Connection, boot: str, now_us: int) -> None:
+        """Make the records of an earlier boot this one's; give every account its slots."""
+        found = self._one(db, "boot_id", {})
+        if found is None or found["value"] != boot:
+            clock = clock_us()
+            cap = int(COOLDOWN_CAP * 1e6)
+            self._run(db, "reclaim_all_leases", {"now_us": now_us})
+            self._run(db, "clear_slots", {})
+            self._run(db, "clear_logins", {})
+            self._run(db, "date_cooldowns_anew", {"clock": clock, "now_us": now_us, "cap": cap})
+            self._run(db, "put_boot_id", {"boot_id": boot})
+        for row in self._run(db, "account_ids", {}).fetchall():
+            self._fit_slots(db, row["account_id"])
+
+    def admit(self, db: sqlite3.Connection) -> None:
+        """Prove that the ring opens the database; seal a new one. Raises SealError."""
+        found = self._one(db, "check", {})
+        check = self._ring.admit(None if found is None else found["value"])
+        if found is None:
+            self._run(db, "put_check", {"value": check})
+
+    def sealing_key(self, db: sqlite3.Connection) -> Key:
+        """Return the key that seals now, whatever another process made of it. Raises SealError."""
+        found = self._one(db, "check", {})
+        assert found is not None, "a database is admitted before it is used"
+        return self._ring.sealing(found["value"])
+
+    def reseal(self, db: sqlite3.Connection, key: Key) -> int:
+        """Seal all secrets with another key, which seals from then on. Raises SealError."""
+        accounts = self._run(db, "sealed_accounts", {}).fetchall()
+        for row in accounts:
+            self._run(db, "reseal_account", rows.resealed(row, self._ring, key))
+        self._run(db, "put_check", {"value": self._ring.check_of(key)})
+        return len(accounts)
+
+    def books(self, db: sqlite3.Connection, accounts: Collection[AccountId] | None) -> Books:
+        """Read the books of these accounts, or of all."""
+        clock = clock_us()
+        which = {"accounts": None if accounts is None else json.dumps(sorted(accounts)), "clock": clock}
+        return Books(
+            members=[rows.member(row, self._ring) for row in self._run(db, "books_accounts", which)],
+            leases=[
+                rows.holding(row, clock, self._reclaim_us) for row in self._run(db, "books_leases", which)
+            ],
+            tasks=[rows.work(row) for row in self._run(db, "books_tasks", which)],
+            cooldowns=[rows.cold(row, clock) for row in self._run(db, "books_cooldowns", which)],
+            closed=[
+                (AccountId(row["account_id"]), (row["closed_until"] - clock) / 1e6)
+                for row in self._run(db, "books_closed", which)
+            ],
+        )
+
+    # Accounts.
+
+    def add_account(self, db: sqlite3.Connection, member: Member) -> bool:
+        """Add an account with its slots; False when its user has one already."""
+        try:
+            self._run(db, "add_account", rows.of_member(member, self.sealing_key(db)))
+        except sqlite3.IntegrityError:
+            return False
+        self._fit_slots(db, member.account_id)
+        return True
+
+    def put_account(self, db: sqlite3.Connection, member: Member) -> bool:
+        """Write an account that nobody changed since it was read; False otherwise, or for a user's second."""
+        try:
+            if self._one(db, "change_account", rows.of_member(member, self.sealing_key(db))) is None:
+                return False
+        except sqlite3.IntegrityError:
+            return False
+        self._fit_slots(db, member.account_id)
+        return True
+
+    def _fit_slots(self, db: sqlite3.Connection, account_id: AccountId) -> None:
+        which = {"account_id": account_id, "default_slots": self._default_slots}
+        self._run(db, "add_slots", which)
+        self._run(db, "drop_slots", which)
+
+    def remove_account(self, db: sqlite3.Connection, account_id: AccountId, now_us: int) -> None:
+        """Forget an account and all that it has."""
+        which: Parameters = {"account_id": account_id, "now_us": now_us}
+        for name in (
+            "end_leases_of_account",
+            "end_tasks_of_account",
+            "drop_cooldowns_of_account",
+            "delete_slots",
+            "delete_account",
+        ):
+            self._run(db, name, which)
+
+    def claim_login(self, db: sqlite3.Connection, account_id: AccountId, seconds: float) -> bool:
+        """Take the right to log an account in."""
+        clock = clock_us()
+        which = {"account_id": account_id, "clock": clock, "until": clock + int(seconds * 1e6)}
+        return self._one(db, "claim_login", which) is not None
+
+    def cool(self, db: sqlite3.Connection, account_id: AccountId, cooldown: Cooldown, seconds: float) -> None:
+        """Put a cooldown in place of the one of the same scope and model."""
+        until = clock_us() + int(seconds * 1e6)
+        self._run(db, "put_cooldown", {**rows.of_cooldown(account_id, cooldown), "until": until})
+
+    def uncool(self, db: sqlite3.Connection, account_id: AccountId, cooldown: Cooldown) -> bool:
+        """Drop a cooldown; False where there is none."""
+        return self._one(db, "drop_cooldown", rows.of_cooldown(account_id, cooldown)) is not None
+
+    # Leases.
+
+    def grant(
+        self, db: sqlite3.Connection, lease: Lease, task_id: TaskId, ttl: float, now_us: int
+    ) -> int | None:
+        """Grant a lease where its slot is free and return its token."""
+        clock = clock_us()
+        asked = {
+            **rows.of_lease(lease, task_id, now_us),
+            "replica": self._replica,
+            "default_slots": self._default_slots,
+            "clock": clock,
+            "until": clock + int(ttl * 1e6),
+        }
+        if lease.mode == LeaseMode.LEASE_MODE_EXCLUSIVE:
+            slot = self._one(db, "take_slot_of_task" if task_id else "take_slot", asked)
+            if slot is None:
+                return None
+        granted = self._one(db, "take_token", asked)
+        if granted is None:
+            return None
+        token = int(granted["token"])
+        self._run(db, "add_lease", {**asked, "token": token})
+        return token
+
+    def renew(self, db: sqlite3.Connection, leases: Mapping[LeaseId, float]) -> frozenset[LeaseId]:
+        """Give the leases that have not lapsed more time, and return them."""
+        clock = clock_us()
+        return frozenset(
+            lease_id
+            for lease_id, seconds in leases.items()
+            if self._one(
+                db,
+                "renew_lease",
+                {"lease_id": lease_id, "clock": clock, "until": clock + int(seconds * 1e6)},
+            )
+            is not None
+        )
+
+    def adopt(self, db: sqlite3.Connection, lease_id: LeaseId) -> tuple[AccountId, float] | None:
+        """Answer for another replica's lease; return its account and the seconds that it has left."""
+        clock = clock_us()
+        row = self._one(db, "adopt_lease", {"lease_id": lease_id, "replica": self._replica, "clock": clock})
+        return None if row is None else (AccountId(row["account_id"]), (row["until"] - clock) / 1e6)
+
+    def end_lease(
+        self,
+        db: sqlite3.Connection,
+        lease_id: LeaseId,
+        now_us: int,
+        ended_task: TaskId,
+        close_slot: float,
+    ) -> Accounts:
+        """End a lease in order, and a task with it; return whose slots that changed."""
+        changed: set[AccountId] = set()
+        if ended_task:
+            changed |= self.end_task(db, ended_task, now_us)
+        ended = self._one(db, "end_lease", {"lease_id": lease_id, "now_us": now_us})
+        if ended is not None and ended["mode"] == LeaseMode.LEASE_MODE_EXCLUSIVE:
+            account_id = AccountId(ended["account_id"])
+            self._leave_slot(db, account_id, lease_id, close_slot)
+            changed.add(account_id)
+        if ended is not None and ended["task_id"]:
+            self._run(db, "rest_task", {"task_id": ended["task_id"], "now_us": now_us})
+        return frozenset(changed)
+
+    def lapse(self, db: sqlite3.Connection, lease_id: LeaseId, now_us: int) -> tuple[bool, Accounts]:
+        """End a lease if it has lapsed. The first of the result is False when it has time left."""
+        asked = {"lease_id": lease_id, "now_us": now_us, "clock": clock_us()}
+        ended = self._one(db, "lapse_lease", asked)
+        if ended is not None:
+            self._leave_slot(db, ended["account_id"], lease_id)
+            return True, frozenset({AccountId(ended["account_id"])})
+        return self._one(db, "live_lease", {"lease_id": lease_id}) is None, NONE
+
+    def _leave_slot(
+        self, db: sqlite3.Connection, account_id: AccountId, lease_id: LeaseId, close_slot: float = 0.0
+    ) -> None:
+        closed_until = clock_us() + int(close_slot * 1e6) if close_slot > 0 else 0
+        which = {"account_id": account_id, "lease_id": lease_id, "closed_until": closed_until}
+        self._run(db, "leave_slot", which)
+
+    def reclaim(self, db: sqlite3.Connection, now_us: int, is_dead: Callable[[str], bool]) -> Accounts:
+        """End the leases that nobody can hold any more and drop old cooldowns; return whose they were."""
+        clock = clock_us()
+        holders = [row["replica"] for row in self._run(db, "holding_replicas", {}).fetchall()]
+        dead: list[str | None] = [name for name in holders if name != self._replica and is_dead(name)]
+        changed: set[AccountId] = set()
+        for replica in [*dead, None]:
+            asked = {"replica": replica, "lapsed_before": clock - self._reclaim_us, "now_us": now_us}
+            for row in self._run(db, "reclaim_leases", asked).fetchall():
+                self._leave_slot(db, row["account_id"], row["lease_id"])
+                changed.add(AccountId(row["account_id"]))
+        over = self._run(db, "drop_old_cooldowns", {"clock": clock}).fetchall()
+        return frozenset(changed | {AccountId(row["account_id"]) for row in over})
+
+    # Tasks.
+
+    def record_task(self, db: sqlite3.Connection, task: Task, lease_id: LeaseId) -> bool:
+        """Record a task in its lease's slot, else in another; tell whether the lease was there for it."""
+        asked = {**rows.of_task(task), "lease_id": lease_id}
+        self._run(db, "put_task", asked)
+        bound = self._one(db, "bind_lease", asked)
+        if bound is not None:
+            self._run(db, "slot_to_task", {**asked, "account_id": bound["account_id"]})
+            return True
+        if self._one(db, "free_slot_to_task", asked) is None:
+            self._run(db, "extra_slot_to_task", asked)
+        return False
+
+    def end_task(self, db: sqlite3.Connection, task_id: TaskId, now_us: int) -> Accounts:
+        """End a task; return whose slot is free now."""
+        ended = self._one(db, "end_task", {"task_id": task_id, "now_us": now_us})
+        if ended is None:
+            return NONE
+        self._run(db, "slot_of_task_free", {"account_id": ended["account_id"], "task_id": task_id})
+        return frozenset({AccountId(ended["account_id"])})

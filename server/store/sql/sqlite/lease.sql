@@ -1,0 +1,100 @@
+-- name: take_slot
+-- The first slot of a usable account that is free and open goes to a lease.
+UPDATE slot SET lease_id = :lease_id
+ WHERE account_id = :account_id
+   AND number = (SELECT min(slot.number)
+                   FROM slot JOIN account ON account.account_id = slot.account_id
+                  WHERE slot.account_id = :account_id
+                    AND slot.lease_id = '' AND slot.task_id = '' AND slot.closed_until <= :clock
+                    AND slot.number <= CASE account.slots WHEN 0 THEN :default_slots ELSE account.slots END
+                    AND account.enabled = 1 AND account.state IN (1, 2))
+RETURNING number;
+
+-- name: take_slot_of_task
+-- The slot of an active task of a usable account goes to a lease, if no other lease has it.
+UPDATE slot SET lease_id = :lease_id
+ WHERE account_id = :account_id AND task_id = :task_id AND lease_id = ''
+   AND EXISTS (SELECT 1 FROM account
+                WHERE account_id = :account_id AND enabled = 1 AND state IN (1, 2))
+RETURNING number;
+
+-- name: take_token
+-- The account, if it is usable, is granted once more.
+UPDATE account
+   SET token = token + 1, last_used_us = :now_us
+ WHERE account_id = :account_id AND enabled = 1 AND state IN (1, 2)
+RETURNING token;
+
+-- name: add_lease
+-- What was granted.
+INSERT INTO lease (lease_id, account_id, mode, token, holder, purpose, task_id, replica, until, grant_us)
+VALUES (:lease_id, :account_id, :mode, :token, :holder, :purpose, :task_id, :replica, :until, :now_us);
+
+-- name: renew_lease
+-- A lease that has not lapsed gets more time.
+UPDATE lease SET until = :until WHERE lease_id = :lease_id AND end_us IS NULL AND until > :clock
+RETURNING lease_id;
+
+-- name: adopt_lease
+-- Another replica answers for a lease from now on, unless a turn runs on its task.
+UPDATE lease SET replica = :replica
+ WHERE lease_id = :lease_id AND end_us IS NULL AND until > :clock
+   AND NOT EXISTS (SELECT 1 FROM task WHERE task.task_id = lease.task_id AND task.busy = 1)
+RETURNING account_id, until;
+
+-- name: end_lease
+-- A lease was given back.
+UPDATE lease SET end_us = :now_us WHERE lease_id = :lease_id AND end_us IS NULL
+RETURNING account_id, mode, task_id;
+
+-- name: lapse_lease
+-- A lease whose time is up has ended.
+UPDATE lease SET end_us = :now_us WHERE lease_id = :lease_id AND end_us IS NULL AND until <= :clock
+RETURNING account_id;
+
+-- name: live_lease
+-- A lease that has not ended.
+SELECT account_id, until FROM lease WHERE lease_id = :lease_id AND end_us IS NULL;
+
+-- name: leave_slot
+-- A lease has ended: its slot is free, or its task's alone; closed for a while where no task has it.
+UPDATE slot
+   SET lease_id = '',
+       closed_until = CASE WHEN task_id = '' AND :closed_until > closed_until THEN :closed_until
+                           ELSE closed_until END
+ WHERE account_id = :account_id AND lease_id = :lease_id;
+
+-- name: holding_replicas
+-- The replicas that answer for leases that have not ended.
+SELECT DISTINCT replica FROM lease WHERE end_us IS NULL;
+
+-- name: reclaim_leases
+-- The leases of a replica, or those whose time to be given up is over (replica NULL), have ended.
+UPDATE lease SET end_us = :now_us
+ WHERE end_us IS NULL AND (replica = :replica OR (:replica IS NULL AND until <= :lapsed_before))
+RETURNING lease_id, account_id;
+
+-- name: reclaim_all_leases
+-- Another boot: no process of the one before is left.
+UPDATE lease SET end_us = :now_us WHERE end_us IS NULL;
+
+-- name: clear_slots
+-- Another boot: no lease is left, and its clock says nothing about when a slot opens.
+UPDATE slot SET lease_id = '', closed_until = 0;
+
+-- name: clear_logins
+-- Another boot: nobody logs in.
+UPDATE account SET login_until = 0;
+
+-- name: date_cooldowns_anew
+-- Another boot: cooldowns end when the wall clock said they would, but within the cap (microseconds).
+UPDATE cooldown SET until = :clock + max(0, min(until_us - :now_us, :cap));
+
+-- name: boot_id
+-- The boot whose clock the moments are of.
+SELECT value FROM meta WHERE name = 'boot_id';
+
+-- name: put_boot_id
+-- The moments are of this boot's clock from now on.
+INSERT INTO meta (name, value) VALUES ('boot_id', :boot_id)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value;

@@ -1,0 +1,40 @@
+-- name: bind_lease
+-- The task made under a lease that has none takes its slot over.
+UPDATE lease SET task_id = :task_id WHERE lease_id = :lease_id AND end_us IS NULL AND task_id = ''
+RETURNING account_id;
+
+-- name: put_task
+-- A task that was made on the platform, with a turn on it.
+INSERT INTO task (task_id, account_id, model, principal, turn_id, busy, create_us, last_used_us)
+VALUES (:task_id, :account_id, :model, :principal, :turn_id, 1, :create_us, :last_used_us)
+ON CONFLICT (task_id) DO UPDATE
+   SET turn_id = excluded.turn_id, last_used_us = excluded.last_used_us, busy = 1, end_us = NULL;
+
+-- name: slot_to_task
+-- The slot of the lease is the task's as well.
+UPDATE slot SET task_id = :task_id WHERE account_id = :account_id AND lease_id = :lease_id;
+
+-- name: free_slot_to_task
+-- A task without a lease takes a free slot, closed or not.
+UPDATE slot SET task_id = :task_id
+ WHERE account_id = :account_id
+   AND number = (SELECT min(number) FROM slot
+                  WHERE account_id = :account_id AND lease_id = '' AND task_id = '')
+   AND NOT EXISTS (SELECT 1 FROM slot WHERE account_id = :account_id AND task_id = :task_id)
+RETURNING number;
+
+-- name: extra_slot_to_task
+-- A task that no slot is free for is one too many, and counts.
+INSERT INTO slot (account_id, number, task_id)
+SELECT :account_id, coalesce(max(number), 0) + 1, :task_id FROM slot
+ WHERE account_id = :account_id
+HAVING NOT EXISTS (SELECT 1 FROM slot WHERE account_id = :account_id AND task_id = :task_id)
+   AND EXISTS (SELECT 1 FROM account WHERE account_id = :account_id);
+
+-- name: end_task
+-- A task was stopped, or the platform ended it.
+UPDATE task SET end_us = :now_us, busy = 0 WHERE task_id = :task_id AND end_us IS NULL RETURNING account_id;
+
+-- name: slot_of_task_free
+-- The slot of a task that has ended is free, whoever has a lease on it.
+UPDATE slot SET task_id = '', lease_id = '' WHERE account_id = :account_id AND task_id = :task_id;

@@ -1,0 +1,110 @@
+"""T-B3: a server that stood still past its lease sends nothing more to the platform under it."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
+from howler.task.v1.task_service_pb2 import CancelTurnRequest, StartTurn, StreamRequest, TaskState
+
+from server.pool.account import AccountId, TaskId
+from server.store.open import AnyStore, store_at
+from tests.support.howler import Howler
+from tests.support.keys import KEYS, ring
+
+SECONDS = 30.0  # a test that waits for longer has failed
+SHORT = {
+    "HOWLER_LEASE_TTL": "2",
+    "HOWLER_LEASE_RENEW": "0.5",
+    "HOWLER_LEASE_MARGIN": "0.5",
+    "HOWLER_LEASE_RECLAIM": "0.5",
+    "HOWLER_SECRETS_KEY": KEYS[0],
+}
+
+
+@pytest.fixture
+async def howler(tmp_path: Path) -> AsyncIterator[Howler]:
+    """Start a server on the sandbox with short leases."""
+    async with Howler(tmp_path, facade=False, env=SHORT) as running:
+        yield running
+
+
+@pytest.fixture
+async def other(howler: Howler, tmp_path: Path) -> AsyncIterator[AnyStore]:
+    """Open the server's database as another replica."""
+    async with store_at(f"sqlite:///{tmp_path}/howler.db", ring(), 1, 0.5) as store:
+        yield store
+
+
+async def sent(howler: Howler) -> list[Any]:
+    """Return all that the sandbox was sent for tasks: frames and requests."""
+    state = await howler.sandbox.state()
+    requests = [
+        (record["route"], record["path"]) for record in state["request_log"] if "/tasks" in record["path"]
+    ]
+    return [*state["frames"], *requests]
+
+
+async def test_a_server_that_stood_still_says_nothing_more(howler: Howler, other: AnyStore) -> None:
+    call = aiter(howler.tasks.Stream(StreamRequest(start=StartTurn(prompt="/silence 600"))))
+    accepted = (await anext(call)).events[0].accepted
+    task_id = TaskId(accepted.task_id)
+    async with asyncio.timeout(SECONDS):
+        while not any("auto-approve" in str(frame) for frame in await sent(howler)):
+            await asyncio.sleep(0.02)
+
+        (held,) = (await other.books()).leases
+        howler.server.signal(signal.SIGSTOP)
+        while not (reclaimed := await other.reclaim()):
+            await asyncio.sleep(0.05)
+        task = await other.task(task_id)
+        assert task is not None
+        assert reclaimed == {task.account_id}
+        assert task.state == TaskState.TASK_STATE_RUNNING, "left in the middle of its turn"
+        heir = Lease(
+            lease_id="heir", account_id=task.account_id, mode=LeaseMode.LEASE_MODE_EXCLUSIVE, purpose="heir"
+        )
+        token = await other.grant(heir, task_id, 600.0, 1)
+        assert token is not None
+        assert token > held.lease.token
+        before = await sent(howler)
+
+        # What it does first when it goes on: it would cancel the turn, and stop the task.
+        cancelled = howler.tasks.CancelTurn(CancelTurnRequest(turn_id=accepted.turn_id))
+        howler.server.signal(signal.SIGCONT)
+        events = [event async for response in call for event in response.events]
+        assert events[-1].ended.error in (
+            ErrorReason.ERROR_REASON_LEASE_LOST,
+            ErrorReason.ERROR_REASON_CANCELLED,
+        )
+        with suppress(grpc.aio.AioRpcError):  # the turn may be over by then
+            await cancelled
+        await asyncio.sleep(1.0)  # time to do wrong
+        assert await sent(howler) == before
+        holdings = (await other.books([AccountId(task.account_id)])).leases
+        assert [holding.lease.lease_id for holding in holdings] == ["heir"], "the heir was left alone"
+
+
+async def test_what_a_killed_server_left_is_stopped_by_the_next(howler: Howler) -> None:
+    """A turn that was cut off by `kill -9` does not go on unseen."""
+    call = howler.tasks.Stream(StreamRequest(start=StartTurn(prompt="/silence 600")))
+    task_id = (await call.read()).events[0].accepted.task_id
+    howler.server.signal(signal.SIGKILL)
+    await howler.server.ended()
+    with pytest.raises(grpc.aio.AioRpcError):
+        await call.read()
+    await howler.server.start()
+    async with asyncio.timeout(SECONDS):
+        await howler.server._until_ready()
+        while True:
+            tasks = (await howler.sandbox.state())["tasks"]
+            (left,) = [task for task in tasks if task["id"] == task_id]
+            if left["status"] == "finished":
+                break
+            await asyncio.sleep(0.05)

