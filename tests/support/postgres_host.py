@@ -1,7 +1,7 @@
 """Runs PostgreSQL for as long as its stdin is open; each line there crashes and restarts it.
 
 `python -m tests.support.postgres_host` says where it is in a line of JSON, and `restarted` after each crash.
-A process of its own, since PostgreSQL must be started as another user, by a fork that gRPC's threads in a test
+A process of its own: PostgreSQL must be started as another user, by a fork that gRPC's threads in a test
 would not survive.
 """
 
