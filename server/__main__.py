@@ -74,8 +74,8 @@ def main(arguments: Sequence[str]) -> int:
         settings = read_settings()
         serves = isinstance(order.command, orders.Serve)
         logging.basicConfig(
-            # A command tells in one line what went wrong; what the pool logs of it would be a second.
-            level=settings.log_level.upper() if serves or settings.log_level == "debug" else "CRITICAL",
+            # A command tells in one line what went wrong; what the pool warns of would be a second.
+            level=settings.log_level.upper() if serves or settings.log_level == "debug" else "ERROR",
             format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         )
         entries = read_entries(order.command) if isinstance(order.command, orders.Import) else []

@@ -23,6 +23,14 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture
+def own_postgres(postgres: Postgres) -> Postgres:
+    """The PostgreSQL of this run, for tests that crash it, change its rules or need its socket."""
+    if not postgres.ours:
+        pytest.skip("this PostgreSQL is not ours")
+    return postgres
+
+
+@pytest.fixture
 async def postgres_url(postgres: Postgres) -> AsyncIterator[str]:
     """An empty database of its own for one test."""
     async with postgres.database() as url:

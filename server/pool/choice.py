@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.pool.v1.pool_service_pb2 import AccountState
 
 from server.errors import ServiceError
 from server.pool.account import AccountId
@@ -61,9 +62,14 @@ def choose(board: Board, want: Want, free: Iterable[Seat], now: float) -> Seat |
 
 
 def choose_shared(board: Board, want: Want, now: float) -> Seat | None:
-    """Return the account that was granted longest ago, rather one that is not cooling."""
+    """Return the account that was granted longest ago, rather one that has worked and is not cooling."""
     fit = (seat for seat in board.seats.values() if seat.usable and want.takes(seat.id))
-    return min(fit, key=lambda seat: (board.cooled_until(seat.id) > now, seat.turn), default=None)
+    untried = AccountState.ACCOUNT_STATE_CREATED
+    return min(
+        fit,
+        key=lambda seat: (seat.member.state == untried, board.cooled_until(seat.id) > now, seat.turn),
+        default=None,
+    )
 
 
 def sleepers(board: Board, wants: Iterable[Want], now: float) -> Iterator[Seat]:

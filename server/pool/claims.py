@@ -23,14 +23,14 @@ class Claims:
     async def claim(self, lease_id: LeaseId, token: int, task_id: TaskId) -> Lease:
         """Take a caller's exclusive lease for a turn: on a new task, or on the one that was made under it.
 
-        A lease that another replica granted is this one's from then on.
+        Whichever replica answered for the lease, this one does from then on.
         Raises LEASE_LOST, LEASE_NOT_FOUND, INVALID_REQUEST for a shared lease, TASK_BUSY while a turn
         runs on it, UNSUPPORTED_VALUE where its slot is another task's.
         """
         held = await self._leases.live(lease_id, token)
         if not held.exclusive:
             raise ServiceError(_E.ERROR_REASON_INVALID_REQUEST, "lease: a turn needs an exclusive lease")
-        if held.foreign:
+        if not held.claimed:
             held = await self._adopt(held)
         if held.claimed:
             raise ServiceError(_E.ERROR_REASON_TASK_BUSY, "a turn is running on this lease")
@@ -47,20 +47,22 @@ class Claims:
         return copied(held.lease)
 
     async def _adopt(self, held: Held) -> Held:
-        """Take another replica's lease over, with the task that it has by now."""
-        board, asked_at = self._desk.board, self._desk.now()
+        """Make sure of a lease, and take it over where another replica had it, with the task that it has."""
+        board = self._desk.board
         await self._desk.mirror.refresh({held.account_id})
+        asked_at = self._desk.now()
         left = await self._desk.ledger.adopt(held.id)
-        theirs = board.leases.get(held.id)
-        if left is None or theirs is None:
+        found = board.leases.get(held.id)
+        if left is None or found is None:
             raise ServiceError(
                 _E.ERROR_REASON_TASK_BUSY, "a turn is running on this lease, or it lapsed just now"
             )
-        board.let_go(held.id)
-        own = Held(copied(theirs.lease), theirs.task_id)
-        board.hold(own)
-        self._leases.extend(own, asked_at, left)
-        return own
+        if found.foreign:
+            board.let_go(found.id)
+            found = Held(copied(found.lease), found.task_id)
+            board.hold(found)
+        self._leases.extend(found, asked_at, left)
+        return found
 
     async def unclaim(self, lease_id: LeaseId) -> None:
         """Give a claimed lease back to its caller, whose it stays; no turn runs on its task any more."""

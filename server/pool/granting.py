@@ -100,7 +100,7 @@ class Granting:
                 raise session_expired()
             with suppress(TimeoutError):
                 async with asyncio.timeout(deadline - now):
-                    await asyncio.shield(self._health.sessions.log_in(seat.id))
+                    await asyncio.shield(self._health.logins.log_in(seat.id))
 
     def _used_elsewhere(self, active: ActiveTask) -> bool:
         """Tell whether another replica uses a task, as far as the board knows."""

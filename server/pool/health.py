@@ -9,10 +9,12 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import AccountState
 
 from server.errors import ServiceError, reason_name
+from server.pool import age
 from server.pool.account import AccountId, LeaseId, Session
 from server.pool.board import PLATFORM_KEY, Seat
 from server.pool.cooldowns import Cooldowns
 from server.pool.desk import Desk
+from server.pool.logins import Logins
 from server.pool.sessions import Authenticator, Sessions
 from server.pool.treatment import Cool, Demote, Trip, treatment
 
@@ -36,6 +38,7 @@ class Health:
         self._desk = desk
         self._board = desk.board
         self.sessions = self._sessions = Sessions(desk, authenticator, changed=changed)
+        self.logins = self._logins = Logins(desk, self.sessions, authenticator, changed=changed)
         self.cooldowns = self._cooldowns = Cooldowns(desk, changed=changed)
         self._changed = changed
         self._outlasting: asyncio.Task[None] | None = None
@@ -75,7 +78,7 @@ class Health:
             return
         await self._sessions.demote(seat.id, _S.ACCOUNT_STATE_EXPIRED, _EXPIRED, member.cookie)
         if seat.member.can_log_in and seat.login_after <= self._desk.now():
-            self._sessions.log_in(seat.id)
+            self._logins.log_in(seat.id)
         self._changed()
 
     def _mended(self, seat: Seat, session: Session | None) -> bool:
@@ -91,13 +94,15 @@ class Health:
     async def _is_outage(self, seat: Seat) -> bool:
         """Take note of a refused session, and tell whether it is the platform that takes none.
 
-        An account that never worked proves nothing. Once a second session is refused the other accounts are
-        asked, so that the answer does not wait for their next turns.
+        An account that never worked proves nothing, nor one whose session has reached its fixed end.
+        Once a second session is refused the other accounts are asked, so that the answer does not wait for
+        their next turns.
         """
         now, refusals = self._desk.now(), self._sessions.refusals
         if self._held():
             return True
-        if seat.member.state == _S.ACCOUNT_STATE_ACTIVE:
+        over = age.end_us(seat.member) <= self._desk.now_us()
+        if seat.member.state == _S.ACCOUNT_STATE_ACTIVE and not over:
             refusals.refused(seat.id, now)
         working = {
             other.id
@@ -169,7 +174,7 @@ class Health:
                 raise result
             refused = isinstance(result, ServiceError) and result.reason == _EXPIRED
             if refused and seat.member.can_log_in and seat.login_after <= self._desk.now():
-                await self._sessions.log_in(seat.id)
+                await self._logins.log_in(seat.id)
                 return
 
     async def proven(self, account_id: AccountId, lease_id: LeaseId) -> None:
@@ -188,13 +193,13 @@ class Health:
         session = Session(account_id, seat.member.cookie)
         if not session.cookie:
             if seat.member.can_log_in:
-                await self._sessions.log_in(account_id)
+                await self._logins.log_in(account_id)
             return
         try:
             user = await self._sessions.whoami(session.cookie)
         except ServiceError as error:
             await self.report(account_id, error, session=session)
-            if login := self._sessions.login_under_way(account_id):
+            if login := self._logins.under_way(account_id):
                 await asyncio.wait([login])
         else:
             await self._sessions.welcome(account_id, session.cookie, user, begun=False)

@@ -52,7 +52,7 @@ class Inspector:
     async def _inspect(self, seat: Seat) -> None:
         await self._health.check(seat.id)
         if age.renewal_due(seat.member, self._desk.now_us()) and seat.login_after <= self._desk.now():
-            await self._health.sessions.log_in(seat.id)
+            await self._health.logins.log_in(seat.id)
         self.warn(seat)
 
     def warn_all(self) -> None:

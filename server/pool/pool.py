@@ -315,7 +315,7 @@ class Pool:
 
         Waits a moment for logins that are under way, and for the first where there is no other account.
         """
-        await self._health.sessions.logins_settled()
+        await self._health.logins.settled()
         return [seat.id for seat in self._desk.board.seats.values() if seat.usable]
 
     def session(self, account_id: AccountId, lease: Lease | None = None) -> Session:
@@ -353,7 +353,7 @@ class Pool:
         return self._desk.watchers.watch(self._accounts, after)
 
     def _log_in(self, account_id: AccountId) -> None:
-        self._health.sessions.log_in(account_id)
+        self._health.logins.log_in(account_id)
 
     def _start_eviction(self, active: ActiveTask) -> None:
         self._tasks.start_eviction(active)
@@ -383,7 +383,7 @@ class Pool:
 
     def _changed(self) -> None:
         """See to those who wait after an account or a cooldown changed, and to the alarm."""
-        self._health.sessions.noticed()
+        self._health.logins.noticed()
         self._queue.recheck()
         now = self._desk.now()
         moments = (when for when in self._desk.board.moments() if when > now)

@@ -145,7 +145,7 @@ class Roster:
         seat = self.seat(account_id)
         captcha = seat.member.reason == _E.ERROR_REASON_CAPTCHA_REQUIRED
         if captcha and seat.member.password and seat.login_after <= self._desk.now():
-            await self._sessions.log_in(account_id)  # an operator may know better than the last refusal
+            await self._health.logins.log_in(account_id)  # an operator may know better than the last refusal
         return show.account(self._board, self.seat(account_id))
 
     async def remove(self, account_id: AccountId) -> None:

@@ -1,4 +1,4 @@
-"""The accounts' sessions: tried, begun by a login, recorded, and taken from an account that lost its own."""
+"""The accounts' sessions: tried on the platform, recorded, and taken from an account that lost its own."""
 
 import asyncio
 import logging
@@ -14,17 +14,11 @@ from server.pool.account import AccountId, Credentials, Member
 from server.pool.board import Seat
 from server.pool.desk import Desk
 from server.pool.outage import Refusals
-from server.pool.treatment import Demote, treatment
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
 _S = AccountState
 
-LOGIN_PAUSE: Final = 10.0  # seconds between two logins of an account: a herd's late reports start none
-LOGIN_BACKOFF: Final = 30.0  # after one that the platform refused
-LOGIN_CLAIM: Final = LOGIN_PAUSE
-"""Seconds for which a replica may log an account in; the others wait for the new session meanwhile."""
-_LOGIN_MOMENT: Final = 2.0  # seconds
 _AT_ONCE: Final = 4  # logins and checks, over all accounts
 
 
@@ -55,10 +49,11 @@ class Authenticator(Protocol):
 
 
 class Sessions:
-    """Begins and records sessions, one login per account at a time, over all replicas.
+    """Tries and records sessions.
 
     `changed` is called when something changed that may matter to those who wait. `refusals` remembers whose
-    sessions the platform did not take lately; `taken` is set whenever it took one.
+    sessions the platform did not take lately; `taken` is set whenever it took one. `gate` bounds how many
+    calls are made at a time.
     """
 
     def __init__(self, desk: Desk, authenticator: Authenticator, *, changed: Callable[[], None]) -> None:
@@ -66,16 +61,9 @@ class Sessions:
         self._board = desk.board
         self._authenticator = authenticator
         self._changed = changed
-        self._logins: dict[AccountId, asyncio.Task[None]] = {}
-        self._gate = asyncio.Semaphore(_AT_ONCE)
-        self._news = asyncio.Event()
+        self.gate = asyncio.Semaphore(_AT_ONCE)
         self.refusals = Refusals()
         self.taken = asyncio.Event()
-
-    def noticed(self) -> None:
-        """Wake who waits for another replica's login: accounts may have changed."""
-        self._news.set()
-        self._news = asyncio.Event()
 
     def took(self) -> None:
         """Take note that the platform took a session."""
@@ -84,7 +72,7 @@ class Sessions:
 
     async def whoami(self, cookie: str) -> Identity:
         """Return a session's user. Raises what the platform says."""
-        async with self._gate:
+        async with self.gate:
             user = await self._authenticator.whoami(cookie)
         self.took()
         return user
@@ -144,74 +132,6 @@ class Sessions:
             return member.active(member.cookie)
 
         await self.change(account_id, change)
-
-    async def logins_settled(self) -> None:
-        """Wait for the first session or until no login is under way; then a moment for the other logins."""
-        while self._logins and not any(seat.usable for seat in self._board.seats.values()):
-            await asyncio.wait(list(self._logins.values()), return_when=asyncio.FIRST_COMPLETED)
-        if self._logins:
-            await asyncio.wait(list(self._logins.values()), timeout=_LOGIN_MOMENT)
-
-    def login_under_way(self, account_id: AccountId) -> asyncio.Task[None] | None:
-        """Return the login of an account that is under way."""
-        return self._logins.get(account_id)
-
-    def log_in(self, account_id: AccountId) -> asyncio.Task[None]:
-        """Log an account in by its password, in the background; who comes meanwhile gets the same login."""
-        task = self._logins.get(account_id)
-        if task is None:
-            if seat := self._board.seats.get(account_id):
-                seat.logging_in = True
-            task = self._logins[account_id] = self._desk.chores.spawn(self._log_in(account_id))
-            task.add_done_callback(lambda _: self._logins.pop(account_id, None))
-        return task
-
-    async def _log_in(self, account_id: AccountId) -> None:
-        seat = self._board.seats.get(account_id)
-        if seat is None:
-            return
-        pause, before = LOGIN_BACKOFF, seat.member
-        try:
-            if not await self._desk.ledger.claim_login(account_id, LOGIN_CLAIM):
-                await self._elsewhere(seat, before)
-                pause = LOGIN_PAUSE
-                return
-            async with self._gate:
-                member = seat.member
-                if member.has_session and member.cookie != before.cookie:  # another replica was faster
-                    pause = LOGIN_PAUSE
-                    return
-                cookie = await self._authenticator.login(member.email, member.password)
-                user = None if member.user_id else await self._authenticator.whoami(cookie)
-            pause = LOGIN_PAUSE
-            self.took()
-            await self.welcome(account_id, cookie, user, begun=True)
-        except ServiceError as error:
-            pause = await self._login_failed(seat, error)
-        finally:
-            seat.logging_in, seat.login_after = False, self._desk.now() + pause
-            self._changed()
-
-    async def _elsewhere(self, seat: Seat, before: Member) -> None:
-        """Wait until another replica has logged the account in, or has failed to."""
-        try:
-            async with asyncio.timeout(LOGIN_CLAIM):
-                while seat.member.version == before.version and seat.id in self._board.seats:
-                    await self._news.wait()
-        except TimeoutError:
-            _log.warning("account %s: another replica claimed its login, and was not heard of", seat.id)
-
-    async def _login_failed(self, seat: Seat, error: ServiceError) -> float:
-        """Record it; return how many seconds the next login has to wait."""
-        cure = treatment(error.reason, failed_logins=seat.member.failed_logins)
-        if seat.member.has_session:  # it was to be renewed before its end: it works yet
-            _log.warning("account %s: its session was not renewed: %s", seat.id, reason_name(error.reason))
-            return LOGIN_BACKOFF
-        if isinstance(cure, Demote):
-            await self.demote(seat.id, cure.state, error.reason)
-            return LOGIN_BACKOFF
-        _log.warning("account %s: no login: %r", seat.id, error)  # the platform could not say
-        return LOGIN_PAUSE
 
     async def welcome(
         self, account_id: AccountId, cookie: str, user: Identity | None, *, begun: bool

@@ -10,6 +10,7 @@ from howler.task.v1 import task_service_pb2 as pb
 from server.errors import ServiceError
 
 _MAX_ID_BYTES: Final = 128
+MAX_PRIORITY: Final = 100
 _MAX_SECONDS: Final = 315_576_000_000  # what google.protobuf.Duration states
 
 
@@ -31,6 +32,8 @@ def check_start(start: pb.StartTurn) -> None:
         raise invalid("start.deadline must be more than nothing and less than 10,000 years")
     if start.on_detach.HasField("grace") and not 0 <= _seconds(start.on_detach.grace) <= _MAX_SECONDS:
         raise invalid("start.on_detach.grace must not be negative and less than 10,000 years")
+    if abs(start.priority) > MAX_PRIORITY:
+        raise invalid(f"start.priority must be between -{MAX_PRIORITY} and {MAX_PRIORITY}")
     _check_enums(start, "start")
 
 

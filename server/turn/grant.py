@@ -54,6 +54,10 @@ _MAY_MEND: Final = (_E.ERROR_REASON_SESSION_EXPIRED, _E.ERROR_REASON_CONCURRENCY
 """Failures that the pool may mend while the turn waits: it logs in again, it stops an idle task."""
 
 
+_AWAY: Final = (_E.ERROR_REASON_UPSTREAM_UNAVAILABLE, _E.ERROR_REASON_CONNECT_TIMEOUT)
+"""Failures that are not one account's."""
+
+
 @dataclass(slots=True)
 class Grant:
     """The right to run a turn: a lease, and the task once there is one.
@@ -107,8 +111,11 @@ class Grants:
         refusal: ServiceError | None = None
         tries = 0
         while tries < _ATTEMPTS:
+            wait = max(0.0, until - loop.time())
+            if refusal is not None and refusal.reason in _AWAY:
+                wait = 0.0  # another account that is free now is worth a try; no queue mends the platform
             try:
-                grant = await self._lease(model, among, frozenset(avoid), max(0.0, until - loop.time()))
+                grant = await self._lease(model, among, frozenset(avoid), wait)
             except ServiceError as error:
                 raise refusal or error from None
             try:

@@ -182,12 +182,41 @@ async def test_an_account_that_there_is_not(command: Command, name: str) -> None
     assert "accounts list" in ended.complaint
 
 
+async def test_what_the_platform_need_not_know_it_is_not_asked(command: Command, sandbox: Sandbox) -> None:
+    """A command looks after nothing by itself: no check and no login, though the session is over."""
+    listed = json.dumps([{"email": FIRST["email"], "password": FIRST["password"]}])
+    imported_one = await command("accounts", "import", "--file", "-", "--json", stdin=listed)
+    account_id = imported_one.objects[0]["account"]["account_id"]
+    await sandbox.faults(accounts={"expire": ["*"]})
+    before = (await sandbox.state())["requests"]
+    for arguments in (("list",), ("disable", account_id), ("enable", account_id)):
+        assert (await command("accounts", *arguments)).code == 0
+    assert (await sandbox.state())["requests"] == before
+
+
+async def test_on_postgresql(command: Command, tmp_path: Path, postgres_url: str) -> None:
+    """The same on PostgreSQL, with the key in var/howler.key, which it names where another is there."""
+    env = {"HOWLER_DATABASE_URL": postgres_url}
+    ended = await command("accounts", "import", "--cookie", "-", stdin=FIRST["cookie"], env=env)
+    assert (ended.code, ended.err) == (0, "")
+    key = tmp_path / "var" / "howler.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+    rotated = await command("secrets", "rotate", env=env)
+    assert (rotated.code, len(rotated.lines)) == (0, 3)
+    assert (await command("accounts", "check", env=env)).code == 0
+    key.rename(tmp_path / "elsewhere.key")
+    lost = await command("accounts", "list", env=env)
+    assert lost.code == 2
+    assert "HOWLER_SECRETS_KEY_FILE (var/howler.key) does not hold the key" in lost.complaint
+    assert "every replica" in lost.complaint
+
+
 async def test_no_accounts_yet(command: Command) -> None:
     for name in ("list", "check"):
         ended = await command("accounts", name)
         assert (ended.code, ended.err) == (0, "")
         assert "accounts import" in ended.out
-        assert (await command("accounts", name, "--json")).out == ""
+    assert (await command("accounts", "list", "--json")).out == ""
 
 
 async def test_a_running_server_obeys_at_once(

@@ -96,7 +96,7 @@ def retry_delay(error: grpc.aio.AioRpcError) -> float:
     return float(info.retry_delay.seconds + info.retry_delay.nanos / 1e9)
 
 
-async def test_an_account_at_the_platforms_limit_cools_and_another_serves(start: Start) -> None:
+async def test_an_account_at_the_platforms_limit_closes_a_slot_and_another_serves(start: Start) -> None:
     """P7.3: 10811."""
     async with start(ONE, OTHER) as (upstream, howler):
         upstream.creates = [Refuse(10811)]
@@ -104,8 +104,9 @@ async def test_an_account_at_the_platforms_limit_cools_and_another_serves(start:
         assert events[-1].ended.reason == COMPLETED
         first, second = upstream.asked("POST", "tasks")
         assert first.cookie != second.cookie
-        cooling = [cooldown.reason for one in await accounts_of(howler) for cooldown in one.cooldowns]
-        assert cooling == ["CONCURRENCY_LIMIT"]
+        accounts = await accounts_of(howler)
+        assert sorted(account.slots_closed for account in accounts) == [0, 1]
+        assert not any(account.cooldowns for account in accounts)
         await howler.turn("again")
         assert upstream.asked("POST", "tasks")[-1].cookie == second.cookie
 

@@ -142,18 +142,16 @@ async def test_a_task_made_on_one_goes_on_at_the_other(tmp_path: Path, postgres_
 
 
 async def test_turns_go_on_while_the_database_crashes(
-    tmp_path: Path, postgres: Postgres, postgres_url: str
+    tmp_path: Path, own_postgres: Postgres, postgres_url: str
 ) -> None:
     """Crashes take less than a lease's time: nobody who talks to Howler notices."""
-    if not postgres.ours:
-        pytest.skip("a PostgreSQL that is not ours is not restarted")
     env = {"HOWLER_LEASE_TTL": "6", "HOWLER_LEASE_RENEW": "0.5"}
     async with two_servers(tmp_path, postgres_url, users=3, slots=2, env=env) as running:
         turns = [Watched(running.both[number % 2], "/pace 60 50", retention=STOP) for number in range(6)]
         for turn in turns:
             await turn.until("text_delta")
         for _ in range(3):
-            await asyncio.to_thread(postgres.restart)
+            await asyncio.to_thread(own_postgres.restart)
             more = [howler.turn("while it recovers", retention=STOP) for howler in running.both]
             waiting = [asyncio.create_task(turn) for turn in more]
             await asyncio.sleep(0.3)

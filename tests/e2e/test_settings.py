@@ -33,6 +33,7 @@ WRONG = [
     ("server", "HOWLER_UPSTREAM_EMAIL", ""),  # a password without one
     ("server", "HOWLER_ACCOUNTS_FILE", "nowhere.json"),
     ("server", "HOWLER_DATABASE_URL", f"mysql://user:{CANARY}@127.0.0.1/howler"),
+    ("server", "HOWLER_DATABASE_URL", f"postgresql://user:{CANARY}@127.0.0.1:1/howler"),  # nobody listens
     ("server", "HOWLER_QUEUE_TIMEOUT", "soon"),
     ("server", "HOWLER_GRPC_ADDR", "nowhere"),
     ("server", "HOWLER_COLOUR", CANARY),

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -92,13 +93,14 @@ async def test_a_database_that_is_not_there_is_told_in_one_line(
     postgres: Postgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "RETRY_SECONDS", 0.1)
-    assert "has no such database" in await refusal(postgres.url.replace("@/postgres", "@/nobody"))
+    nobody = urlunsplit(urlsplit(postgres.url)._replace(path="/nobody"))
+    assert "has no such database" in await refusal(nobody)
     assert "cannot be reached" in await refusal(f"postgresql://ann:{PASSWORD}@127.0.0.1:1/howler")
     assert "cannot be reached" in await refusal("postgresql:///howler?host=/nowhere")
 
 
-async def test_a_wrong_password_is_told_in_one_line(postgres: Postgres, postgres_url: str) -> None:
-    async with postgres.guarded("guarded", "the-right-one"):
+async def test_a_wrong_password_is_told_in_one_line(own_postgres: Postgres, postgres_url: str) -> None:
+    async with own_postgres.guarded("guarded", "the-right-one"):
         wrong = postgres_url.replace("postgres:@", f"guarded:{PASSWORD}@")
         assert wrong != postgres_url
         assert "does not let this user in, or not with this password" in await refusal(wrong)
@@ -232,7 +234,7 @@ async def test_a_lost_listener_comes_back_and_says_so(postgres_url: str) -> None
 # A database that goes away.
 
 
-async def test_a_grant_whose_answer_is_lost_is_found_again(postgres_url: str) -> None:
+async def test_a_grant_whose_answer_is_lost_is_found_again(own_postgres: Postgres, postgres_url: str) -> None:
     async with Lossy(postgres_url) as between, opened(between.url) as store:
         await store.grant(lease("warm", LeaseMode.LEASE_MODE_SHARED), NO_TASK, 15, 1)
         await store.end_lease(LeaseId("warm"), 2)
@@ -249,7 +251,7 @@ async def test_a_grant_whose_answer_is_lost_is_found_again(postgres_url: str) ->
         assert (await store.books()).leases == []
 
 
-async def test_the_right_to_log_in_is_not_claimed_twice(postgres_url: str) -> None:
+async def test_the_right_to_log_in_is_not_claimed_twice(own_postgres: Postgres, postgres_url: str) -> None:
     async with Lossy(postgres_url) as between, opened(between.url) as store:
         assert await store.claim_login(ANN, 0.0)
         between.lose_answers()
@@ -258,9 +260,7 @@ async def test_the_right_to_log_in_is_not_claimed_twice(postgres_url: str) -> No
         assert not await store.claim_login(ANN, 60.0), "it was claimed all the same"
 
 
-async def test_crashes_of_the_database_lose_nothing(postgres: Postgres, postgres_url: str) -> None:
-    if not postgres.ours:
-        pytest.skip("a PostgreSQL that is not ours is not restarted")
+async def test_crashes_of_the_database_lose_nothing(own_postgres: Postgres, postgres_url: str) -> None:
     async with opened(postgres_url, slots=4) as one, opened(postgres_url) as two:
         over = asyncio.Event()
         tokens: list[int] = []
@@ -285,7 +285,7 @@ async def test_crashes_of_the_database_lose_nothing(postgres: Postgres, postgres
         for _ in range(3):
             before = len(tokens)
             await until(lambda: len(tokens) > before + 20)  # noqa: B023 -- it is called at once
-            await asyncio.to_thread(postgres.restart)
+            await asyncio.to_thread(own_postgres.restart)
         over.set()
         await asyncio.gather(*workers)
         assert sorted(tokens) == list(range(1, len(tokens) + 1))
@@ -294,7 +294,7 @@ async def test_crashes_of_the_database_lose_nothing(postgres: Postgres, postgres
 
 
 async def test_a_database_that_stays_away_is_an_error(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    own_postgres: Postgres, postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "RETRY_SECONDS", 0.2)
     between = Lossy(postgres_url)

@@ -35,8 +35,8 @@ def test_urls_that_name_nothing(url: str) -> None:
         Store(url, ring())
 
 
-def test_postgresql_is_not_there_yet() -> None:
-    with pytest.raises(DatabaseUrlError, match="not supported yet"):
+def test_a_postgresql_is_no_file() -> None:
+    with pytest.raises(DatabaseUrlError, match="must have the form"):
         Store("postgresql://user:canary@host/db", ring())
 
 

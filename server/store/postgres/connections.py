@@ -61,7 +61,8 @@ class Connections:
         so that it may have been done, only if it may be done `again`. Raises StoreError.
         """
         loop = asyncio.get_running_loop()
-        give_up, pause = loop.time() + RETRY_SECONDS, _PAUSE[0]
+        began, pause = loop.time(), _PAUSE[0]
+        missed = ""
         async with self._places:
             while True:
                 connection: Connection | None = None
@@ -73,9 +74,9 @@ class Connections:
                     may_retry = isinstance(error, UNDONE) or (
                         isinstance(error, LOST) and (again or connection is None) and not _final(error)
                     )
-                    if not may_retry or self._closed or loop.time() + pause > give_up:
+                    if not may_retry or self._closed or loop.time() + pause > began + RETRY_SECONDS:
                         raise store_error(error, self._address) from None  # its detail quotes rows
-                    _log.info("database: %s, trying again", type(error).__name__)
+                    missed = missed or type(error).__name__
                 except Exception:  # the work's own, which has ended its transaction
                     self._back(connection, sound=True)
                     raise
@@ -84,6 +85,8 @@ class Connections:
                     raise
                 else:
                     self._back(connection, sound=True)
+                    if missed:
+                        _log.info("database: done after %.1f s (%s)", loop.time() - began, missed)
                     return result
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _PAUSE[1])

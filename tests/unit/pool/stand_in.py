@@ -20,6 +20,7 @@ from tests.support.keys import ring
 
 EXCLUSIVE = LeaseMode.LEASE_MODE_EXCLUSIVE
 SHARED = LeaseMode.LEASE_MODE_SHARED
+_TERMS = Terms()
 
 
 @dataclass
@@ -78,11 +79,13 @@ class Platform:
 
 
 @asynccontextmanager
-async def pool_in(folder: Path, platform: Platform, slots: int = 1) -> AsyncIterator[tuple[Pool, Store]]:
+async def pool_in(
+    folder: Path, platform: Platform, terms: Terms = _TERMS
+) -> AsyncIterator[tuple[Pool, Store]]:
     """Open a pool on the database of a folder."""
     async with (
-        Store(f"sqlite:///{folder}/howler.db", ring()) as store,
-        Pool(store, platform, evict=platform.stop, terms=Terms(slots=slots)) as pool,
+        Store(f"sqlite:///{folder}/howler.db", ring(), terms.slots, terms.reclaim) as store,
+        Pool(store, platform, evict=platform.stop, terms=terms) as pool,
     ):
         yield pool, store
 

@@ -9,7 +9,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import AccountState, CooldownScope
 
 from server.errors import ServiceError
-from server.pool import sessions
+from server.pool import logins
 from server.pool.account import AccountId, Credentials
 from server.pool.pool import Pool
 from tests.unit.pool.stand_in import (
@@ -109,7 +109,7 @@ async def test_a_refused_account_is_not_granted(
 async def test_three_refused_logins_in_a_row_invalidate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "LOGIN_CLAIM", 0.0)  # or the second would wait for the first one's
+    monkeypatch.setattr(logins, "LOGIN_CLAIM", 0.0)  # or the second would wait for the first one's
     platform = Platform()
     async with pool_in(tmp_path, platform) as (pool, _):
         ann = await by_password(pool, platform)
@@ -118,7 +118,7 @@ async def test_three_refused_logins_in_a_row_invalidate(
             assert (await pool.accounts())[0].state != S.ACCOUNT_STATE_INVALID
             pool._desk.board.seats[ann].login_after = 0.0  # the pause is over
             await pool.report(ann, EXPIRED)
-            await until(lambda: not pool._health.sessions._logins)
+            await until(lambda: not pool._health.logins._logins)
             assert pool._desk.board.seats[ann].member.failed_logins == count
         (account,) = await pool.accounts()
         assert (account.state, account.state_reason) == (S.ACCOUNT_STATE_INVALID, "LOGIN_FAILED")
@@ -287,7 +287,7 @@ async def test_no_secret_in_a_log_or_a_repr(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """T-J2, for the pool."""
-    monkeypatch.setattr(sessions, "LOGIN_CLAIM", 0.0)
+    monkeypatch.setattr(logins, "LOGIN_CLAIM", 0.0)
     caplog.set_level(logging.DEBUG)
     platform = Platform()
     platform.passwords["ann@example.com"] = "canary-password"

@@ -73,7 +73,7 @@ async def test_a_login_renews_a_session_days_before_its_end(tmp_path: Path) -> N
         pool._desk.board.seats[ann].login_after = 0.0
         await ends_in(pool, ann, days=2.9)
         await until(lambda: platform.logins["ann@example.com"] == 1)
-        await until(lambda: not pool._health.sessions._logins)
+        await until(lambda: not pool._health.logins._logins)
         (account,) = await pool.accounts()
         left = account.session_expire_time.ToMicroseconds() - pool._desk.now_us()
         assert 29.9 * DAY_US < left <= SESSION_US
@@ -88,7 +88,7 @@ async def test_a_renewal_that_fails_takes_nothing_from_a_session_that_works(tmp_
         pool._desk.board.seats[ann].login_after = 0.0
         await ends_in(pool, ann, days=2.9)
         await until(lambda: platform.logins["ann@example.com"] == 1)
-        await until(lambda: not pool._health.sessions._logins)
+        await until(lambda: not pool._health.logins._logins)
         (account,) = await pool.accounts()
         assert (account.state, account.state_reason) == (S.ACCOUNT_STATE_ACTIVE, "")
         assert (await take(pool, wait=0)).account_id == ann

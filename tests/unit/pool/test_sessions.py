@@ -1,6 +1,7 @@
 """P12: sessions that all end at once, or soon; accounts switched off and on, checked, imported in lists."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,10 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import AccountState, AlertLevel
 
 from server.errors import ServiceError
-from server.pool import health
+from server.pool import age, health
 from server.pool.account import AccountId, Credentials
 from server.pool.accounts_file import parse_accounts
-from tests.unit.pool.stand_in import Platform, give, pool_in, take, until, with_accounts
+from tests.unit.pool.stand_in import SHARED, Platform, give, pool_in, take, until, with_accounts
 from tests.unit.pool.test_health import EXPIRED, by_password
 from tests.unit.pool.test_leases import reason_of
 
@@ -170,3 +171,30 @@ async def test_the_share_of_slots_in_use(tmp_path: Path) -> None:
         for _ in range(3):
             await take(pool)
         assert (await pool.status()).utilization == 0.75
+
+
+async def test_calls_go_to_the_account_that_works_and_was_used_longest_ago(tmp_path: Path) -> None:
+    """P9: SHARED; ties in turn."""
+    platform = Platform()
+    async with pool_in(tmp_path, platform) as (pool, _):
+        accounts = await with_accounts(pool, platform, "ann", "bob", "cat")
+        platform.whoami_error = ServiceError(E.ERROR_REASON_UPSTREAM_UNAVAILABLE, "away")
+        await pool.register([Credentials(cookie="not-tried-yet")])
+        assert len(await pool.usable()) == 4
+        granted = [(await take(pool, mode=SHARED)).account_id for _ in range(6)]
+        assert granted == accounts * 2
+        await pool.report(accounts[0], ServiceError(E.ERROR_REASON_QUOTA_EXHAUSTED, "empty"))
+        granted = [(await take(pool, mode=SHARED)).account_id for _ in range(4)]
+        assert granted == accounts[1:] * 2
+
+
+async def test_sessions_that_reach_their_fixed_end_together_are_no_outage(tmp_path: Path) -> None:
+    platform = Platform()
+    async with pool_in(tmp_path, platform) as (pool, _):
+        accounts = await with_accounts(pool, platform, "ann", "bob")
+        platform.sessions.clear()
+        for account in accounts:
+            begun = pool._desk.now_us() - age.SESSION_US
+            await pool._desk.edit(account, lambda member, begun=begun: replace(member, session_us=begun))
+            await pool.report(account, EXPIRED, session=pool.session(account))
+        assert [one.state for one in await pool.accounts()] == [S.ACCOUNT_STATE_EXPIRED] * 2

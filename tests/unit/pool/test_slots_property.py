@@ -1,4 +1,4 @@
-"""T-B5: whatever callers of two replicas do, no slot is held twice, and both boards count as the ledger does."""
+"""T-B5: whatever callers of two replicas do, no slot is held twice; both boards count as the ledger does."""
 
 import asyncio
 import tempfile
@@ -22,7 +22,7 @@ WHICH = st.integers(0, 1)
 
 
 class Slots(RuleBasedStateMachine):
-    """Two pools on one database, of three accounts and six slots; nobody waits, so every step has one outcome."""
+    """Two pools on one database, three accounts, six slots; nobody waits: every step has one outcome."""
 
     leases = Bundle("leases")
     tasks = Bundle("tasks")
