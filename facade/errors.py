@@ -211,4 +211,5 @@ TABLE: Final[dict[int, Row]] = {
     ErrorReason.ERROR_REASON_BACKEND_UNAVAILABLE: _unavailable(
         Retry.ALWAYS, "The gateway's server cannot be reached."
     ),
+    ErrorReason.ERROR_REASON_STORE_UNAVAILABLE: _unavailable(Retry.ALWAYS),
 }

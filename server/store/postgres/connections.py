@@ -75,7 +75,9 @@ class Connections:
                         isinstance(error, LOST) and (again or connection is None) and not _final(error)
                     )
                     if not may_retry or self._closed or loop.time() + pause > began + RETRY_SECONDS:
-                        raise store_error(error, self._address) from None  # its detail quotes rows
+                        failure = store_error(error, self._address)
+                        _log.error("%s", failure)
+                        raise failure from None  # its detail quotes rows
                     missed = missed or type(error).__name__
                 except Exception:  # the work's own, which has ended its transaction
                     self._back(connection, sound=True)

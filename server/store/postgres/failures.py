@@ -4,7 +4,7 @@ from typing import Final
 
 import asyncpg
 
-from server.store.errors import StoreError
+from server.store.errors import StoreAwayError, StoreError
 from server.store.postgres.address import Address
 
 LOST: Final = (
@@ -27,7 +27,7 @@ _VALUES: Final = ("22", "23")  # classes of SQLSTATE whose messages may quote a 
 
 
 def store_error(error: BaseException, address: Address) -> StoreError:
-    """Return a failure as one line for operators."""
+    """Return a failure, as one line for operators; of a database that is away callers are told, too."""
     where = f"HOWLER_DATABASE_URL: PostgreSQL at {address.shown}"
     match error:
         case asyncpg.InvalidAuthorizationSpecificationError():
@@ -35,9 +35,9 @@ def store_error(error: BaseException, address: Address) -> StoreError:
         case asyncpg.InvalidCatalogNameError():
             return StoreError(f"{where} has no such database; make it with createdb")
         case asyncpg.CannotConnectNowError():
-            return StoreError(f"{where} is starting or stopping")
+            return StoreAwayError(f"{where} is starting or stopping")
         case asyncpg.TooManyConnectionsError():
-            return StoreError(f"{where} has no connection left; raise its max_connections")
+            return StoreAwayError(f"{where} has no connection left; raise its max_connections")
         case asyncpg.InsufficientPrivilegeError():
             return StoreError(f"{where} lets this user do too little: {error.message}")
         case asyncpg.ClientConfigurationError():
@@ -47,7 +47,7 @@ def store_error(error: BaseException, address: Address) -> StoreError:
             told = error.constraint_name if state[:2] in _VALUES else error.message
             return StoreError(f"the database refused: {type(error).__name__} {state} {told or ''}".rstrip())
         case TimeoutError():
-            return StoreError(f"{where} does not answer")
+            return StoreAwayError(f"{where} does not answer")
         case OSError():
-            return StoreError(f"{where} cannot be reached: {error.strerror or type(error).__name__}")
-    return StoreError(f"{where} is away: {type(error).__name__}")
+            return StoreAwayError(f"{where} cannot be reached: {error.strerror or type(error).__name__}")
+    return StoreAwayError(f"{where} is away: {type(error).__name__}")

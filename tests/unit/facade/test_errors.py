@@ -39,6 +39,7 @@ def test_every_reason_makes_a_legal_error(name: str, value: int) -> None:
         ("SESSION_EXPIRED", 503, "server_error", "service_unavailable", None),
         ("VM_FAILED", 503, "server_error", "service_unavailable", None),
         ("INTERNAL", 500, "server_error", "internal_error", None),
+        ("STORE_UNAVAILABLE", 503, "server_error", "service_unavailable", None),
         ("BACKEND_UNAVAILABLE", 503, "server_error", "service_unavailable", None),
     ],
 )
