@@ -374,7 +374,6 @@ class Pool:
             self._desk.tell(PoolEvent.POOL_EVENT_REMOVED, account_id)
         for cooling in merged.over:
             self._health.cooldowns.ended_elsewhere(cooling)
-        self._stop_orphans()
         self._changed()
 
     def _stop_orphans(self) -> None:
@@ -382,8 +381,9 @@ class Pool:
             self._tasks.stop_orphans()
 
     def _changed(self) -> None:
-        """See to those who wait after an account or a cooldown changed, and to the alarm."""
+        """See to those who wait after an account or a cooldown changed, to orphans, and to the alarm."""
         self._health.logins.noticed()
+        self._stop_orphans()
         self._queue.recheck()
         now = self._desk.now()
         moments = (when for when in self._desk.board.moments() if when > now)
@@ -396,5 +396,4 @@ class Pool:
         for seat in self._desk.board.seats.values():
             seat.closed = [opens for opens in seat.closed if opens > now]
         self._health.cooldowns.expire(now)
-        self._stop_orphans()
         self._changed()

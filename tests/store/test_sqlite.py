@@ -4,11 +4,15 @@ import asyncio
 import sqlite3
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
+from howler.pool.v1.pool_service_pb2 import AccountState, Cooldown, Lease, LeaseMode
 
-from server.pool.account import AccountId, Member
+from server.pool.account import AccountId, Member, TaskId
+from server.pool.show import timestamp
+from server.pool.treatment import COOLDOWN_CAP
 from server.store import connection as connections
 from server.store.connection import connect, sqlite_path
 from server.store.errors import DatabaseUrlError, SchemaError, StoreError
@@ -47,17 +51,68 @@ async def test_the_database_is_private(tmp_path: Path) -> None:
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
         assert "howler.db" in modes
+        assert modes.pop("howler.db.replicas") == 0o700
         assert set(modes.values()) == {0o600}
 
 
-async def test_a_second_server_is_refused(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/howler.db"
-    async with Store(url, ring()):
-        with pytest.raises(StoreError, match="in use by another Howler server"):
-            async with Store(url, ring()):
-                pass
-    async with Store(url, ring()):
-        pass
+async def test_two_servers_that_start_at_once_make_one_schema(tmp_path: Path) -> None:
+    """T-F6."""
+    stores = [Store(f"sqlite:///{tmp_path}/howler.db", ring()) for _ in range(6)]
+    await asyncio.gather(*(store.__aenter__() for store in stores))
+    try:
+        assert await stores[0].add_account(Member(AccountId("a")))
+        assert [len((await store.books()).members) for store in stores] == [1] * 6
+    finally:
+        for store in stores:
+            await store.__aexit__()
+    assert list((tmp_path / "howler.db.replicas").iterdir()) == []
+
+
+async def test_after_another_boot_every_lease_has_lapsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock of leases begins anew at a boot; cooldowns go on by the wall clock, but within their cap."""
+    url, ann = f"sqlite:///{tmp_path}/howler.db", AccountId("a")
+    now_us = time.time_ns() // 1000
+    async with Store(url, ring()) as store:
+        await store.add_account(Member(ann, cookie="c", state=AccountState.ACCOUNT_STATE_ACTIVE))
+        lease = Lease(lease_id="l", account_id=ann, mode=LeaseMode.LEASE_MODE_EXCLUSIVE)
+        assert await store.grant(lease, TaskId(""), 10**6, now_us) == 1
+        for model, seconds in (("soon", 60), ("late", 10**6), ("over", -60)):
+            cooldown = Cooldown(upstream_model_id=model, until_time=timestamp(now_us + seconds * 10**6))
+            await store.cool(ann, cooldown, 10**6)
+        assert await store.claim_login(ann, 10**6)
+    monkeypatch.setattr("server.store.sqlite.boot_id", lambda: "another")
+    async with Store(url, ring()) as store:
+        books = await store.books()
+        assert books.leases == []
+        left = {cold.cooldown.upstream_model_id: cold.left for cold in books.cooldowns}
+        assert left.keys() == {"soon", "late"}
+        assert left["soon"] <= 60 < left["late"] <= COOLDOWN_CAP
+        assert await store.claim_login(ann, 1)
+        assert await store.grant(lease_again(lease), TaskId(""), 1, now_us) == 2
+
+
+def lease_again(lease: Lease) -> Lease:
+    return Lease(lease_id=f"{lease.lease_id}2", account_id=lease.account_id, mode=lease.mode)
+
+
+async def test_a_writer_waits_for_another_process_and_gives_up_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """M11: no waiter starves behind SQLite's growing pauses; who holds the database for ever is told of."""
+    monkeypatch.setattr("server.store.worker._BUSY_SECONDS", 0.2)
+    async with Store(f"sqlite:///{tmp_path}/howler.db", ring()) as store:
+        rival = connect(tmp_path / "howler.db")
+        rival.execute("BEGIN IMMEDIATE")
+        adding = asyncio.create_task(store.add_account(Member(AccountId("a"))))
+        await asyncio.sleep(0.05)
+        rival.execute("COMMIT")
+        assert await adding
+        rival.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked"):
+            await store.add_account(Member(AccountId("b")))
+        rival.close()
 
 
 async def test_what_is_no_database_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -102,12 +157,13 @@ def test_a_migration_that_fails_leaves_nothing(tmp_path: Path) -> None:
 def test_every_query_compiles_and_says_what_it_is_for(tmp_path: Path) -> None:
     database = connect(tmp_path / "howler.db")
     migrate(database)
-    for name, sql in load_queries().items():
+    for name, sql in load_queries("sqlite").items():
         parameters = {word[1:].strip("(),;") for word in sql.split() if word.startswith((":", "(:"))}
         values = dict.fromkeys({*parameters, *_names(sql)})
         database.execute(f"EXPLAIN {sql}", values)
         assert name
-    for path in (Path(connections.__file__).parent / "sql").glob("*.sql"):
+    folder = Path(connections.__file__).parent / "sql"
+    for path in [*folder.glob("*.sql"), *folder.glob("sqlite/*.sql")]:
         lines = path.read_text().splitlines()
         for number, line in enumerate(lines):
             if line.startswith("-- name:"):
@@ -130,10 +186,10 @@ def _names(sql: str) -> set[str]:
 def test_queries_with_mistakes(tmp_path: Path) -> None:
     (tmp_path / "a.sql").write_text("-- name: one\n-- It.\nSELECT 1;\n-- name: one\nSELECT 2;\n")
     with pytest.raises(ValueError, match="one is defined twice"):
-        load_queries(tmp_path)
+        load_queries("sqlite", tmp_path)
     (tmp_path / "a.sql").write_text("-- name: one\n-- It.\n")
     with pytest.raises(ValueError, match="one is not a statement"):
-        load_queries(tmp_path)
+        load_queries("sqlite", tmp_path)
 
 
 async def opened(path: Path) -> Worker:
