@@ -182,6 +182,22 @@ async def test_two_hundred_requests_meet_an_expired_session(tmp_path: Path) -> N
         assert [one["logins"] for one in state["accounts"] if one["logins"]] == [1]
 
 
+async def test_all_sessions_end_at_once_and_passwords_renew_them(tmp_path: Path) -> None:
+    """P12: no outage, since logins succeed; the turn that meets them all does not fail."""
+    env = {
+        "HOWLER_ACCOUNTS_FILE": accounts_file(tmp_path, [with_password(number) for number in range(8)]),
+        "HOWLER_QUEUE_TIMEOUT": "60",
+    }
+    async with Howler(tmp_path, facade=False, env=env) as howler:
+        await howler.turn("before", retention=STOP)
+        await howler.sandbox.faults(accounts={"expire": ["*"]})
+        turns = (howler.turn(f"turn {number}", retention=STOP) for number in range(20))
+        ends = {events[-1].ended.reason for events in await asyncio.gather(*turns)}
+        assert ends == {EndReason.END_REASON_COMPLETED}
+        state = await howler.sandbox.state()
+        assert max(one["logins"] for one in state["accounts"]) == 1
+
+
 async def test_a_platform_that_takes_no_session_is_an_outage(tmp_path: Path) -> None:
     """No account is lost, no password is tried in vain, and all goes on when it is over."""
     given = [cookie_only(number) for number in range(3)]
