@@ -210,8 +210,7 @@ async def test_a_platform_that_takes_no_session_is_an_outage(tmp_path: Path) -> 
             await howler.turn("in vain")
         codes = await until_alerts(howler, ["UPSTREAM_OUTAGE", "USABLE_ACCOUNTS_LOW"])
         assert codes[0] == "UPSTREAM_OUTAGE"
-        states = (await howler.pool.ListAccounts(pb.ListAccountsRequest())).accounts
-        assert [account.state for account in states] == [ACTIVE] * 3
+        await until_active(howler, 3)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await howler.turn("cooling")
         assert reason_of(caught.value) == "POOL_EXHAUSTED"
@@ -219,6 +218,16 @@ async def test_a_platform_that_takes_no_session_is_an_outage(tmp_path: Path) -> 
         await until_alerts(howler, [])
         events = await howler.turn("after", retention=STOP)
         assert events[-1].ended.reason == EndReason.END_REASON_COMPLETED
+
+
+async def until_active(howler: Howler, count: int) -> None:
+    """Wait until so many accounts are ACTIVE."""
+    async with asyncio.timeout(30):
+        while True:
+            listed = (await howler.pool.ListAccounts(pb.ListAccountsRequest())).accounts
+            if [account.state for account in listed].count(ACTIVE) == count:
+                return
+            await asyncio.sleep(0.05)
 
 
 async def until_alerts(howler: Howler, codes: list[str]) -> list[str]:
