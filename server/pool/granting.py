@@ -19,6 +19,7 @@ from server.pool.queue import Queue
 
 _E = ErrorReason
 _STALE_TRIES: Final = 5  # of a caller whose time is over, with a board that was brought up to date in between
+_STALE_PAUSE, _LONGEST_PAUSE = 0.01, 0.25  # seconds between tries after the first
 
 
 class Granting:
@@ -54,6 +55,7 @@ class Granting:
                     _E.ERROR_REASON_POOL_EXHAUSTED, "other replicas took every slot", RETRY_SECONDS
                 )
             await self._desk.mirror.refresh({held.account_id})
+            await asyncio.sleep(min(_STALE_PAUSE * (stale - 1), _LONGEST_PAUSE))
 
     async def acquire_task(self, task_id: TaskId, lease: Lease, *, wait: float, ttl: float | None) -> Lease:
         """Grant a lease on an idle task; the wait is for its account's login only. See Pool.acquire."""
@@ -131,8 +133,7 @@ class Granting:
             self._desk.chores.spawn(self._leases.end(held))  # recorded or not: it is ended behind the grant
             raise
         if token is None or held.id not in board.leases:
-            board.let_go(held.id)
-            self._queue.stir()
+            board.let_go(held.id)  # nobody else is told of its slot before the books are read anew
             return False
         held.lease.token = token
         self._leases.extend(held, asked_at, seconds)

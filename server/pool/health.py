@@ -38,7 +38,9 @@ class Health:
         self._desk = desk
         self._board = desk.board
         self.sessions = self._sessions = Sessions(desk, authenticator, changed=changed)
-        self.logins = self._logins = Logins(desk, self.sessions, authenticator, changed=changed)
+        self.logins = self._logins = Logins(
+            desk, self.sessions, authenticator, changed=changed, failed=self._login_failed
+        )
         self.cooldowns = self._cooldowns = Cooldowns(desk, changed=changed)
         self._changed = changed
         self._outlasting: asyncio.Task[None] | None = None
@@ -104,20 +106,36 @@ class Health:
         over = age.end_us(seat.member) <= self._desk.now_us()
         if seat.member.state == _S.ACCOUNT_STATE_ACTIVE and not over:
             refusals.refused(seat.id, now)
-        working = {
-            other.id
-            for other in self._board.seats.values()
-            if other.usable and other.member.state == _S.ACCOUNT_STATE_ACTIVE
-        }
-        if refusals.judge(working, now):
-            await self._begin_outage()
+        if await self._judge():
             return True
         lately = refusals.lately(now)
         if len(lately) > 1:
-            for account_id in working - lately - self._asking:
+            for account_id in self._working() - lately - self._asking:
                 self._asking.add(account_id)
                 self._desk.chores.spawn(self._ask(account_id))
         return False
+
+    def _working(self) -> set[AccountId]:
+        """Return the accounts whose sessions the platform took until now."""
+        active = _S.ACCOUNT_STATE_ACTIVE
+        return {seat.id for seat in self._board.seats.values() if seat.usable and seat.member.state == active}
+
+    async def _judge(self) -> bool:
+        """Tell whether it is an outage; not while a login may prove yet that sessions really ended."""
+        now, refusals = self._desk.now(), self._sessions.refusals
+        for account_id in refusals.lately(now):
+            seat = self._board.seats.get(account_id)
+            if seat is not None and seat.member.can_log_in and (seat.logging_in or seat.login_after <= now):
+                return False
+        if not refusals.judge(self._working(), now):
+            return False
+        await self._begin_outage()
+        return True
+
+    async def _login_failed(self) -> None:
+        """Judge again what a login did not prove."""
+        if not self._held():
+            await self._judge()
 
     def _held(self) -> bool:
         """Some replica has found out that the platform takes no session."""

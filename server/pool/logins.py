@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from server.errors import ServiceError, reason_name
@@ -22,16 +22,23 @@ _LOGIN_MOMENT: Final = 2.0  # seconds
 
 
 class Logins:
-    """The logins that are under way. `changed` is called when one is over."""
+    """The logins under way. `changed` is called when one is over, then `failed` where it made no session."""
 
     def __init__(
-        self, desk: Desk, sessions: Sessions, authenticator: Authenticator, *, changed: Callable[[], None]
+        self,
+        desk: Desk,
+        sessions: Sessions,
+        authenticator: Authenticator,
+        *,
+        changed: Callable[[], None],
+        failed: Callable[[], Awaitable[None]],
     ) -> None:
         self._desk = desk
         self._board = desk.board
         self._sessions = sessions
         self._authenticator = authenticator
         self._changed = changed
+        self._failed = failed
         self._logins: dict[AccountId, asyncio.Task[None]] = {}
         self._news = asyncio.Event()
 
@@ -65,7 +72,7 @@ class Logins:
         seat = self._board.seats.get(account_id)
         if seat is None:
             return
-        pause, before = LOGIN_BACKOFF, seat.member
+        pause, before, failed = LOGIN_BACKOFF, seat.member, False
         try:
             if not await self._desk.ledger.claim_login(account_id, LOGIN_CLAIM):
                 await self._elsewhere(seat, before)
@@ -82,10 +89,12 @@ class Logins:
             self._sessions.took()
             await self._sessions.welcome(account_id, cookie, user, begun=True)
         except ServiceError as error:
-            pause = await self._login_failed(seat, error)
+            pause, failed = await self._login_failed(seat, error), True
         finally:
             seat.logging_in, seat.login_after = False, self._desk.now() + pause
             self._changed()
+        if failed:
+            await self._failed()
 
     async def _elsewhere(self, seat: Seat, before: Member) -> None:
         """Wait until another replica has logged the account in, or has failed to."""

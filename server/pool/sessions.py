@@ -127,9 +127,7 @@ class Sessions:
 
         def change(member: Member) -> Member:
             over = member.state == _S.ACCOUNT_STATE_EXPIRED
-            if not over or member.reason != _E.ERROR_REASON_SESSION_EXPIRED or not member.cookie:
-                return member
-            return member.active(member.cookie)
+            return member.active(member.cookie) if over and member.cookie else member
 
         await self.change(account_id, change)
 

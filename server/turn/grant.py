@@ -127,8 +127,8 @@ class Grants:
                 refusal = error
                 if error.reason not in _MAY_MEND:
                     avoid.add(grant.account_id)
-                # The pool closes a slot that the account turned out not to have: there are only so many.
-                tries += error.reason != _E.ERROR_REASON_CONCURRENCY_LIMIT
+                # What the pool mends it takes out first: a slot is closed, a session demoted; these run out.
+                tries += error.reason not in _MAY_MEND
                 _log.info("turn %s: %r, trying another account", self._live.id, error)
         assert refusal is not None
         raise refusal

@@ -182,6 +182,22 @@ async def test_two_hundred_requests_meet_an_expired_session(tmp_path: Path) -> N
         assert [one["logins"] for one in state["accounts"] if one["logins"]] == [1]
 
 
+async def test_all_sessions_end_at_once_and_passwords_renew_them(tmp_path: Path) -> None:
+    """P12: no outage, since logins succeed; the turn that meets them all does not fail."""
+    env = {
+        "HOWLER_ACCOUNTS_FILE": accounts_file(tmp_path, [with_password(number) for number in range(8)]),
+        "HOWLER_QUEUE_TIMEOUT": "60",
+    }
+    async with Howler(tmp_path, facade=False, env=env) as howler:
+        await howler.turn("before", retention=STOP)
+        await howler.sandbox.faults(accounts={"expire": ["*"]})
+        turns = (howler.turn(f"turn {number}", retention=STOP) for number in range(20))
+        ends = {events[-1].ended.reason for events in await asyncio.gather(*turns)}
+        assert ends == {EndReason.END_REASON_COMPLETED}
+        state = await howler.sandbox.state()
+        assert max(one["logins"] for one in state["accounts"]) == 1
+
+
 async def test_a_platform_that_takes_no_session_is_an_outage(tmp_path: Path) -> None:
     """No account is lost, no password is tried in vain, and all goes on when it is over."""
     given = [cookie_only(number) for number in range(3)]
@@ -194,8 +210,7 @@ async def test_a_platform_that_takes_no_session_is_an_outage(tmp_path: Path) -> 
             await howler.turn("in vain")
         codes = await until_alerts(howler, ["UPSTREAM_OUTAGE", "USABLE_ACCOUNTS_LOW"])
         assert codes[0] == "UPSTREAM_OUTAGE"
-        states = (await howler.pool.ListAccounts(pb.ListAccountsRequest())).accounts
-        assert [account.state for account in states] == [ACTIVE] * 3
+        await until_active(howler, 3)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await howler.turn("cooling")
         assert reason_of(caught.value) == "POOL_EXHAUSTED"
@@ -203,6 +218,16 @@ async def test_a_platform_that_takes_no_session_is_an_outage(tmp_path: Path) -> 
         await until_alerts(howler, [])
         events = await howler.turn("after", retention=STOP)
         assert events[-1].ended.reason == EndReason.END_REASON_COMPLETED
+
+
+async def until_active(howler: Howler, count: int) -> None:
+    """Wait until so many accounts are ACTIVE."""
+    async with asyncio.timeout(30):
+        while True:
+            listed = (await howler.pool.ListAccounts(pb.ListAccountsRequest())).accounts
+            if [account.state for account in listed].count(ACTIVE) == count:
+                return
+            await asyncio.sleep(0.05)
 
 
 async def until_alerts(howler: Howler, codes: list[str]) -> list[str]:

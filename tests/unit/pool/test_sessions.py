@@ -61,6 +61,28 @@ async def test_a_login_proves_that_the_sessions_really_ended(
         assert (await take(pool, wait=5)).account_id == ann
 
 
+async def test_logins_that_fail_as_well_are_an_outage_and_no_storm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """10606 also hides a broken database (upstream-protocol §1.4): nobody loses an account by it."""
+    monkeypatch.setattr(health, "_PAUSES", (0.05, 0.1))
+    platform = Platform()
+    async with pool_in(tmp_path, platform) as (pool, _):
+        accounts = [await by_password(pool, platform, name) for name in ("ann", "bob", "cat")]
+        platform.whoami_error = EXPIRED
+        platform.login_error = ServiceError(E.ERROR_REASON_LOGIN_FAILED, "no")
+        for seat in pool._desk.board.seats.values():
+            seat.login_after = 0.0
+        for account in accounts[:2]:
+            await pool.report(account, EXPIRED, session=pool.session(account))
+        await until(pool._health._held)
+        await until(lambda: [one.state for one in pool._accounts()] == [S.ACCOUNT_STATE_ACTIVE] * 3)
+        assert max(platform.logins.values()) == 1
+        platform.whoami_error = platform.login_error = None
+        await give(pool, await take(pool, wait=20))
+        assert max(platform.logins.values()) == 1
+
+
 async def test_accounts_that_never_worked_are_no_outage(tmp_path: Path) -> None:
     platform = Platform()
     async with pool_in(tmp_path, platform) as (pool, _):
