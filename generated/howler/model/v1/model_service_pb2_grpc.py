@@ -65,15 +65,18 @@ class ModelServiceServicer:
 
         The first of six layers that matches wins (see MatchedBy). Hidden models
         never match. Fails with MODEL_NOT_FOUND when none does, or, with `strict`,
-        when only DEFAULT or FIRST would; with NO_ACCOUNT or an UPSTREAM_ reason
-        when there has never been a list.
+        when only DEFAULT or FIRST would; with MODEL_ACCESS_DENIED where the name
+        means a model that no account's plan opens, and says which plan is needed;
+        with NO_ACCOUNT where the accounts that have it are out of use; with
+        NO_ACCOUNT or an UPSTREAM_ reason when there has never been a list.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """List returns the models that are not hidden, as the platform orders them.
+        """List returns the models that some account may use and that are not hidden,
+        as the platform orders them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

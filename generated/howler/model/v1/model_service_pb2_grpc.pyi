@@ -41,11 +41,15 @@ class ModelServiceStub:
 
     The first of six layers that matches wins (see MatchedBy). Hidden models
     never match. Fails with MODEL_NOT_FOUND when none does, or, with `strict`,
-    when only DEFAULT or FIRST would; with NO_ACCOUNT or an UPSTREAM_ reason
-    when there has never been a list.
+    when only DEFAULT or FIRST would; with MODEL_ACCESS_DENIED where the name
+    means a model that no account's plan opens, and says which plan is needed;
+    with NO_ACCOUNT where the accounts that have it are out of use; with
+    NO_ACCOUNT or an UPSTREAM_ reason when there has never been a list.
     """
     List: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ListRequest, _model_service_pb2.ListResponse]
-    """List returns the models that are not hidden, as the platform orders them."""
+    """List returns the models that some account may use and that are not hidden,
+    as the platform orders them.
+    """
     Refresh: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.RefreshRequest, _model_service_pb2.RefreshResponse]
     """Refresh fetches the list now and returns when it is there.
 
@@ -65,11 +69,15 @@ class ModelServiceAsyncStub(ModelServiceStub):
 
     The first of six layers that matches wins (see MatchedBy). Hidden models
     never match. Fails with MODEL_NOT_FOUND when none does, or, with `strict`,
-    when only DEFAULT or FIRST would; with NO_ACCOUNT or an UPSTREAM_ reason
-    when there has never been a list.
+    when only DEFAULT or FIRST would; with MODEL_ACCESS_DENIED where the name
+    means a model that no account's plan opens, and says which plan is needed;
+    with NO_ACCOUNT where the accounts that have it are out of use; with
+    NO_ACCOUNT or an UPSTREAM_ reason when there has never been a list.
     """
     List: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ListRequest, _model_service_pb2.ListResponse]  # type: ignore[assignment]
-    """List returns the models that are not hidden, as the platform orders them."""
+    """List returns the models that some account may use and that are not hidden,
+    as the platform orders them.
+    """
     Refresh: _aio.UnaryUnaryMultiCallable[_model_service_pb2.RefreshRequest, _model_service_pb2.RefreshResponse]  # type: ignore[assignment]
     """Refresh fetches the list now and returns when it is there.
 
@@ -92,8 +100,10 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The first of six layers that matches wins (see MatchedBy). Hidden models
         never match. Fails with MODEL_NOT_FOUND when none does, or, with `strict`,
-        when only DEFAULT or FIRST would; with NO_ACCOUNT or an UPSTREAM_ reason
-        when there has never been a list.
+        when only DEFAULT or FIRST would; with MODEL_ACCESS_DENIED where the name
+        means a model that no account's plan opens, and says which plan is needed;
+        with NO_ACCOUNT where the accounts that have it are out of use; with
+        NO_ACCOUNT or an UPSTREAM_ reason when there has never been a list.
         """
 
     @_abc_1.abstractmethod
@@ -102,7 +112,9 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.ListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.ListResponse, _abc.Awaitable[_model_service_pb2.ListResponse]]:
-        """List returns the models that are not hidden, as the platform orders them."""
+        """List returns the models that some account may use and that are not hidden,
+        as the platform orders them.
+        """
 
     @_abc_1.abstractmethod
     def Refresh(
