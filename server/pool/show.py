@@ -79,4 +79,5 @@ def counts(board: Board, waiting: int, now: float, now_us: int, warn_us: int) ->
         waiting=waiting,
         utilization=min(1.0, sum(seat.used for seat in usable) / slots) if slots else 0.0,
         alerts=alerts(board, now, now_us, warn_us),
+        sessions_ending=sum(age.ending(seat.member, now_us, warn_us) for seat in seats),
     )

@@ -112,8 +112,10 @@ async def test_the_end_of_a_session_that_no_login_renews_is_told_once(
         told = [record.message for record in caplog.records if "its session ends in" in record.message]
         assert len(told) == 1
         assert "at the latest" in told[0]
-        (alert,) = (await pool.status()).alerts
+        status = await pool.status()
+        (alert,) = status.alerts
         assert (alert.code, alert.account_id) == ("SESSION_ENDING", ann)
+        assert status.sessions_ending == 1
 
 
 async def test_another_replica_logs_in_and_this_one_waits_for_it(tmp_path: Path) -> None:

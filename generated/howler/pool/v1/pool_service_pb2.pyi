@@ -211,7 +211,7 @@ class GetPoolRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetPoolResponse(_message.Message):
-    __slots__ = ("accounts", "usable", "states", "cooling", "disabled", "slots", "slots_used", "waiting", "utilization", "alerts")
+    __slots__ = ("accounts", "usable", "states", "cooling", "disabled", "slots", "slots_used", "waiting", "utilization", "alerts", "sessions_ending")
     ACCOUNTS_FIELD_NUMBER: _ClassVar[int]
     USABLE_FIELD_NUMBER: _ClassVar[int]
     STATES_FIELD_NUMBER: _ClassVar[int]
@@ -222,6 +222,7 @@ class GetPoolResponse(_message.Message):
     WAITING_FIELD_NUMBER: _ClassVar[int]
     UTILIZATION_FIELD_NUMBER: _ClassVar[int]
     ALERTS_FIELD_NUMBER: _ClassVar[int]
+    SESSIONS_ENDING_FIELD_NUMBER: _ClassVar[int]
     accounts: int
     usable: int
     states: _containers.RepeatedCompositeFieldContainer[StateCount]
@@ -232,7 +233,8 @@ class GetPoolResponse(_message.Message):
     waiting: int
     utilization: float
     alerts: _containers.RepeatedCompositeFieldContainer[Alert]
-    def __init__(self, accounts: _Optional[int] = ..., usable: _Optional[int] = ..., states: _Optional[_Iterable[_Union[StateCount, _Mapping]]] = ..., cooling: _Optional[int] = ..., disabled: _Optional[int] = ..., slots: _Optional[int] = ..., slots_used: _Optional[int] = ..., waiting: _Optional[int] = ..., utilization: _Optional[float] = ..., alerts: _Optional[_Iterable[_Union[Alert, _Mapping]]] = ...) -> None: ...
+    sessions_ending: int
+    def __init__(self, accounts: _Optional[int] = ..., usable: _Optional[int] = ..., states: _Optional[_Iterable[_Union[StateCount, _Mapping]]] = ..., cooling: _Optional[int] = ..., disabled: _Optional[int] = ..., slots: _Optional[int] = ..., slots_used: _Optional[int] = ..., waiting: _Optional[int] = ..., utilization: _Optional[float] = ..., alerts: _Optional[_Iterable[_Union[Alert, _Mapping]]] = ..., sessions_ending: _Optional[int] = ...) -> None: ...
 
 class Alert(_message.Message):
     __slots__ = ("level", "code", "message", "account_id")
