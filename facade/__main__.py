@@ -40,6 +40,14 @@ class Listener(uvicorn.Server):
             loop.add_signal_handler(number, self._stop)
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Say where it serves, once it does and minds signals."""
+        await super().startup(sockets)
+        for listening in sockets or ():
+            host, port = listening.getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            print(f"facade: serving http://{shown}:{port}", flush=True)
+
     def _stop(self) -> None:
         if self.should_exit:
             self._backend.end_turns()  # asked twice: no more patience
@@ -63,11 +71,7 @@ async def serve(settings: Settings, listening: socket.socket) -> None:
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=int(_PATIENCE) + 2,
     )
-    server = Listener(config, backend)
-    host, port = listening.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    print(f"facade: serving http://{shown}:{port}", flush=True)
-    await server.serve(sockets=[listening])
+    await Listener(config, backend).serve(sockets=[listening])
     await backend.close()
 
 

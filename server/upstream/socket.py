@@ -78,19 +78,15 @@ class Socket(WSListener):
             self._fence.unwatch(self._cut)
         if self._transport is None or self._transport.is_disconnected:
             return
-        if self._may_write:
+        if self._fence is not None and not self._fence.holds:
+            self._cut()
+        else:
             self._transport.send_close(WSCloseCode.OK)
             self._transport.disconnect()
-        else:
-            self._cut()
 
     def _cut(self) -> None:
         if self._transport is not None:
             self._transport.disconnect(graceful=False)
-
-    @property
-    def _may_write(self) -> bool:
-        return self._fence is None or self._fence.holds
 
     @property
     def opened(self) -> bool:
@@ -130,8 +126,8 @@ class Socket(WSListener):
             self._end(error)
 
     def _control(self, transport: WSTransport, kind: WSMsgType, frame: WSFrame) -> None:
-        if not self._may_write:
-            self._cut()
+        if self._fence is not None and not self._fence.holds:
+            self._fence.fall()  # which cuts the socket
         elif kind is WSMsgType.PING:
             transport.send_pong(frame.get_payload_as_bytes())
         elif kind is WSMsgType.CLOSE:

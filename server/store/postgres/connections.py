@@ -37,6 +37,7 @@ class Connections:
         self._idle: list[Connection] = []
         self._places = asyncio.Semaphore(SIZE)
         self._closed = False
+        self._met = False  # the database has answered once
 
     async def connect(self) -> Connection:
         """Return a connection of the caller's own. Raises what FAILED names."""
@@ -76,7 +77,8 @@ class Connections:
                     )
                     if not may_retry or self._closed or loop.time() + pause > began + RETRY_SECONDS:
                         failure = store_error(error, self._address)
-                        _log.error("%s", failure)
+                        if self._met:  # at the start it is the process's last word anyway
+                            _log.error("%s", failure)
                         raise failure from None  # its detail quotes rows
                     missed = missed or type(error).__name__
                 except Exception:  # the work's own, which has ended its transaction
@@ -87,6 +89,7 @@ class Connections:
                     raise
                 else:
                     self._back(connection, sound=True)
+                    self._met = True
                     if missed:
                         _log.info("database: done after %.1f s (%s)", loop.time() - began, missed)
                     return result
