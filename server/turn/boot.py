@@ -20,7 +20,7 @@ _FIRST_PAUSE, _LAST_PAUSE = 0.05, 2.0  # seconds; the platform's own clients ask
 
 
 class Boot:
-    """Waits for the VM of one task."""
+    """Waits for the VM of one task; its time counts from now on."""
 
     def __init__(
         self,
@@ -35,24 +35,29 @@ class Boot:
         self._pool = pool
         self._session = session
         self._limits = limits
+        self._until = asyncio.get_running_loop().time() + limits.boot
         self._told: Progress | None = None
         self._login_until: float | None = None
 
     async def ready(self) -> None:
         """Return when the agent runs.
 
-        Raises Interrupted, BOOT_TIMEOUT, VM_FAILED, TASK_ENDED and, once the
-        account can no longer ask, its failure; passing failures are waited out.
+        Raises BOOT_TIMEOUT, VM_FAILED, TASK_ENDED and, once the account can no
+        longer ask, its failure; passing failures are waited out.
         """
-        late = ServiceError(
-            _E.ERROR_REASON_BOOT_TIMEOUT,
-            f"the VM was not ready in {self._limits.boot:g} s (HOWLER_BOOT_TIMEOUT)",
-        )
-        async with self._live.waiting(self._limits.boot, late):
-            pause = _FIRST_PAUSE
-            while not await self._look():
-                await asyncio.sleep(pause)
-                pause = min(pause * 1.5, _LAST_PAUSE)
+        try:
+            async with asyncio.timeout_at(self._until) as scope:
+                pause = _FIRST_PAUSE
+                while not await self._look():
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 1.5, _LAST_PAUSE)
+        except TimeoutError:
+            if not scope.expired():
+                raise
+            raise ServiceError(
+                _E.ERROR_REASON_BOOT_TIMEOUT,
+                f"the VM was not ready in {self._limits.boot:g} s (HOWLER_BOOT_TIMEOUT)",
+            ) from None
 
     async def _look(self) -> bool:
         session: Session | None = None

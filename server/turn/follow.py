@@ -5,12 +5,15 @@ that read the frame; no task, no timer, no log line.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_event_pb2 import Answer, TaskEvent
 
 from server.acp.decode import Decoder
+from server.acp.frames import Frame, Silent
 from server.acp.turn import Turn
 from server.acp.uplink import CANCEL, Reply, reply_frame
 from server.errors import ServiceError
@@ -35,8 +38,28 @@ class Follower:
         self._socket: Socket | None = None
         self._scope = asyncio.timeout(None)
         self._bark: ServiceError | None = None
+        self._watchdog: Watchdog
+        self._on_sign: Callable[[], None] | None = None
         self._first_due: float | None = None
         self._last: list[TaskEvent] = []
+        self.deaf = False
+
+    def await_vm(self, on_sign: Callable[[], None]) -> None:
+        """Expect no agent before `vm_runs`, which the first sign of it does by `on_sign`.
+
+        Until then it has all the time to its first event, and an interruption does not wait for it.
+        `deaf` is True until a socket brings anything but pings.
+        """
+        self._on_sign = on_sign
+        self._first_due = inf
+        self.deaf = True
+
+    def vm_runs(self) -> None:
+        """Expect the agent: its time to a first event begins now."""
+        self._first_due = self._clock() + self._limits.first_event
+        if self._socket is not None:
+            self._watchdog.expect(self._first_due)
+            self._live.on_interrupt = self._interrupt
 
     def ask_anew(self) -> None:
         """Give the agent the time to a first event once more: it is asked again."""
@@ -55,7 +78,6 @@ class Follower:
         IDLE_TIMEOUT when it went silent, and Interrupted when the agent did not
         end an interrupted turn in time.
         """
-        self._socket = socket
         self._machine.severed = None
         if self._first_due is None:
             self._first_due = self._clock() + self._limits.first_event
@@ -66,19 +88,23 @@ class Follower:
             began=lambda: self._machine.began,
             bark=self._barked,
         )
+        self._socket = socket
         try:
             async with asyncio.timeout(None) as self._scope:
-                self._live.on_interrupt = self._interrupt
                 self._live.answerer = self._answer
-                if self._live.cause is not None:
-                    self._interrupt()
+                if self._vm_is_up:
+                    self._live.on_interrupt = self._interrupt
+                    if self._live.cause is not None:
+                        self._interrupt()
                 await socket.each(self._receive)
         except TimeoutError:
             if self._live.cause is not None:
                 raise Interrupted(self._live.cause) from None
-            if self._bark is not None:
-                self._send(CANCEL)  # for what it is worth: nobody will read the answer
-                raise self._bark from None
+            if (bark := self._bark) is not None:
+                self._bark = None
+                if self._vm_is_up:
+                    self._send(CANCEL)  # for what it is worth: nobody will read the answer
+                raise bark from None
             raise
         finally:
             self._watchdog.stop()
@@ -87,11 +113,18 @@ class Follower:
             self._live.on_interrupt = self._live.answerer = None
         return self._last
 
+    @property
+    def _vm_is_up(self) -> bool:
+        return self._first_due != inf
+
     def _receive(self, message: bytes) -> bool:
         """Take one frame; True says that the socket is done with."""
         machine = self._machine
         self._watchdog.last_frame = self._clock()
-        events = machine.receive(self._decode(message))
+        frame = self._decode(message)
+        events = machine.receive(frame)
+        if self._on_sign is not None:
+            self._heed(frame, self._on_sign)
         if machine.ended:
             self._last = events
             return True
@@ -100,6 +133,12 @@ class Follower:
             for reply in machine.to_send():
                 self._send(self._spelled(reply))
         return machine.severed is not None
+
+    def _heed(self, frame: Frame, on_sign: Callable[[], None]) -> None:
+        self.deaf = self.deaf and isinstance(frame, Silent)
+        if self._machine.began:
+            self._on_sign = None
+            on_sign()
 
     def _barked(self, error: ServiceError) -> None:
         self._bark = error

@@ -75,6 +75,7 @@ class LiveTurn:
         told = start.on_detach
         self._detach_grace = told.grace.ToMilliseconds() / 1000 if told.HasField("grace") else detach_grace
         self._scope: asyncio.Timeout | None = None
+        self._broken: Exception | None = None
 
     def tell(self, events: list[TaskEvent]) -> None:
         """Append events to the log; those that the platform did not date happen now."""
@@ -90,18 +91,22 @@ class LiveTurn:
         elif self._scope is not None:
             self._scope.reschedule(asyncio.get_running_loop().time())
 
-    @asynccontextmanager
-    async def waiting(
-        self, seconds: float | None = None, late: ServiceError | None = None
-    ) -> AsyncIterator[None]:
-        """Run the body until it is done, the turn is interrupted or the time, if any, is over.
+    def break_off(self, error: Exception) -> None:
+        """End what the turn waits for with an error; an interruption goes before it."""
+        if self._scope is not None:
+            self._broken = error
+            self._scope.reschedule(asyncio.get_running_loop().time())
 
-        Raises Interrupted in the second case and `late`, which goes with a time, in the third.
+    @asynccontextmanager
+    async def waiting(self) -> AsyncIterator[None]:
+        """Run the body until it is done, the turn is interrupted or the wait is broken off.
+
+        Raises Interrupted in the second case and what it was broken off with in the third.
         """
         if self.cause is not None:
             raise Interrupted(self.cause)
         try:
-            async with asyncio.timeout(seconds) as scope:
+            async with asyncio.timeout(None) as scope:
                 self._scope = scope
                 yield
         except TimeoutError:
@@ -109,10 +114,10 @@ class LiveTurn:
                 raise
             if self.cause is not None:
                 raise Interrupted(self.cause) from None
-            assert late is not None, "nothing else ends a wait without a time"
-            raise late from None
+            assert self._broken is not None, "nothing else ends a wait"
+            raise self._broken from None
         finally:
-            self._scope = None
+            self._scope = self._broken = None
 
     def _deserted(self, lost: bool) -> None:
         """The last watcher left or was lost: `on_detach` decides what becomes of the turn."""

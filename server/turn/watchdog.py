@@ -11,7 +11,8 @@ from server.errors import ServiceError
 class Watchdog:
     """Barks once, when no frame came for `idle` seconds or no sign of the agent by `first_due`.
 
-    `first_due` is a time of the loop's clock, `first` the seconds that led to it.
+    `first_due` is a time of the loop's clock, infinite where the agent cannot be
+    expected yet (see `expect`), `first` the seconds that led to it.
     `began` says whether the agent showed itself, `bark` is given the error.
     Frames are not timed one by one: a single timer looks at `last_frame`
     when the time would be over, and lies down again if one had come.
@@ -33,6 +34,12 @@ class Watchdog:
         self.last_frame = self._loop.time()
         self._first_due = first_due
         self._first = first
+        self._timer = self._loop.call_at(self._due(), self._look)
+
+    def expect(self, first_due: float) -> None:
+        """Wait for a sign of the agent until then."""
+        self._first_due = first_due
+        self._timer.cancel()
         self._timer = self._loop.call_at(self._due(), self._look)
 
     def _due(self) -> float:

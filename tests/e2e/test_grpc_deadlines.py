@@ -29,10 +29,10 @@ async def running(folder: Path) -> AsyncIterator[tuple[Scripted, Howler]]:
     env = {
         "HOWLER_UPSTREAM_COOKIE": COOKIE,
         "HOWLER_ACCOUNT_SLOTS": "100",
-        "HOWLER_BOOT_TIMEOUT": "0.6",
+        "HOWLER_BOOT_TIMEOUT": "3",
         "HOWLER_FIRST_EVENT_TIMEOUT": "1.2",
         "HOWLER_IDLE_TIMEOUT": "0.8",
-        "HOWLER_TURN_TIMEOUT": "2",
+        "HOWLER_TURN_TIMEOUT": "4",
     }
     async with Scripted() as upstream, Howler(folder, upstream=upstream.url, facade=False, env=env) as howler:
         yield upstream, howler
@@ -43,7 +43,7 @@ def upstream(running: tuple[Scripted, Howler]) -> Scripted:
     """The upstream, with nothing of an earlier test."""
     scripted = running[0]
     scripted.attach = scripted.new = [TURN]
-    scripted.boot, scripted.boots_to, scripted.refuses = [], "processing", {}
+    scripted.boot, scripted.boots_to, scripted.hears_early, scripted.refuses = [], "processing", True, {}
     scripted.requests.clear()
     scripted.sockets.clear()
     return scripted
@@ -80,6 +80,54 @@ async def test_the_vm_that_is_never_ready(upstream: Scripted, howler: Howler) ->
     events = await howler.turn("never ready")
     assert failed(events) == "BOOT_TIMEOUT"
     await stopped(upstream, events)
+
+
+async def test_a_stream_that_is_silent_while_the_vm_boots(upstream: Scripted, howler: Howler) -> None:
+    """HOWLER_IDLE_TIMEOUT ends a socket there, not the turn, and nobody tells the agent to stop."""
+    upstream.boots_to = "pending"
+    running = asyncio.create_task(howler.turn("booting"))
+    while len(upstream.sockets) < 2:
+        await asyncio.sleep(0.01)
+    upstream.boots_to = "processing"
+    assert (await running)[-1].ended.reason == EndReason.END_REASON_COMPLETED
+    assert "user-cancel" not in [name for socket in upstream.sockets for name in socket.types()]
+
+
+async def test_an_agent_that_answers_at_once_is_not_asked_after(upstream: Scripted, howler: Howler) -> None:
+    """The stream of a task is attached to at once; its info is asked for while nothing comes."""
+    await asyncio.gather(*(howler.turn("at once") for _ in range(3)))
+    upstream.requests.clear()
+    events = await howler.turn("at once")
+    assert [event.WhichOneof("event") for event in events] == ["accepted", "started", "text_delta", "ended"]
+    assert not [request for request in upstream.asked("GET", "tasks") if "/stream" not in request.path]
+
+
+async def test_a_stream_opened_before_the_vm_that_hears_nothing(upstream: Scripted, howler: Howler) -> None:
+    """§12.5: nobody knows whether a stream waits for its VM; a deaf one is replaced once that runs."""
+    upstream.boot, upstream.hears_early = [{"type": "Scheduled", "status": 1, "progress": 0}], False
+    events = await howler.turn("deaf")
+    assert events[-1].ended.reason == EndReason.END_REASON_COMPLETED
+    assert [event.WhichOneof("event") for event in events] == [
+        "accepted",
+        "progress",
+        "started",
+        "text_delta",
+        "ended",
+    ]
+    assert [socket.mode for socket in upstream.sockets] == ["attach", "attach"]
+
+
+async def test_the_time_to_a_first_event_counts_from_the_vm(upstream: Scripted, howler: Howler) -> None:
+    """Boot and silence together are longer than HOWLER_FIRST_EVENT_TIMEOUT, neither is."""
+    upstream.boots_to = "pending"
+    upstream.attach = [[frame("user-input", {"content": ""}), Pause(0.5), PING, Pause(0.5), *TURN]]
+    running = asyncio.create_task(howler.turn("late"))
+    while not upstream.sockets:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.6)
+    upstream.boots_to = "processing"
+    assert (await running)[-1].ended.reason == EndReason.END_REASON_COMPLETED
+    assert len(upstream.sockets) == 1
 
 
 async def test_the_agent_that_gives_no_sign(upstream: Scripted, howler: Howler) -> None:

@@ -37,7 +37,7 @@ from howler.task.v1.task_service_pb2 import (
 )
 
 from tests.support.howler import Howler, accounts_file, reason_of, text_of
-from tests.support.script import ENDED, STARTED, TURN, Until, frame, says
+from tests.support.script import ENDED, STARTED, TURN, Drop, Until, frame, says
 from tests.support.scripted import COOKIE, OTHER_COOKIE, Refuse, Scripted
 
 COMPLETED = EndReason.END_REASON_COMPLETED
@@ -151,6 +151,20 @@ async def test_a_session_that_expires_while_a_turn_runs(start: Start) -> None:
             while upstream.tasks[task_id].status != "finished":
                 await asyncio.sleep(0.02)
         assert (await howler.turn("next"))[-1].ended.reason == COMPLETED
+
+
+async def test_a_session_that_expires_while_the_vm_boots(start: Start) -> None:
+    """A refused stream is tried again; the question after the VM has the session renewed."""
+    account = {"cookie": COOKIE, "slots": 1, "email": "a@example.org", "password": "pass-word-1"}
+    async with start(account) as (upstream, howler):
+        upstream.passwords = {"a@example.org": ("pass-word-1", "user-1")}
+        upstream.boots_to, upstream.attach = "pending", [(Drop(),), TURN]
+        running = asyncio.create_task(howler.turn("boots"))
+        while not upstream.tasks:
+            await asyncio.sleep(0.01)
+        del upstream.sessions[COOKIE]
+        upstream.boots_to = "processing"
+        assert (await running)[-1].ended.reason == COMPLETED
 
 
 async def test_an_expired_session_without_a_password(start: Start) -> None:

@@ -68,6 +68,7 @@ class ScriptedTask:
     created_at: int = field(default_factory=lambda: int(time.time()))
     body: dict[str, Any] = field(default_factory=dict)
     looked_at: int = 0
+    up: asyncio.Event = field(default_factory=asyncio.Event)  # its VM runs
 
 
 @dataclass(frozen=True)
@@ -111,8 +112,9 @@ class Scripted:
 
     `attach` and `new` are the scripts of the sockets of that mode, one each in turn; the last one
     stays. `creates` are the faults of the creates to come; without one a create succeeds.
-    `boot` are the VM's conditions told before a task's status is `boots_to`. `sessions` maps the
-    cookies that are valid to their users, `passwords` e-mails to a password and its user.
+    `boot` are the VM's conditions told, one look each, before a task's status is `boots_to`; until that
+    is `processing` an attached socket keeps silent (§6.8), and with `hears_early` False for ever.
+    `sessions` maps the cookies that are valid to their users, `passwords` e-mails to a password and its user.
     `refuses` maps a call on tasks (list, info, stop) to the code that it is answered with.
     """
 
@@ -122,6 +124,7 @@ class Scripted:
         self.creates: list[Fault] = []
         self.boot: list[dict[str, Any]] = []
         self.boots_to = "processing"
+        self.hears_early = True
         self.sessions = {COOKIE: "user-1", OTHER_COOKIE: "user-2"}
         self.passwords: dict[str, tuple[str, str]] = {}
         self.refuses: dict[str, int] = {}
@@ -253,6 +256,8 @@ class Scripted:
                 row["virtualmachine"] = {"id": "agent_1", "status": "pending", "conditions": conditions}
             else:
                 row["status"] = task.status = self.boots_to
+                if self.boots_to == "processing":
+                    task.up.set()
             task.looked_at += 1
         return _says(row)
 
@@ -277,15 +282,14 @@ class Scripted:
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         task_id, mode = request.query["id"], request.query["mode"]
-        if self._of(await self._take(request), task_id) is None:
+        task = self._of(await self._take(request), task_id)
+        if task is None:
             return _refuses(500)
         connection = web.WebSocketResponse(compress=False, max_msg_size=32_768, timeout=0.1)
         await connection.prepare(request)
         socket = ScriptedSocket(task_id, mode)
         self.sockets.append(socket)
-        scripts = self.new if mode == "new" else self.attach
-        script = scripts.pop(0) if len(scripts) > 1 else scripts[0]
-        player = asyncio.create_task(_play(connection, request, socket, script))
+        player = asyncio.create_task(self._play(connection, request, socket, task))
         try:
             async for message in connection:
                 if message.type is WSMsgType.TEXT:
@@ -296,12 +300,25 @@ class Scripted:
             socket.closed.set()
         return connection
 
+    async def _play(
+        self,
+        connection: web.WebSocketResponse,
+        request: web.Request,
+        socket: ScriptedSocket,
+        task: ScriptedTask,
+    ) -> None:
+        if socket.mode == "attach" and (self.boot or self.boots_to != "processing") and not task.up.is_set():
+            await (task.up if self.hears_early else asyncio.Event()).wait()
+        scripts = self.new if socket.mode == "new" else self.attach
+        script = scripts.pop(0) if len(scripts) > 1 else scripts[0]
+        if socket.mode == "new":  # nothing is told before the prompt (§6.7)
+            await socket.until("user-input", "user_input")
+        await _say(connection, request, socket, script)
 
-async def _play(
+
+async def _say(
     connection: web.WebSocketResponse, request: web.Request, socket: ScriptedSocket, script: Script
 ) -> None:
-    if socket.mode == "new":  # nothing is told before the prompt (§6.7)
-        await socket.until("user-input", "user_input")
     try:
         for step in script:
             match step:
