@@ -98,7 +98,7 @@ class Settings(BaseSettings):
     accounts_file: str = ""
     """A JSON list of accounts (`email`, `password`, `cookie`, `slots`), registered at each start by
     e-mail or user id."""
-    account_slots: Annotated[int, Field(ge=1)] = 1
+    account_slots: Annotated[int, Field(ge=1, le=10_000)] = 1
     """How many active tasks an account may have where its own record does not say."""
     database_url: Annotated[str, Field(repr=False)] = "sqlite:///var/howler.db"
     """Where accounts, leases and tasks are kept: `sqlite:///path`, or, for servers on several machines,

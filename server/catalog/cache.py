@@ -20,9 +20,10 @@ _PARTIAL_TTL: Final = 15.0  # seconds; at first, and twice as many each time tha
 class Catalog:
     """The pool's models. `ttl` is how many seconds a list counts as fresh, `clock` counts seconds.
 
-    Once there was a list, `listing` never waits and never fails: a stale list
-    is served while it is refreshed, and through an outage. One that is not
-    complete counts as fresh for a shorter time.
+    Once there was a list of something, `listing` never waits and never fails: a
+    stale list is served while it is refreshed, and through an outage. One that
+    is not complete counts as fresh for a shorter time. A list in which nobody
+    may use anything is asked for anew: an account may be back.
     """
 
     def __init__(
@@ -43,8 +44,8 @@ class Catalog:
         self._refreshing: asyncio.Task[Listing] | None = None
 
     async def listing(self) -> Listing:
-        """Return the list. Raises what the refresh raises while there has never been one."""
-        if self._listing is None:
+        """Return the list. Raises what the refresh raises while there is none that holds a model."""
+        if self._listing is None or not self._listing.models:
             return await self.refresh()
         now = self._clock()
         if now >= self._fresh_until and now >= self._try_at:

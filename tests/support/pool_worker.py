@@ -82,7 +82,10 @@ async def call(pool: Pool, log: Log) -> None:
         except StoreError:
             await asyncio.sleep(0.1)
             continue
-        log.tell("grant", lease.account_id, lease.token, when=time.monotonic_ns())
+        when = time.monotonic_ns()
+        if not pool.fence(lease).holds:
+            continue  # stopped for too long before it heard of the grant
+        log.tell("grant", lease.account_id, lease.token, when=when)
         with suppress(ServiceError, StoreError):
             await use(pool, log, lease)
 

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.model.v1.model_service_pb2 import Model
 
 from server.catalog.cache import Catalog
 from server.catalog.listing import Listing
 from server.errors import ServiceError
+from tests.unit.catalog.models import model
 
 DOWN = ServiceError(ErrorReason.ERROR_REASON_UPSTREAM_UNAVAILABLE, "the platform is down")
 
@@ -21,6 +23,7 @@ class Source:
         self.loads = 0
         self.failure: Exception | None = None
         self.complete = True
+        self.models: tuple[Model, ...] = (model("1", "p", "m"),)
         self.open = asyncio.Event()
         self.open.set()
 
@@ -30,7 +33,7 @@ class Source:
         await self.open.wait()
         if self.failure is not None:
             raise self.failure
-        return Listing(models=(), accounts={}, fetched_at=number, complete=self.complete)
+        return Listing(models=self.models, accounts={}, fetched_at=number, complete=self.complete)
 
 
 class Clock:
@@ -74,6 +77,19 @@ async def test_one_refresh_for_a_hundred_waiters(catalog: Catalog, source: Sourc
     lists = await asyncio.gather(*waiters, *refreshers)
     assert source.loads == 1
     assert {listing.fetched_at for listing in lists} == {1}
+
+
+async def test_an_empty_list_is_fetched_again(catalog: Catalog, source: Source) -> None:
+    """An account may be back: the caller waits for the list, and gets what it says."""
+    models, source.models = source.models, ()
+    assert not (await catalog.listing()).models
+    source.failure = DOWN
+    with pytest.raises(ServiceError):
+        await catalog.listing()
+    source.failure, source.models = None, models
+    assert (await catalog.listing()).models == models
+    await catalog.listing()
+    assert source.loads == 3
 
 
 async def test_a_fresh_list_is_not_fetched_again(catalog: Catalog, source: Source, clock: Clock) -> None:
