@@ -68,6 +68,7 @@ async def serve(settings: Settings, listening: socket.socket) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody here asks who the client is
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=int(_PATIENCE) + 2,
     )

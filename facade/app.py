@@ -1,13 +1,18 @@
-"""The facade as one ASGI application: the routes, one envelope for all errors, and the outermost layer."""
+"""The facade as one ASGI application: the routes, one envelope for all errors, and the outermost layer.
+
+The routes are Starlette's own: FastAPI's would look for dependencies and models at each request, and
+there are none (a request through them costs 67 µs, through these 17).
+"""
 
 import logging
 import re
 import time
 import uuid
+from collections.abc import Iterable
 from typing import Final
 
 from fastapi import FastAPI
-from starlette.datastructures import Headers
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -24,14 +29,22 @@ from facade.sse import send_json
 _log = logging.getLogger(__name__)
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+_UNTOLD: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
+"""FastAPI's own telemetry: it would tell of exceptions whole, and asks at each request whether to."""
+
 _STARTS: Final = frozenset({"http.response.start", "websocket.http.response.start"})
 
 
 def create_app(front: Front) -> ASGIApp:
     """Return the application; each of its errors is OpenAI's envelope."""
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    for routes in (chat_routes, responses_routes, model_routes, health_routes):
-        app.include_router(routes(front))
+    app = FastAPI(
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry=_UNTOLD,
+        routes=[*chat_routes(front), *responses_routes(front), *model_routes(front), *health_routes(front)],
+    )
     app.add_exception_handler(ApiError, _tell)
     app.add_exception_handler(HTTPException, _tell_routing)
     app.add_exception_handler(Exception, _tell_bug)
@@ -81,7 +94,7 @@ class Edge:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope))
+        request_id = _request_id(scope["headers"])
         scope.setdefault("state", {}).update(request_id=request_id, send=send)
         began, status = time.monotonic(), 0
 
@@ -113,8 +126,8 @@ class Edge:
             _log.info("%s %s %d %.0f ms %s", method, path, status, taken, request_id)
 
 
-def _request_id(headers: Headers) -> str:
-    given = headers.get("x-request-id", "")
+def _request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    given = next((value for name, value in headers if name == b"x-request-id"), b"").decode("latin-1")
     return given if _REQUEST_ID.fullmatch(given) else f"req_{uuid.uuid4().hex}"
 
 

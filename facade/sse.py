@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from howler.task.v1.task_event_pb2 import TaskEvent
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from facade.errors import ApiError, internal
@@ -87,11 +86,10 @@ class Pace:
     """Silence after which one keep-alive is sent."""
 
 
-class TurnStream(Response):
+class TurnStream:
     """The streamed answer to one request."""
 
     def __init__(self, turn: Turn, stream: Stream, headers: list[Header], pace: Pace) -> None:
-        super().__init__()
         self._turn = turn
         self._stream = stream
         self._extra = headers
@@ -175,11 +173,10 @@ class TurnStream(Response):
         self._speaks_at = self._clock() + self._pace.keep_alive_after
 
 
-class TurnAnswer(Response):
+class TurnAnswer:
     """The whole answer to one request, told when the turn is over."""
 
     def __init__(self, turn: Turn, fold: Fold, headers: list[Header]) -> None:
-        super().__init__()
         self._turn = turn
         self._fold = fold
         self._extra = headers

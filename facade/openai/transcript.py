@@ -14,12 +14,9 @@ from facade.openai.wire import Part, checked_text
 
 _NO_OUTPUT: Final = "(no output)"
 _TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
-_ROLES: Final = {
-    "user": Role.ROLE_USER,
-    "assistant": Role.ROLE_ASSISTANT,
-    "tool": Role.ROLE_TOOL,
-    "function": Role.ROLE_TOOL,
-}
+_ASSISTANT: Final = Role.ROLE_ASSISTANT
+_TOOL: Final = Role.ROLE_TOOL
+_ROLES: Final = {"user": Role.ROLE_USER, "assistant": _ASSISTANT, "tool": _TOOL, "function": _TOOL}
 _INSTRUCTING: Final = frozenset({"system", "developer"})
 
 
@@ -63,7 +60,7 @@ class Transcript:
         if known is None:
             raise invalid("The role is none of system, developer, user, assistant, tool.", f"{param}.role")
         self._last = (role, param)
-        if known == Role.ROLE_TOOL:
+        if known == _TOOL:
             text = text or _NO_OUTPUT
         if text:
             self._messages.append(Message(role=known, text=text, name=checked_text(name, f"{param}.name")))
@@ -95,7 +92,7 @@ class Transcript:
             raise self._nothing()
         if role == "assistant":
             raise invalid("The last message must be the user's or a tool's, not the assistant's.", param)
-        if not self._messages or self._messages[-1].role == Role.ROLE_ASSISTANT:
+        if not self._messages or self._messages[-1].role == _ASSISTANT:
             raise invalid("The last message holds no text.", param)
         return Conversation(messages=self._messages)
 

@@ -3,9 +3,8 @@
 import time
 import uuid
 
-from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
 from facade.openai.chat_request import read_chat
 from facade.openai.chat_stream import ChatStream
@@ -15,12 +14,10 @@ from facade.routes.front import Front, ignored_header, principal, read_body, req
 from facade.sse import TurnAnswer, TurnStream
 
 
-def chat_routes(front: Front) -> APIRouter:
+def chat_routes(front: Front) -> list[BaseRoute]:
     """Return the route, bound to the facade's parts."""
-    router = APIRouter()
 
-    @router.post("/v1/chat/completions", response_model=None)
-    async def create(request: Request) -> Response:
+    async def create(request: Request) -> TurnStream | TurnAnswer:
         wanted = read_chat(await read_body(request, front.max_body_bytes))
         asked = wanted.asked
         start = start_turn(asked, front.rules, principal(request), request_id(request))
@@ -32,4 +29,4 @@ def chat_routes(front: Front) -> APIRouter:
             return TurnStream(turn, stream, headers, front.pace)
         return TurnAnswer(turn, ChatFold(completion_id, created, model), headers)
 
-    return router
+    return [Route("/v1/chat/completions", create, methods=["POST"])]

@@ -3,9 +3,9 @@
 import time
 import uuid
 
-from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from facade.errors import ApiError
@@ -17,12 +17,10 @@ from facade.routes.front import Front, ignored_header, principal, read_body, req
 from facade.sse import TurnAnswer, TurnStream
 
 
-def responses_routes(front: Front) -> APIRouter:
+def responses_routes(front: Front) -> list[BaseRoute]:
     """Return the routes, bound to the facade's parts."""
-    router = APIRouter()
 
-    @router.post("/v1/responses", response_model=None)
-    async def create(request: Request) -> Response:
+    async def create(request: Request) -> TurnStream | TurnAnswer:
         wanted = read_responses(await read_body(request, front.max_body_bytes))
         asked = wanted.asked
         start = start_turn(asked, front.rules, principal(request), request_id(request))
@@ -35,7 +33,6 @@ def responses_routes(front: Front) -> APIRouter:
             return TurnStream(turn, stream, headers, front.pace)
         return TurnAnswer(turn, ResponsesFold(stream), headers)
 
-    @router.websocket("/v1/responses")
     async def refuse(socket: WebSocket) -> None:
         """Answer 426: Codex falls back to HTTP at once then; a 404 makes it try seven times."""
         error = ApiError(426, "invalid_request_error", "upgrade_required", "Use HTTP POST on this path.")
@@ -43,7 +40,7 @@ def responses_routes(front: Front) -> APIRouter:
             Response(error.body(), status_code=426, media_type="application/json")
         )
 
-    return router
+    return [Route("/v1/responses", create, methods=["POST"]), WebSocketRoute("/v1/responses", refuse)]
 
 
 def _audience(request: Request) -> Audience:

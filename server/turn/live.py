@@ -20,6 +20,8 @@ LOST_GRACE: Final = 5.0
 """How long, in seconds, a turn waits at least for a watcher whose Relay broke."""
 
 _E = ErrorReason
+_NOT_OVER: Final = EndReason.END_REASON_UNSPECIFIED
+_KEEP: Final = DetachAction.DETACH_ACTION_KEEP
 
 
 class Cause(Enum):
@@ -68,7 +70,7 @@ class LiveTurn:
         self.log = TurnLog(self._deserted)
         self.cause: Cause | None = None
         self.task_id = start.task_id
-        self.end_reason = EndReason.END_REASON_UNSPECIFIED
+        self.end_reason = _NOT_OVER
         self.over = asyncio.Event()
         self.on_interrupt: Callable[[], None] | None = None
         self.answerer: Callable[[str, list[Answer], bool], None] | None = None
@@ -122,7 +124,7 @@ class LiveTurn:
     def _deserted(self, lost: bool) -> None:
         """The last watcher left or was lost: `on_detach` decides what becomes of the turn."""
         loop = asyncio.get_running_loop()
-        if self.start.on_detach.action == DetachAction.DETACH_ACTION_KEEP:
+        if self.start.on_detach.action == _KEEP:
             if lost:
                 loop.call_later(LOST_GRACE, self.log.forget_place)
             return

@@ -31,6 +31,7 @@ from server.turn.settle import Settlement
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
+_MANUAL: Final = ApprovalPolicy.APPROVAL_POLICY_MANUAL
 _Follow = Callable[[], Awaitable[list[TaskEvent]]]
 
 _WORTH_ASKING: Final = (
@@ -130,8 +131,7 @@ class Runner:
         live.tell([TaskEvent(accepted=told)])
 
     def _approval(self) -> str:
-        manual = self._live.start.approval_policy == ApprovalPolicy.APPROVAL_POLICY_MANUAL
-        return NO_AUTO_APPROVE if manual else AUTO_APPROVE
+        return NO_AUTO_APPROVE if self._live.start.approval_policy == _MANUAL else AUTO_APPROVE
 
     async def _carry_out(self, grant: Grant, follow: _Follow) -> None:
         """Follow the accepted turn to its end, tell it, and leave the task as it was asked for."""

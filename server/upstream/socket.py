@@ -137,7 +137,8 @@ class Socket(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """See WSListener."""
-        self._end(self._loss())
+        if self._read is not None:
+            self._end(self._loss())
 
     def _end(self, error: Exception | None = None) -> None:
         """End the reading that is under way."""
