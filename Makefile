@@ -11,7 +11,7 @@ PROTOC = $(BIN)/python -m grpc_tools.protoc -I proto \
 	--python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run proto proto-check breaking release test test-full check lint types imports buf unit e2e format lock docs clean
+.PHONY: help setup run proto proto-check breaking release test test-full check lint types imports buf unit e2e replicas format lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,18 +66,21 @@ types: $(STAMP) ## mypy, strict
 imports: $(STAMP) ## the import contracts of pyproject.toml
 	@$(BIN)/lint-imports --no-logo
 
-unit: $(STAMP) ## all tests but those of e2e
-	@$(BIN)/python -m pytest tests --ignore tests/e2e
+unit: $(STAMP) ## all tests but those of e2e and replicas
+	@$(BIN)/python -m pytest tests --ignore tests/e2e --ignore tests/replicas
 
 e2e: $(STAMP) ## the tests of the whole, as real processes, with the official openai package
 	@$(BIN)/python -m pytest tests/e2e
 
-test: check ## everything: the checks, then all tests, in two halves side by side (they mostly wait)
-	@echo "test: about four minutes"
-	@$(MAKE) --no-print-directory -j2 unit e2e
+replicas: $(STAMP) ## the tests of many processes on one database, killed and stopped; of commands beside a server
+	@$(BIN)/python -m pytest tests/replicas
+
+test: check ## everything: the checks, then all tests, in three parts side by side (they mostly wait)
+	@echo "test: about six minutes"
+	@$(MAKE) --no-print-directory -j3 unit e2e replicas
 
 test-full: $(STAMP) ## the long ones: ten minutes of killed and stopped processes on each store
-	@HOWLER_TEST_SECONDS=600 $(BIN)/python -m pytest tests/e2e/test_pool_processes.py tests/e2e/test_stopped_holder.py tests/e2e/test_replicas.py -s
+	@HOWLER_TEST_SECONDS=600 $(BIN)/python -m pytest tests/replicas -s
 
 .PHONY: bench
 bench: $(STAMP) ## measure CPU, time and memory per token, under 10 minutes (ARGS=--quick: one); bench/README.md

@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,12 @@ async def sandbox() -> AsyncIterator[Sandbox]:
     """A sandbox of its own for one test."""
     async with Sandbox() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a module's programs keep what they keep."""
+    return tmp_path_factory.mktemp("howler")
 
 
 @pytest.fixture(scope="session")
