@@ -96,6 +96,7 @@ async def _workers(url: str, log: Path) -> AsyncIterator[_Workers]:
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'generated'}"},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
     workers = _Workers(nursery)
     try:
@@ -103,10 +104,8 @@ async def _workers(url: str, log: Path) -> AsyncIterator[_Workers]:
             await workers.add()
         yield workers
     finally:
-        for pid in list(workers.alive):
-            workers.kill(pid)
-        assert nursery.stdin is not None
-        nursery.stdin.close()
+        with suppress(ProcessLookupError):
+            os.killpg(nursery.pid, signal.SIGKILL)  # one that was forked last may be on no list yet
         await nursery.wait()
         nursery._transport.close()  # type: ignore[attr-defined]
 

@@ -32,7 +32,7 @@ class Backend:
         self.models = dict(models)
         self.plans: dict[str, str] = {}
         self.asked_plans = 0
-        self.refused: dict[str, web.Response] = {}
+        self.refused: dict[str, dict[str, object]] = {}
         self.fresh: dict[str, str] = {}
         self.most_at_once = 0
         self._now = 0
@@ -44,7 +44,7 @@ class Backend:
         try:
             await asyncio.sleep(0.01)  # so that those who may come at once meet here
             if cookie in self.refused:
-                return self.refused[cookie]
+                return web.json_response(self.refused[cookie])
             if cookie not in self.models:
                 return web.Response(status=401, text="Unauthorized")
             rows = [
@@ -141,7 +141,7 @@ async def test_an_account_that_can_log_in_again_does(tmp_path: Path) -> None:
 
 async def test_all_accounts_fail(tmp_path: Path) -> None:
     backend = Backend()
-    backend.refused["ann"] = web.json_response({"code": 10001, "message": "no"})
+    backend.refused["ann"] = {"code": 10001, "message": "no"}
     async with howler(tmp_path, backend, Credentials(cookie="ann")) as (pool, platform):
         with pytest.raises(ServiceError) as raised:
             await Offers(pool, platform).load()
@@ -246,7 +246,7 @@ async def test_an_account_that_does_not_answer_keeps_its_models(tmp_path: Path) 
     async with howler(tmp_path, backend, *cookies) as (pool, platform):
         offers = Offers(pool, platform)
         assert (await offers.load()).complete
-        backend.refused["bob"] = web.json_response({"code": 10004, "message": "database"})
+        backend.refused["bob"] = {"code": 10004, "message": "database"}
         silent = await offers.load()
         fresh = await Offers(pool, platform).load()
     assert having(silent) == {"a1": 1, "b1": 1}

@@ -62,7 +62,7 @@ async def test_a_stale_board_costs_a_waiter_neither_its_place_nor_the_account(tm
         (ann,) = await with_accounts(one, platform, "ann")
         await until(lambda: ann in two._desk.board.seats)
         results = await asyncio.gather(
-            *(take(pool, wait=20, ttl=30.0) for pool in (one, two)),
+            *(take(pool, wait=4, ttl=30.0) for pool in (one, two)),
             *(take(one, wait=0.5) for _ in range(3)),
             return_exceptions=True,
         )
