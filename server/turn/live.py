@@ -19,6 +19,8 @@ TurnId = NewType("TurnId", str)
 LOST_GRACE: Final = 5.0
 """How long, in seconds, a turn waits at least for a watcher whose Relay broke."""
 
+_HELD: Final = 0.02  # seconds that an event waits for the next one, to go out with it
+
 _E = ErrorReason
 _NOT_OVER: Final = EndReason.END_REASON_UNSPECIFIED
 _KEEP: Final = DetachAction.DETACH_ACTION_KEEP
@@ -77,11 +79,23 @@ class LiveTurn:
         told = start.on_detach
         self._detach_grace = told.grace.ToMilliseconds() / 1000 if told.HasField("grace") else detach_grace
         self._scope: asyncio.Timeout | None = None
+        self._held: asyncio.TimerHandle | None = None
         self._broken: Exception | None = None
 
     def tell(self, events: list[TaskEvent]) -> None:
         """Append events to the log; those that the platform did not date happen now."""
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
         self.log.append(events, time.time_ns() // 1_000_000)
+
+    def tell_with_next(self, event: TaskEvent) -> None:
+        """Append an event that is mostly followed at once by another: both go out in one message.
+
+        A message costs both processes more than what it holds (decision 5); nobody waits longer than _HELD.
+        """
+        self.log.append([event], time.time_ns() // 1_000_000, wake=False)
+        self._held = asyncio.get_running_loop().call_later(_HELD, self.log.wake)
 
     def interrupt(self, cause: Cause) -> None:
         """Interrupt the turn; the first cause counts."""

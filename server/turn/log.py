@@ -40,8 +40,8 @@ class TurnLog:
         self._closed = False
         self._failure: ServiceError | None = None
 
-    def append(self, events: Iterable[TaskEvent], now_ms: int) -> None:
-        """Number the events and show them to the watchers.
+    def append(self, events: Iterable[TaskEvent], now_ms: int, *, wake: bool = True) -> None:
+        """Number the events and show them to the watchers, or leave that to whoever wakes them next.
 
         `now_ms` dates those that the platform did not date, in milliseconds since 1970.
         """
@@ -61,12 +61,13 @@ class TurnLog:
         if not keep:
             self._first = self.next_seq
             return
-        self._wake()
+        if wake:
+            self.wake()
 
     def close(self) -> None:
         """End the log: watchers read what is left and are done."""
         self._closed = True
-        self._wake()
+        self.wake()
 
     def fail(self, error: ServiceError) -> None:
         """End the log with a failure that the watchers are told once they have read the rest."""
@@ -92,7 +93,8 @@ class TurnLog:
             wake()
         return watcher
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have the watchers look whether there is something to read."""
         for watcher in self._watchers:
             watcher.wake()
 

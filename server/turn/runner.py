@@ -128,7 +128,7 @@ class Runner:
     def _accepted(self, model: Model, matched_by: MatchedBy) -> None:
         live = self._live
         told = Accepted(turn_id=live.id, task_id=live.task_id, model=model, matched_by=matched_by)
-        live.tell([TaskEvent(accepted=told)])
+        live.tell_with_next(TaskEvent(accepted=told))
 
     def _approval(self) -> str:
         return NO_AUTO_APPROVE if self._live.start.approval_policy == _MANUAL else AUTO_APPROVE

@@ -63,6 +63,19 @@ def test_a_watcher_is_woken_by_what_comes() -> None:
     assert len(woken) == 2
 
 
+def test_an_event_may_wait_for_the_next() -> None:
+    """It is there for whoever looks, but wakes nobody: both go out in one message."""
+    woken: list[int] = []
+    log = new_log()
+    watcher = log.watch(lambda: woken.append(1))
+    log.append([said("a")], 1, wake=False)
+    assert watcher.behind
+    assert not woken
+    log.append([said("b")], 1)
+    assert len(woken) == 1
+    assert texts(watcher) == ["a", "b"]
+
+
 def test_every_watcher_reads_everything_at_its_own_pace() -> None:
     log = new_log()
     quick, slow = log.watch(ignore), log.watch(ignore)
