@@ -53,6 +53,7 @@ class Child:
                     stdout=asyncio.subprocess.PIPE,
                     stderr=errors,
                     start_new_session=True,
+                    limit=16 << 20,  # a line may hold every measured time
                 )
         except OSError as error:
             raise Failed(f"{label} could not be started: {error}") from None

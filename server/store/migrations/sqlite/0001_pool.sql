@@ -42,6 +42,9 @@ CREATE TABLE slot (
   PRIMARY KEY (account_id, number)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX slot_lease ON slot (account_id, lease_id);
+CREATE INDEX slot_task ON slot (account_id, task_id);
+
 -- An ended lease is kept for a while, so that its holder is told that it is lost;
 -- hence no foreign key: it may outlive its account.
 CREATE TABLE lease (

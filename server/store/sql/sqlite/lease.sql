@@ -2,12 +2,14 @@
 -- The first slot of a usable account that is free and open goes to a lease.
 UPDATE slot SET lease_id = :lease_id
  WHERE account_id = :account_id
-   AND number = (SELECT min(slot.number)
+   AND number = (SELECT slot.number
                    FROM slot JOIN account ON account.account_id = slot.account_id
                   WHERE slot.account_id = :account_id
                     AND slot.lease_id = '' AND slot.task_id = '' AND slot.closed_until <= :clock
                     AND slot.number <= CASE account.slots WHEN 0 THEN :default_slots ELSE account.slots END
-                    AND account.enabled = 1 AND account.state IN (1, 2))
+                    AND account.enabled = 1 AND account.state IN (1, 2)
+                  ORDER BY slot.number
+                  LIMIT 1)
 RETURNING number;
 
 -- name: take_slot_of_task
