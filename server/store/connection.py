@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -9,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from server.store.errors import DatabaseUrlError, StoreError
 
 _BUSY_MS: Final = 5000
+_PAUSE: Final = 0.02  # seconds between two tries of what SQLite itself does not wait for
 _PRAGMAS: Final[dict[str, str | int]] = {
     "busy_timeout": _BUSY_MS,  # first: the next one may meet another process
     "journal_mode": "wal",
@@ -50,7 +52,7 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.row_factory = sqlite3.Row
     try:
         for name, wanted in _PRAGMAS.items():
-            _set(connection, name, wanted)
+            _set_soon(connection, name, wanted)
     except BaseException as error:
         connection.close()
         if isinstance(error, sqlite3.Error):
@@ -62,6 +64,18 @@ def connect(path: Path) -> sqlite3.Connection:
 def hurry(connection: sqlite3.Connection, busy_ms: int) -> None:
     """Let the connection wait for others for a shorter time than `connect` does. Raises StoreError."""
     _set(connection, "busy_timeout", busy_ms)
+
+
+def _set_soon(connection: sqlite3.Connection, pragma: str, wanted: str | int) -> None:
+    """Set a PRAGMA once no other process is in the way; SQLite waits for none to change the journal mode."""
+    until = time.monotonic() + _BUSY_MS / 1000
+    while True:
+        try:
+            return _set(connection, pragma, wanted)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+        time.sleep(_PAUSE)
 
 
 def _set(connection: sqlite3.Connection, pragma: str, wanted: str | int) -> None:
