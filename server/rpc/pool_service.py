@@ -5,8 +5,6 @@ from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 
 import grpc
-from google.protobuf.duration_pb2 import Duration
-from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1 import pool_service_pb2 as pb
 from howler.pool.v1.pool_service_pb2_grpc import PoolServiceServicer
 
@@ -14,6 +12,7 @@ from server.errors import ServiceError, reason_name
 from server.pool.account import AccountId, Credentials
 from server.pool.accounts_file import AccountsListError, parse_accounts
 from server.pool.pool import Pool
+from server.rpc.checks import check_priority, check_size, invalid, seconds_of
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # generic in the stubs alone
 _MAX_NAME_BYTES: Final = 128
@@ -21,7 +20,6 @@ _MAX_CREDENTIAL_BYTES: Final = 4096
 _MAX_LIST_BYTES: Final = 1 << 20
 _MIN_TTL, _TTL, _MAX_TTL = 1.0, 15.0, 3600.0  # seconds
 _MAX_SLOTS: Final = 1000
-_MAX_PRIORITY: Final = 100
 
 
 class PoolService(PoolServiceServicer):
@@ -35,16 +33,15 @@ class PoolService(PoolServiceServicer):
     async def Acquire(self, request: pb.AcquireRequest, context: _Context) -> pb.AcquireResponse:
         """Wait for a lease and grant it."""
         if request.mode not in pb.LeaseMode.values():
-            raise _invalid("mode is none of LeaseMode")
+            raise invalid("mode is none of LeaseMode")
         for name in ("holder", "purpose", "account_id"):
-            _check_size(name, getattr(request, name), _MAX_NAME_BYTES)
-        if abs(request.priority) > _MAX_PRIORITY:
-            raise _invalid(f"priority must be between -{_MAX_PRIORITY} and {_MAX_PRIORITY}")
+            check_size(name, getattr(request, name), _MAX_NAME_BYTES)
+        check_priority("priority", request.priority)
         wait = self._queue_timeout
         if request.HasField("wait"):
-            wait = min(_seconds(request.wait), wait)
+            wait = min(seconds_of(request.wait), wait)
             if wait < 0:
-                raise _invalid("wait must not be negative")
+                raise invalid("wait must not be negative")
         lease = await self._pool.acquire(
             request.mode,
             holder=request.holder,
@@ -81,9 +78,9 @@ class PoolService(PoolServiceServicer):
     ) -> pb.ImportAccountResponse:
         """Try credentials on the platform and keep them."""
         for name in ("cookie", "email", "password"):
-            _check_size(name, getattr(request, name), _MAX_CREDENTIAL_BYTES)
+            check_size(name, getattr(request, name), _MAX_CREDENTIAL_BYTES)
         if not 0 <= request.slots <= _MAX_SLOTS:
-            raise _invalid(f"slots must be between 0 and {_MAX_SLOTS}")
+            raise invalid(f"slots must be between 0 and {_MAX_SLOTS}")
         account, created = await self._pool.import_account(
             Credentials(request.email, request.password, request.cookie, request.slots)
         )
@@ -93,11 +90,11 @@ class PoolService(PoolServiceServicer):
         self, request: pb.ImportAccountsRequest, context: _Context
     ) -> pb.ImportAccountsResponse:
         """Try the credentials of a list on the platform and keep those that it takes."""
-        _check_size("json", request.json, _MAX_LIST_BYTES)
+        check_size("json", request.json, _MAX_LIST_BYTES)
         try:
             entries = parse_accounts(request.json)
         except AccountsListError as error:
-            raise _invalid(f"json {error}") from None
+            raise invalid(f"json {error}") from None
         results = await self._pool.import_accounts(entries)
         return pb.ImportAccountsResponse(results=map(_imported, results))
 
@@ -127,7 +124,7 @@ class PoolService(PoolServiceServicer):
     ) -> pb.ResetCooldownResponse:
         """End cooldowns."""
         if request.upstream_model_id and not request.account_id:
-            raise _invalid("upstream_model_id needs its account_id")
+            raise invalid("upstream_model_id needs its account_id")
         ended = await self._pool.reset_cooldown(AccountId(request.account_id), request.upstream_model_id)
         return pb.ResetCooldownResponse(cooldowns=ended)
 
@@ -156,20 +153,7 @@ def _ttl(request: pb.AcquireRequest | pb.RenewRequest) -> float:
     """Return how long the lease shall last, in seconds."""
     if not request.HasField("ttl"):
         return _TTL
-    ttl = _seconds(request.ttl)
+    ttl = seconds_of(request.ttl)
     if not _MIN_TTL <= ttl <= _MAX_TTL:
-        raise _invalid("ttl must be between 1 s and 1 h")
+        raise invalid("ttl must be between 1 s and 1 h")
     return ttl
-
-
-def _seconds(duration: Duration) -> float:
-    return duration.seconds + duration.nanos / 1e9
-
-
-def _check_size(name: str, value: str, limit: int) -> None:
-    if len(value.encode()) > limit:
-        raise _invalid(f"{name} is longer than {limit} bytes")
-
-
-def _invalid(text: str) -> ServiceError:
-    return ServiceError(ErrorReason.ERROR_REASON_INVALID_REQUEST, text)

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 
-from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1 import task_service_pb2 as pb
 
 from server.errors import ServiceError, incident
+from server.rpc.checks import invalid
 from server.rpc.start import check_start
 from server.rpc.status import to_proto
 from server.turn.hub import Hub, Watching
@@ -184,4 +184,4 @@ def _failed(tag: int, error: Exception) -> bytes:
 
 
 def _violation(what: str) -> ServiceError:
-    return ServiceError(ErrorReason.ERROR_REASON_INVALID_REQUEST, f"Relay: {what}")
+    return invalid(f"Relay: {what}")

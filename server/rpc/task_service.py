@@ -11,8 +11,9 @@ from howler.task.v1.task_service_pb2_grpc import TaskServiceServicer
 
 from server.errors import ServiceError
 from server.pool.account import TaskId
+from server.rpc.checks import invalid
 from server.rpc.relay import Relay
-from server.rpc.start import check_start, invalid
+from server.rpc.start import check_start
 from server.store.pages import TaskCursor
 from server.turn.hub import Hub
 from server.turn.live import TurnId

@@ -180,7 +180,5 @@ class Follower:
 
     def _send(self, frame: str) -> None:
         if self._socket is not None:
-            with suppress(
-                ServiceError
-            ):  # the reader of the same socket meets the loss, after what was told before
+            with suppress(ServiceError):  # who reads meets the loss, after what was told before it
                 self._socket.send(frame)
