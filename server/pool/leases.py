@@ -20,9 +20,9 @@ _RETRY_PAUSE: Final = 1.0  # seconds before the end of a lease that the ledger r
 
 
 class Leases:
-    """Who holds what. `gone` is called when a lease has ended; its task may be in the middle of a turn."""
+    """Who holds what. `gone` is told the task of a lease that ended; it may be in the middle of a turn."""
 
-    def __init__(self, desk: Desk, *, gone: Callable[[], None]) -> None:
+    def __init__(self, desk: Desk, *, gone: Callable[[TaskId], None]) -> None:
         self._desk = desk
         self._tell_gone = gone
         self._reclaiming = False
@@ -107,7 +107,7 @@ class Leases:
         elif ended_task:
             await self._desk.ledger.end_task(ended_task, self._desk.now_us())
             self._desk.board.leave(ended_task)
-            self._tell_gone()
+            self._tell_gone(ended_task)
 
     async def _check_token(self, lease_id: LeaseId, token: int) -> Held | None:
         held = self._desk.board.leases.get(lease_id)
@@ -215,7 +215,7 @@ class Leases:
     def _gone(self, held: Held) -> None:
         self._desk.board.let_go(held.id)
         self._desk.tell(PoolEvent.POOL_EVENT_RELEASED, held.account_id)
-        self._tell_gone()
+        self._tell_gone(held.task_id)
 
 
 def copied(lease: Lease) -> Lease:

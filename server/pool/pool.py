@@ -358,10 +358,11 @@ class Pool:
     def _start_eviction(self, active: ActiveTask) -> None:
         self._tasks.start_eviction(active)
 
-    def _gone(self) -> None:
+    def _gone(self, task_id: TaskId) -> None:
         """A lease ended: its slot may be wanted, its task may have been left in the middle of a turn."""
         self._queue.stir()
-        self._stop_orphans()
+        if (active := self._desk.board.tasks.get(task_id)) and active.orphaned:
+            self._stop_orphans()
 
     def _merged(self, merged: Merged) -> None:
         """The books brought news of other replicas."""
