@@ -12,7 +12,7 @@ from server.store.postgres.store import PostgresStore
 from server.store.sqlite import Store as SqliteStore
 
 AnyStore: TypeAlias = SqliteStore | PostgresStore
-"""A store of either kind: tests/store/test_contract.py holds both to the same contract."""
+"""A store of either kind: tests/store/test_contract_*.py hold both to the same contract."""
 
 _KEY_FILE: Final = Path("var/howler.key")
 

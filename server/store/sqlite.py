@@ -15,7 +15,7 @@ from server.store import rows
 from server.store.clock import boot_id
 from server.store.connection import connect, hurry, prepare, sqlite_path
 from server.store.keyring import KeyRing
-from server.store.pages import TaskCursor
+from server.store.pages import TaskCursor, page
 from server.store.queries import load_queries
 from server.store.records import NONE, Accounts, Records
 from server.store.replicas import Replicas
@@ -283,16 +283,7 @@ class Store:
 
         The one used last comes first; `after` is where the page before ended.
         """
-        found = await self._read(
-            "list_tasks",
-            {
-                "state": state,
-                "principal": principal,
-                "limit": limit,
-                "after_us": after.last_used_us if after else None,
-                "after_id": after.task_id if after else None,
-            },
-        )
+        found = await self._read("list_tasks", page(state, principal, limit, after))
         return [rows.task(row) for row in found]
 
     # Secrets.

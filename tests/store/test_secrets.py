@@ -31,15 +31,6 @@ KNOWN = [
 Opener = Callable[[KeyRing], AnyStore]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Name an empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/var/howler.db"
-    named: str = request.getfixturevalue("postgres_url")
-    return named
-
-
 @pytest.fixture
 def open_store(url: str) -> Opener:
     return lambda keys: store_at(url, keys)

@@ -14,7 +14,7 @@ from server.pool.account import AccountId, LeaseId, Member, TaskId
 from server.pool.ledger import Books, Changed
 from server.store import rows
 from server.store.keyring import KeyRing
-from server.store.pages import TaskCursor
+from server.store.pages import TaskCursor, page
 from server.store.postgres.address import Address
 from server.store.postgres.connections import Connection, Connections
 from server.store.postgres.failures import FAILED, store_error
@@ -297,14 +297,8 @@ class PostgresStore:
 
         The one used last comes first; `after` is where the page before ended.
         """
-        asked: Parameters = {
-            "state": state,
-            "principal": principal,
-            "limit": limit,
-            "after_us": after.last_used_us if after else None,
-            "after_id": after.task_id if after else None,
-        }
-        return [rows.task(row) for row in await self._read("list_tasks", asked)]
+        found = await self._read("list_tasks", page(state, principal, limit, after))
+        return [rows.task(row) for row in found]
 
     # Secrets.
 

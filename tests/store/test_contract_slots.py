@@ -1,0 +1,180 @@
+"""What every store must do for replicas that share it: slots."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from howler.pool.v1.pool_service_pb2 import AccountState, LeaseMode
+from howler.task.v1.task_service_pb2 import TaskState
+
+from server.pool.account import AccountId, LeaseId, TaskId
+from server.store.open import AnyStore, store_at
+from tests.store.records import (
+    ANN,
+    BOB,
+    EXCLUSIVE,
+    NO_LEASE,
+    NO_TASK,
+    SECONDS,
+    SHARED,
+    SLOTS,
+    TTL,
+    busy_tasks,
+    fill,
+    granted,
+    lease,
+    member,
+    state_of,
+    task,
+)
+from tests.support.keys import ring
+
+
+async def test_no_more_exclusive_leases_than_slots(replicas: Callable[[], AnyStore]) -> None:
+    store = replicas()
+    grants = await asyncio.gather(*(granted(replicas(), f"l{n}") for n in range(100)))
+    tokens = sorted(token for token in grants if token is not None)
+    assert tokens == list(range(1, len(tokens) + 1))
+    assert len((await store.books()).leases) == len(tokens) <= SLOTS
+    while len(tokens) < SLOTS:  # each may have been first at a slot that another took
+        tokens.append(await granted(store, f"more{len(tokens)}") or 0)
+    assert await granted(store, "late") is None
+    assert await store.grant(lease("bob", BOB), NO_TASK, TTL, 1) == 1
+    assert await store.grant(lease("shared", mode=SHARED), NO_TASK, TTL, 1) == SLOTS + 1
+    await store.end_lease(LeaseId("shared"), 5)
+    assert await granted(store, "late") is None, "a shared lease has no slot to give"
+    ended = (await store.books([ANN])).leases[0].lease.lease_id
+    await store.end_lease(LeaseId(ended), 5)
+    assert await granted(store, "next") == SLOTS + 2
+
+
+@pytest.mark.parametrize("mode", [EXCLUSIVE, SHARED])
+async def test_accounts_out_of_use_are_not_granted(store: AnyStore, other: AnyStore, mode: LeaseMode) -> None:
+    out_of_use = [
+        {"enabled": False},
+        {"state": AccountState.ACCOUNT_STATE_EXPIRED},
+        {"state": AccountState.ACCOUNT_STATE_INVALID},
+    ]
+    await granted(store, "l1")
+    await store.record_task(task("t1"), LeaseId("l1"))
+    await store.end_lease(LeaseId("l1"), 2)
+    for number, change in enumerate(out_of_use):
+        now = (await store.books([ANN])).members[0]
+        as_it_was = member(ANN)
+        assert await store.put_account(replace(as_it_was, version=now.version, **change))  # type: ignore[arg-type]
+        assert await other.grant(lease(f"x{number}", mode=mode), NO_TASK, TTL, 1) is None
+        assert await granted(other, f"y{number}", "t1") is None
+    now = (await store.books([ANN])).members[0]
+    created = replace(now, state=AccountState.ACCOUNT_STATE_CREATED, enabled=True)
+    assert await store.put_account(created)
+    assert await other.grant(lease("l", mode=mode), NO_TASK, TTL, 1) == 2
+    assert await other.grant(lease("z", AccountId("acc_none"), mode), NO_TASK, TTL, 1) is None
+
+
+async def test_slots_follow_the_accounts_record(store: AnyStore, other: AnyStore) -> None:
+    await fill(store)
+    assert await store.put_account(replace(member(ANN), slots=SLOTS + 1))
+    assert await granted(other, "one more")
+    assert await store.put_account(replace(member(ANN), slots=1, version=1))
+    for number in range(SLOTS):
+        await other.end_lease(LeaseId(f"full{number}"), 2)
+        assert (await granted(other, f"again{number}") is None) == (number > 0), "slot 1 alone is left"
+    assert await store.put_account(replace(member(ANN), slots=0, version=2))
+    assert await granted(other, "default") is not None
+
+
+async def test_a_default_that_grew_gives_more_slots(url: str) -> None:
+    async with store_at(url, ring(), 1) as store:
+        await store.add_account(member(ANN))
+        assert await granted(store, "l1")
+        assert await granted(store, "l2") is None
+    async with store_at(url, ring(), 2) as store:
+        assert await granted(store, "l2")
+        assert await granted(store, "l3") is None
+
+
+async def test_a_task_holds_the_slot_until_it_ends(store: AnyStore, other: AnyStore) -> None:
+    await fill(store)
+    assert await store.record_task(task("t1"), LeaseId("full0"))
+    assert await granted(other, "l2") is None
+    await store.end_lease(LeaseId("full0"), 3)
+    assert await granted(other, "l2") is None
+    await other.end_task(TaskId("t1"), 5)
+    assert await granted(other, "l2")
+    await other.end_task(TaskId("t1"), 6)
+    assert await granted(other, "l3") is None, "the slot is the lease's now"
+
+
+async def test_one_lease_on_a_task(store: AnyStore, other: AnyStore) -> None:
+    assert await granted(store, "l1")
+    await store.record_task(task("t1"), LeaseId("l1"))
+    assert await granted(other, "l2", "t1") is None
+    await store.end_lease(LeaseId("l1"), 3)
+    tokens = await asyncio.gather(granted(store, "l3", "t1"), granted(other, "l4", "t1"))
+    assert sorted(token or 0 for token in tokens) == [0, 2]
+    for lease_id in ("l3", "l4"):
+        await store.end_lease(LeaseId(lease_id), 5)
+    await store.end_task(TaskId("t1"), 6)
+    assert await granted(store, "l5", "t1") is None
+    assert await granted(store, "l5", "unknown") is None
+
+
+async def test_a_task_that_ends_under_its_lease_leaves_its_slot(store: AnyStore, other: AnyStore) -> None:
+    await fill(store)
+    await store.record_task(task("t1"), LeaseId("full0"))
+    await other.end_task(TaskId("t1"), 5)
+    assert await granted(other, "l2")
+    await store.end_lease(LeaseId("full0"), 6)
+    assert await granted(other, "l3") is None, "the lease had no slot any more"
+
+
+async def test_a_task_and_its_lease_end_in_one_step(store: AnyStore, other: AnyStore) -> None:
+    await fill(store)
+    await store.record_task(task("t1"), LeaseId("full0"))
+    await store.end_lease(LeaseId("full0"), 9, ended_task=TaskId("t1"))
+    assert await state_of(store, "t1") == TaskState.TASK_STATE_ENDED
+    assert await granted(other, "l2")
+    assert await granted(other, "l3") is None
+    await other.record_task(task("t2"), LeaseId("l2"))
+    await store.end_lease(LeaseId("full0"), 9, ended_task=TaskId("t2"))
+    assert await state_of(store, "t2") == TaskState.TASK_STATE_ENDED, "the lease had ended before"
+    assert await granted(other, "l3")
+
+
+async def test_a_task_without_a_live_lease_takes_a_slot_nevertheless(
+    store: AnyStore, other: AnyStore
+) -> None:
+    assert not await store.record_task(task("t1"), NO_LEASE)
+    await granted(store, "l2")
+    await store.end_lease(LeaseId("l2"), 2)
+    assert not await other.record_task(task("t2"), LeaseId("l2"))
+    await granted(store, "l3")
+    assert await store.record_task(task("t3"), LeaseId("l3"))
+    assert not await other.record_task(task("t4"), LeaseId("l3")), "it has a task, and no slot is left"
+    assert await busy_tasks(other) == dict.fromkeys(("t1", "t2", "t3", "t4"), True)
+    assert await granted(store, "l4") is None
+    await store.end_task(TaskId("t1"), 9)
+    assert await granted(store, "l4"), "t4 is one too many, but the slots are counted each by itself"
+    assert not await store.record_task(task("t4", used_us=5), NO_LEASE), "it has its slot already"
+    await store.end_task(TaskId("t4"), 9)
+    assert await granted(store, "l5") is None
+
+
+async def test_a_closed_slot_is_not_granted_until_it_opens(store: AnyStore, other: AnyStore) -> None:
+    await fill(store)
+    await store.end_lease(LeaseId("full0"), 2, close_slot=60)
+    await store.end_lease(LeaseId("full1"), 2, close_slot=0.3)
+    assert await granted(other, "l1") is None
+    closed = (await other.books()).closed
+    assert [account_id for account_id, _ in closed] == [ANN, ANN]
+    short, long = sorted(left for _, left in closed)
+    assert (0 < short <= 0.3, 0.3 < long <= 60) == (True, True)
+    async with asyncio.timeout(SECONDS):
+        while await granted(other, "l1") is None:
+            await asyncio.sleep(0.02)
+    assert len((await other.books()).closed) == 1
+    await granted(store, "l2", ttl=TTL)
+    await store.record_task(task("t1"), LeaseId("l1"))
+    await store.end_lease(LeaseId("l1"), 2, close_slot=60)
+    assert len((await other.books()).closed) == 1, "a task took that slot over"
