@@ -117,17 +117,26 @@ async def test_a_stream_opened_before_the_vm_that_hears_nothing(upstream: Script
     assert [socket.mode for socket in upstream.sockets] == ["attach", "attach"]
 
 
-async def test_the_time_to_a_first_event_counts_from_the_vm(upstream: Scripted, howler: Howler) -> None:
+async def test_the_time_to_a_first_event_counts_from_the_vm(tmp_path: Path) -> None:
     """Boot and silence together are longer than HOWLER_FIRST_EVENT_TIMEOUT, neither is."""
-    upstream.boots_to = "pending"
-    upstream.attach = [[frame("user-input", {"content": ""}), Pause(0.5), PING, Pause(0.5), *TURN]]
-    running = asyncio.create_task(howler.turn("late"))
-    while not upstream.sockets:
-        await asyncio.sleep(0.01)
-    await asyncio.sleep(0.6)
-    upstream.boots_to = "processing"
-    assert (await running)[-1].ended.reason == EndReason.END_REASON_COMPLETED
-    assert len(upstream.sockets) == 1
+    env = {
+        "HOWLER_UPSTREAM_COOKIE": COOKIE,
+        "HOWLER_FIRST_EVENT_TIMEOUT": "3",
+        "HOWLER_IDLE_TIMEOUT": "20",  # while the VM boots the stream is silent
+    }
+    async with (
+        Scripted() as upstream,
+        Howler(tmp_path, upstream=upstream.url, facade=False, env=env) as howler,
+    ):
+        upstream.boots_to = "pending"
+        upstream.attach = [[frame("user-input", {"content": ""}), *pings(9), *TURN]]
+        running = asyncio.create_task(howler.turn("late"))
+        while not upstream.sockets:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(2)
+        upstream.boots_to = "processing"
+        assert (await running)[-1].ended.reason == EndReason.END_REASON_COMPLETED
+        assert len(upstream.sockets) == 1
 
 
 async def test_the_agent_that_gives_no_sign(upstream: Scripted, howler: Howler) -> None:
