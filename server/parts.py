@@ -44,7 +44,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             await stopper.stop_upstream(task, lease)
 
         pool = Pool(store, platform, evict=evict, terms=terms_of(settings))
-        stopper = Stopper(pool, platform, store)
+        stopper = Stopper(pool, platform)
         yield Parts(store, platform, pool, stopper)
 
 

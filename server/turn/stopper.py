@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
-from typing import Final, Protocol
+from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import Lease
@@ -20,20 +20,12 @@ _GONE: Final = (ErrorReason.ERROR_REASON_TASK_NOT_FOUND, ErrorReason.ERROR_REASO
 _PAUSES: Final = (0.5, 2.0, 5.0)  # seconds between tries
 
 
-class Records(Protocol):
-    """What turns read of the store; what they write goes through the pool."""
-
-    async def task(self, task_id: TaskId) -> Task | None:
-        """Return a task that Howler made, active or ended."""
-
-
 class Stopper:
-    """Stops tasks; only those that Howler recorded."""
+    """Stops tasks of Howler's own."""
 
-    def __init__(self, pool: Pool, platform: Platform, store: Records) -> None:
+    def __init__(self, pool: Pool, platform: Platform) -> None:
         self._pool = pool
         self._platform = platform
-        self._store = store
         self._hurried = asyncio.Event()
 
     def hurry(self) -> None:
@@ -46,9 +38,7 @@ class Stopper:
         A task that resists stays on the books: it holds its slot and is stopped when that is needed. When the
         lease is lost nothing more is sent: whoever has the account then stops the task.
         """
-        task = await self._store.task(task_id)
-        if task is None:
-            return False
+        task = Task(task_id=task_id, account_id=lease.account_id)
         for pause in (*_PAUSES, None):
             try:
                 await self.stop_upstream(task, lease)
