@@ -1,6 +1,7 @@
 """The dialects of older backends, end to end: callers get what the platform's own dialect gives them."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
@@ -134,6 +135,11 @@ def facts(events: list[TaskEvent]) -> list[tuple[object, ...]]:
     return told
 
 
+def is_fleeting(fact: tuple[object, ...]) -> bool:
+    """Tell a task-event: not persisted (§8), so one that comes before the attach is never told."""
+    return fact[0] == "notice" and re.search("(FILES|PORTS)_CHANGED", str(fact[1])) is not None
+
+
 async def test_every_scenario_tells_what_the_platforms_dialect_tells(
     platform: Howler, howler: Howler, dialect: str
 ) -> None:
@@ -148,7 +154,7 @@ async def test_every_scenario_as_a_first_turn(platform: Howler, howler: Howler, 
     """P4: by attach, where a replay may join pieces and move what stands beside the text."""
 
     def folded(events: list[TaskEvent]) -> tuple[object, ...]:
-        told = facts(events)
+        told = [fact for fact in facts(events) if not is_fleeting(fact)]
         beside = [one for one in told if one[0] not in ("text_delta", "thought_delta")]
         thoughts = "".join(event.thought_delta.text for event in events)
         return text_of(events), thoughts, sorted(map(repr, beside))
