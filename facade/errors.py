@@ -167,6 +167,8 @@ TABLE: Final[dict[int, Row]] = {
     ),
     ErrorReason.ERROR_REASON_RESPONSE_NOT_FOUND: Row(404, _BAD, "not_found"),
     ErrorReason.ERROR_REASON_TASK_BUSY: Row(409, "conflict_error", "run_in_progress"),
+    ErrorReason.ERROR_REASON_CONVERSATION_BUSY: Row(409, "conflict_error", "run_in_progress"),
+    ErrorReason.ERROR_REASON_FILE_NOT_FOUND: Row(404, _BAD, "not_found"),
     ErrorReason.ERROR_REASON_TASK_ENDED: Row(404, _BAD, "not_found"),
     ErrorReason.ERROR_REASON_LEASE_LOST: _unavailable(Retry.TOLD),
     ErrorReason.ERROR_REASON_ALREADY_EXISTS: Row(409, "conflict_error", "already_exists"),

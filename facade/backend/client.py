@@ -8,7 +8,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1.model_service_pb2 import ListRequest, Model, ResolveRequest
 from howler.model.v1.model_service_pb2_grpc import ModelServiceStub
-from howler.task.v1.task_service_pb2 import StartTurn
+from howler.task.v1.start_turn_pb2 import StartTurn
 from howler.task.v1.task_service_pb2_grpc import TaskServiceStub
 
 from facade.backend.connection import RelayCall

@@ -8,8 +8,8 @@ from typing import Final
 import grpc
 from google.rpc.status_pb2 import Status
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.relay_pb2 import RelayRequest, RelayResponse, TurnFrame
 from howler.task.v1.task_event_pb2 import TaskEvent
-from howler.task.v1.task_service_pb2 import RelayRequest, RelayResponse, TurnFrame
 
 from facade.backend.inbox import Inbox
 from facade.backend.outbox import Outbox

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Sequence
 
+from howler.task.v1.relay_pb2 import TurnFrame
 from howler.task.v1.task_event_pb2 import TaskEvent
-from howler.task.v1.task_service_pb2 import TurnFrame
 
 from facade.errors import ApiError
 

@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from howler.task.v1.task_service_pb2 import Detach, Grant, RelayRequest
+from howler.task.v1.relay_pb2 import Detach, Grant, RelayRequest
 
 
 class Outbox:

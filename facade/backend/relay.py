@@ -8,8 +8,9 @@ from typing import Final
 
 import grpc
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.relay_pb2 import RelayRequest, WatchTurn
+from howler.task.v1.start_turn_pb2 import StartTurn
 from howler.task.v1.task_event_pb2 import TaskEvent
-from howler.task.v1.task_service_pb2 import RelayRequest, StartTurn, WatchTurn
 
 from facade.backend.connection import Connection, RelayCall, Seat
 from facade.backend.inbox import Inbox

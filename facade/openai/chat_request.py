@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from facade.errors import invalid, unsupported
 from facade.openai.start import Asked
-from facade.openai.transcript import Transcript, text_of
+from facade.openai.transcript import TranscriptWriter, text_of
 from facade.openai.wire import ChatBody, ChatMessage, ignored_fields, loose_text, parse
 
 _HONOURED: Final = frozenset(
@@ -27,7 +27,7 @@ def read_chat(body: bytes) -> ChatRequest:
     """Return what the body asks; raises the 400 that names what is wrong in it."""
     chat = parse(body, ChatBody)
     _reject_unserved(chat)
-    transcript = Transcript("messages")
+    transcript = TranscriptWriter("messages")
     for index, message in enumerate(chat.messages):
         _write(transcript, message, f"messages[{index}]")
     asked = Asked(
@@ -64,7 +64,7 @@ def _allows_none(choice: Raw) -> bool:
     return bytes(inner.get("mode", Raw(b"null"))) == b'"auto"'
 
 
-def _write(transcript: Transcript, message: ChatMessage, param: str) -> None:
+def _write(transcript: TranscriptWriter, message: ChatMessage, param: str) -> None:
     text = text_of(message.content, f"{param}.content")
     if message.role in {"tool", "function"}:
         transcript.result(text, message.tool_call_id, param, message.name or "")

@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from facade.errors import ApiError, invalid, unsupported
 from facade.openai.start import Asked
-from facade.openai.transcript import Transcript, text_of
+from facade.openai.transcript import TranscriptWriter, text_of
 from facade.openai.wire import (
     CallItem,
     FunctionTool,
@@ -78,7 +78,7 @@ def read_responses(body: bytes) -> ResponsesRequest:
     """Return what the body asks; raises the 400 that names what is wrong in it."""
     wanted = parse(body, ResponsesBody)
     _reject_unserved(wanted)
-    transcript = Transcript("input")
+    transcript = TranscriptWriter("input")
     if wanted.instructions:
         transcript.say("system", checked_text(wanted.instructions, "instructions"), "instructions")
     if isinstance(wanted.input, str):
@@ -129,7 +129,7 @@ def _narrows(choice: Raw) -> bool:
     return bytes(fields.get("mode", Raw(b"null"))) == b'"auto"'
 
 
-def _write(transcript: Transcript, item: Raw, param: str) -> None:
+def _write(transcript: TranscriptWriter, item: Raw, param: str) -> None:
     head = parse(item, ItemHead, param)
     match head.type:
         case "message" | None if head.role is not None:

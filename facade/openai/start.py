@@ -4,15 +4,15 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
-from howler.task.v1.task_service_pb2 import (
+from howler.task.v1.start_turn_pb2 import (
     ApprovalPolicy,
-    Conversation,
     DetachAction,
     Durability,
     OnDetach,
     QuestionPolicy,
     StartTurn,
     TaskRetention,
+    Transcript,
 )
 
 # Looked up once: the wrappers of protobuf's enums take 2 µs for each of their names.
@@ -66,7 +66,7 @@ class Asked:
 
     model: str
     stream: bool
-    conversation: Conversation
+    conversation: Transcript
     instructions: str
     declares_tools: bool
     ignored: tuple[str, ...]

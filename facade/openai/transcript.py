@@ -1,4 +1,4 @@
-"""Writes messages of either API down as a Conversation of the contract.
+"""Writes messages of either API down as a Transcript of the contract.
 
 The agent is given what people and tools said. Reasoning is dropped; calls of
 the client's tools become a line of the assistant that made them, so that the
@@ -7,7 +7,7 @@ results that follow make sense.
 
 from typing import Final
 
-from howler.task.v1.task_service_pb2 import Conversation, Message, Role
+from howler.task.v1.start_turn_pb2 import Message, Role, Transcript
 
 from facade.errors import ApiError, invalid, unsupported
 from facade.openai.wire import Part, checked_text
@@ -40,7 +40,7 @@ def _part_text(part: Part, param: str) -> str:
     raise unsupported("Only text content is supported; images, files and audio are not.", param)
 
 
-class Transcript:
+class TranscriptWriter:
     """A conversation being written down, oldest message first."""
 
     def __init__(self, param: str) -> None:
@@ -80,7 +80,7 @@ class Transcript:
         """Return the system and developer text, in order."""
         return "\n\n".join(self._instructions)
 
-    def conversation(self) -> Conversation:
+    def conversation(self) -> Transcript:
         """Return the conversation; raises the 400 where there is nothing that an agent could answer.
 
         The last message must be the user's or a tool's. One of the assistant
@@ -94,7 +94,7 @@ class Transcript:
             raise invalid("The last message must be the user's or a tool's, not the assistant's.", param)
         if not self._messages or self._messages[-1].role == _ASSISTANT:
             raise invalid("The last message holds no text.", param)
-        return Conversation(messages=self._messages)
+        return Transcript(messages=self._messages)
 
     def _nothing(self) -> ApiError:
         return invalid(f"`{self._param}` holds no message for the agent.", self._param)

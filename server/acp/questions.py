@@ -6,6 +6,7 @@ PURE. Both carriers of a question (upstream-protocol §7.6) arrive here as `Aske
 from collections.abc import Sequence
 from typing import Final
 
+from howler.task.v1.start_turn_pb2 import QuestionPolicy
 from howler.task.v1.task_event_pb2 import (
     Answer,
     Question,
@@ -15,7 +16,6 @@ from howler.task.v1.task_event_pb2 import (
     TaskEvent,
     ToolCallState,
 )
-from howler.task.v1.task_service_pb2 import QuestionPolicy
 
 from server.acp.frames import Answered, Asked, Called
 from server.acp.uplink import Reply, fits

@@ -8,6 +8,7 @@ whatever order, the events obey the grammar stated at TaskEvent.
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.start_turn_pb2 import QuestionPolicy
 from howler.task.v1.task_event_pb2 import (
     Answer,
     Commands,
@@ -27,7 +28,6 @@ from howler.task.v1.task_event_pb2 import (
     Usage,
     UsageSource,
 )
-from howler.task.v1.task_service_pb2 import QuestionPolicy
 
 from server.acp.cut import MAX_IMAGE_BYTES, bounded, named, pieces
 from server.acp.frames import (

@@ -7,7 +7,7 @@ are told as history and the last one as what to do now.
 from collections.abc import Sequence
 from typing import Final
 
-from howler.task.v1.task_service_pb2 import Message, Role
+from howler.task.v1.start_turn_pb2 import Message, Role
 
 _SPEAKERS: Final = {Role.ROLE_ASSISTANT: "Assistant", Role.ROLE_TOOL: "Tool"}
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 
-from howler.task.v1 import task_service_pb2 as pb
+from howler.task.v1.relay_pb2 import AnswerTurn, RelayRequest
 
 from server.errors import ServiceError, incident
 from server.rpc.checks import invalid
@@ -41,7 +41,7 @@ class Relay:
         self._failed: list[bytes] = []
         self._stirred = asyncio.Event()
 
-    async def answers(self, requests: AsyncIterator[pb.RelayRequest]) -> AsyncGenerator[bytes, None]:
+    async def answers(self, requests: AsyncIterator[RelayRequest]) -> AsyncGenerator[bytes, None]:
         """Yield what all turns have ready until the caller is done and so are they: RelayResponses in bytes.
 
         Raises INVALID_REQUEST where the caller violates the protocol.
@@ -72,11 +72,11 @@ class Relay:
                 seat.watcher.lose()
             self._seats.clear()
 
-    async def _read(self, requests: AsyncIterator[pb.RelayRequest]) -> None:
+    async def _read(self, requests: AsyncIterator[RelayRequest]) -> None:
         async for request in requests:
             self._receive(request)
 
-    def _receive(self, request: pb.RelayRequest) -> None:
+    def _receive(self, request: RelayRequest) -> None:
         """Do what one request says. Raises INVALID_REQUEST where it violates the protocol."""
         tag = request.tag
         if not tag:
@@ -98,7 +98,7 @@ class Relay:
             case None:
                 raise _violation(f"an empty request for tag {tag}")
 
-    def _enter(self, tag: int, request: pb.RelayRequest) -> None:
+    def _enter(self, tag: int, request: RelayRequest) -> None:
         """Start or watch a turn; what goes wrong is told in its frame."""
         if tag in self._seats:
             raise _violation(f"tag {tag} is in use")
@@ -110,7 +110,7 @@ class Relay:
             return
         self._seats[tag] = _Seat(watching.turn, watching.watcher)
 
-    def _watching(self, tag: int, request: pb.RelayRequest) -> Watching:
+    def _watching(self, tag: int, request: RelayRequest) -> Watching:
         def wake() -> None:
             self._ready[tag] = None
             self._stirred.set()
@@ -132,7 +132,7 @@ class Relay:
         if seat.watcher.behind:
             seat.watcher.wake()
 
-    def _answer(self, tag: int, answer: pb.AnswerTurn) -> None:
+    def _answer(self, tag: int, answer: AnswerTurn) -> None:
         seat = self._seats.get(tag)
         if seat is None or seat.turn.answerer is None:
             return

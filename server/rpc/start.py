@@ -3,7 +3,7 @@
 from typing import Final
 
 from google.protobuf.message import Message
-from howler.task.v1 import task_service_pb2 as pb
+from howler.task.v1.start_turn_pb2 import Role, StartTurn, Transcript
 
 from server.rpc.checks import check_priority, check_size, invalid, seconds_of
 
@@ -11,7 +11,7 @@ _MAX_ID_BYTES: Final = 128
 _MAX_SECONDS: Final = 315_576_000_000  # what google.protobuf.Duration states
 
 
-def check_start(start: pb.StartTurn) -> None:
+def check_start(start: StartTurn) -> None:
     """Raise INVALID_REQUEST, with the field's name, where a StartTurn cannot be meant."""
     match start.WhichOneof("input"):
         case None:
@@ -32,11 +32,11 @@ def check_start(start: pb.StartTurn) -> None:
     _check_enums(start, "start")
 
 
-def _check_messages(messages: pb.Conversation) -> None:
+def _check_messages(messages: Transcript) -> None:
     if not messages.messages:
         raise invalid("start.messages is empty")
     newest = messages.messages[-1]
-    if newest.role == pb.Role.ROLE_ASSISTANT:
+    if newest.role == Role.ROLE_ASSISTANT:
         raise invalid("start.messages: the last message must be the user's or a tool's")
     if not newest.text.strip():
         raise invalid("start.messages: the last message has no text")

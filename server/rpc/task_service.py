@@ -1,12 +1,14 @@
 """TaskService: checks what callers say and passes it to the hub."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Any, Protocol
 
 import grpc
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1 import task_service_pb2 as pb
+from howler.task.v1.relay_pb2 import RelayRequest
 from howler.task.v1.task_service_pb2_grpc import TaskServiceServicer
 
 from server.errors import ServiceError
@@ -17,6 +19,7 @@ from server.rpc.start import check_start
 from server.store.pages import TaskCursor
 from server.turn.hub import Hub
 from server.turn.live import TurnId
+from server.turn.log import Watcher
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 _PAGE, _MAX_PAGE = 100, 1000
@@ -47,21 +50,20 @@ class TaskService(TaskServiceServicer):
         """Start a turn and tell it, in serialized answers; leaving the RPC leaves the turn to `on_detach`."""
         check_start(request.start)
         ready = asyncio.Event()
-        watcher = self._hub.start(request.start, ready.set).watcher
-        try:
-            while not watcher.done:
-                ready.clear()
-                events, _ = watcher.take()
-                if events:
-                    watcher.confirm(watcher.cursor)
-                    yield b"".join(events)
-                else:
-                    await ready.wait()
-        finally:  # however the caller leaves: cancel, deadline, lost connection
-            watcher.close()
+        async with aclosing(_told(self._hub.start(request.start, ready.set).watcher, ready)) as told:
+            async for events in told:
+                yield events
+
+    async def Watch(self, request: pb.WatchRequest, context: _Context) -> AsyncIterator[bytes]:  # type: ignore[override]
+        """Tell the events of a turn from behind a given one, in serialized answers."""
+        ready = asyncio.Event()
+        watching = self._hub.watch(TurnId(request.watch.turn_id), request.watch.after_seq, ready.set)
+        async with aclosing(_told(watching.watcher, ready)) as told:
+            async for events in told:
+                yield events
 
     def Relay(  # type: ignore[override]
-        self, requests: AsyncIterator[pb.RelayRequest], context: _Context
+        self, requests: AsyncIterator[RelayRequest], context: _Context
     ) -> AsyncIterator[bytes]:
         """Run and watch many turns; the answers are serialized."""
         return Relay(self._hub, self._relay_gather).answers(requests)
@@ -100,6 +102,21 @@ class TaskService(TaskServiceServicer):
             TurnId(request.turn_id), request.question_id, list(request.answers), decline=request.decline
         )
         return pb.AnswerQuestionResponse()
+
+
+async def _told(watcher: Watcher, ready: asyncio.Event) -> AsyncGenerator[bytes, None]:
+    """Yield what the watcher reads as serialized answers, until the turn is over or the caller leaves."""
+    try:
+        while not watcher.done:
+            ready.clear()
+            events, _ = watcher.take()
+            if events:
+                watcher.confirm(watcher.cursor)
+                yield b"".join(events)
+            else:
+                await ready.wait()
+    finally:  # however the caller leaves: cancel, deadline, lost connection
+        watcher.close()
 
 
 def _token(cursor: TaskCursor) -> str:

@@ -1,8 +1,8 @@
 """Decides what becomes of a task when its turn is over. Pure."""
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.start_turn_pb2 import TaskRetention
 from howler.task.v1.task_event_pb2 import Ended
-from howler.task.v1.task_service_pb2 import TaskRetention
 
 from server.turn.live import Cause
 

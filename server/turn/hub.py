@@ -11,8 +11,9 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.start_turn_pb2 import StartTurn
 from howler.task.v1.task_event_pb2 import Answer, EndReason
-from howler.task.v1.task_service_pb2 import StartTurn, Task, TaskState
+from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.errors import ServiceError, incident
 from server.pool.account import TaskId

@@ -8,8 +8,8 @@ from enum import Enum
 from typing import Final, NewType
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.start_turn_pb2 import DetachAction, StartTurn
 from howler.task.v1.task_event_pb2 import Answer, EndReason, TaskEvent
-from howler.task.v1.task_service_pb2 import DetachAction, StartTurn
 
 from server.errors import ServiceError
 from server.turn.log import TurnLog

@@ -13,8 +13,8 @@ from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1.model_service_pb2 import MatchedBy, Model
+from howler.task.v1.start_turn_pb2 import ApprovalPolicy
 from howler.task.v1.task_event_pb2 import Accepted, EndReason, TaskEvent
-from howler.task.v1.task_service_pb2 import ApprovalPolicy
 
 from server.acp.turn import Turn
 from server.acp.uplink import AUTO_APPROVE, NO_AUTO_APPROVE, FrameTooLarge, prompt_frame

@@ -11,15 +11,9 @@ from pathlib import Path
 import grpc
 import pytest
 import pytest_asyncio
+from howler.task.v1.start_turn_pb2 import StartTurn, TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason
-from howler.task.v1.task_service_pb2 import (
-    GetTaskRequest,
-    StartTurn,
-    StopTaskRequest,
-    StreamRequest,
-    TaskRetention,
-    TaskState,
-)
+from howler.task.v1.task_service_pb2 import GetTaskRequest, StopTaskRequest, StreamRequest, TaskState
 
 from tests.support.howler import Howler, accounts_file, reason_of, text_of
 from tests.support.script import TURN

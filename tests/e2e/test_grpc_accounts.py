@@ -14,8 +14,8 @@ import grpc
 import pytest
 import pytest_asyncio
 from howler.pool.v1 import pool_service_pb2 as pb
+from howler.task.v1.start_turn_pb2 import TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason
-from howler.task.v1.task_service_pb2 import TaskRetention
 
 from tests.support.front import CHAT, Front, chat_body, told
 from tests.support.howler import Howler, accounts_file, reason_of

@@ -14,8 +14,8 @@ import grpc
 import pytest
 from howler.model.v1.model_service_pb2 import ListRequest, RefreshRequest, ResolveRequest
 from howler.pool.v1.pool_service_pb2 import ImportAccountRequest, ListAccountsRequest, RemoveAccountRequest
+from howler.task.v1.start_turn_pb2 import TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason
-from howler.task.v1.task_service_pb2 import TaskRetention
 
 from tests.support.howler import Howler, accounts_file, reason_of
 from tests.support.sandbox import accounts

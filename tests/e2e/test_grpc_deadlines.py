@@ -12,8 +12,9 @@ import pytest
 import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.start_turn_pb2 import QuestionPolicy, StartTurn, TaskRetention
 from howler.task.v1.task_event_pb2 import Ended, EndReason, QuestionResolution, TaskEvent
-from howler.task.v1.task_service_pb2 import QuestionPolicy, StartTurn, StreamRequest, TaskRetention
+from howler.task.v1.task_service_pb2 import StreamRequest
 
 from server.errors import reason_name
 from tests.support.howler import Howler, text_of

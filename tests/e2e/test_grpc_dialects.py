@@ -11,15 +11,9 @@ import pytest
 import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.start_turn_pb2 import QuestionPolicy, StartTurn, TaskRetention
 from howler.task.v1.task_event_pb2 import Answer, EndReason, TaskEvent, UsageSource
-from howler.task.v1.task_service_pb2 import (
-    AnswerQuestionRequest,
-    CancelTurnRequest,
-    QuestionPolicy,
-    StartTurn,
-    StreamRequest,
-    TaskRetention,
-)
+from howler.task.v1.task_service_pb2 import AnswerQuestionRequest, CancelTurnRequest, StreamRequest
 
 from tests.support.howler import Howler, text_of
 from tests.support.process import ROOT

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from howler.task.v1.start_turn_pb2 import TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason
-from howler.task.v1.task_service_pb2 import TaskRetention
 
 from tests.support import headers
 from tests.support.howler import Howler

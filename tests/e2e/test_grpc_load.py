@@ -12,8 +12,9 @@ import pytest_asyncio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.start_turn_pb2 import StartTurn, TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason, TaskEvent
-from howler.task.v1.task_service_pb2 import StartTurn, StreamRequest, TaskRetention
+from howler.task.v1.task_service_pb2 import StreamRequest
 
 from tests.support import grammar
 from tests.support.howler import Howler, reason_of, text_of

@@ -8,8 +8,9 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
+from howler.task.v1.start_turn_pb2 import TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason
-from howler.task.v1.task_service_pb2 import GetTaskRequest, TaskRetention, TaskState
+from howler.task.v1.task_service_pb2 import GetTaskRequest, TaskState
 
 from tests.support.howler import Howler, reason_of, text_of
 from tests.support.process import ROOT

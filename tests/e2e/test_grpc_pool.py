@@ -26,15 +26,9 @@ from howler.pool.v1.pool_service_pb2 import (
     ReleaseRequest,
     RenewRequest,
 )
+from howler.task.v1.start_turn_pb2 import HeldLease, StartTurn, TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason
-from howler.task.v1.task_service_pb2 import (
-    CancelTurnRequest,
-    HeldLease,
-    StartTurn,
-    StopTaskRequest,
-    StreamRequest,
-    TaskRetention,
-)
+from howler.task.v1.task_service_pb2 import CancelTurnRequest, StopTaskRequest, StreamRequest
 
 from tests.support.howler import Howler, accounts_file, reason_of, text_of
 from tests.support.script import ENDED, STARTED, TURN, Drop, Until, frame, says

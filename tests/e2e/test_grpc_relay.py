@@ -11,6 +11,8 @@ import pytest
 import pytest_asyncio
 from google.rpc.error_details_pb2 import ErrorInfo
 from howler.task.v1 import task_service_pb2 as pb
+from howler.task.v1.relay_pb2 import AnswerTurn, CancelTurn, Detach, Grant, RelayRequest, WatchTurn
+from howler.task.v1.start_turn_pb2 import QuestionPolicy, StartTurn, TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason, TaskEvent
 
 from tests.support import grammar
@@ -41,11 +43,11 @@ class Caller:
 
     async def say(self, tag: int, **request: Any) -> None:
         async with self._writing:  # one write at a time: a rule of gRPC
-            await self.call.write(pb.RelayRequest(tag=tag, **request))
+            await self.call.write(RelayRequest(tag=tag, **request))
 
     async def start(self, tag: int, prompt: str, **start: Any) -> None:
-        start.setdefault("retention", pb.TaskRetention.TASK_RETENTION_STOP)
-        await self.say(tag, start=pb.StartTurn(prompt=prompt, **start))
+        start.setdefault("retention", TaskRetention.TASK_RETENTION_STOP)
+        await self.say(tag, start=StartTurn(prompt=prompt, **start))
 
     async def _read(self) -> None:
         while (response := await self.call.read()) is not grpc.aio.EOF:
@@ -58,7 +60,7 @@ class Caller:
                 assert frame.first_seq == frame.events[0].seq
                 self.events[frame.tag].extend(frame.events)
                 if frame.tag not in self.held:
-                    await self.say(frame.tag, grant=pb.Grant(bytes=sum(e.ByteSize() for e in frame.events)))
+                    await self.say(frame.tag, grant=Grant(bytes=sum(e.ByteSize() for e in frame.events)))
             async with self._changed:
                 self._changed.notify_all()
 
@@ -121,7 +123,7 @@ async def test_one_turn_without_grants_delays_nobody(howler: Howler) -> None:
     assert held <= (256 << 10) + (8 << 10)
     assert not caller.over(1)
     caller.held.clear()
-    await caller.say(1, grant=pb.Grant(bytes=held))
+    await caller.say(1, grant=Grant(bytes=held))
     await caller.until(1)
     grammar.check(caller.events[1])
     await caller.done()
@@ -132,7 +134,7 @@ async def test_a_turns_failure_is_told_in_its_frame(howler: Howler) -> None:
     await caller.start(1, "")
     await caller.start(2, "hello", model="no such model", strict_model=True)
     await caller.start(3, "hello")
-    await caller.say(4, watch=pb.WatchTurn(turn_id="turn_none"))
+    await caller.say(4, watch=WatchTurn(turn_id="turn_none"))
     await caller.until(1, 2, 3, 4)
     assert reason(caller.failed[1]) == "INVALID_REQUEST"
     assert reason(caller.failed[2]) == "MODEL_NOT_FOUND"
@@ -148,12 +150,12 @@ async def test_a_turns_failure_is_told_in_its_frame(howler: Howler) -> None:
 @pytest.mark.parametrize(
     "request_",
     [
-        pb.RelayRequest(tag=0, grant=pb.Grant(bytes=1)),
-        pb.RelayRequest(tag=7),
-        pb.RelayRequest(tag=7, grant=pb.Grant()),
+        RelayRequest(tag=0, grant=Grant(bytes=1)),
+        RelayRequest(tag=7),
+        RelayRequest(tag=7, grant=Grant()),
     ],
 )
-async def test_a_violation_ends_the_relay(howler: Howler, request_: pb.RelayRequest) -> None:
+async def test_a_violation_ends_the_relay(howler: Howler, request_: RelayRequest) -> None:
     call = howler.tasks.Relay()
     await call.write(request_)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -164,7 +166,7 @@ async def test_a_violation_ends_the_relay(howler: Howler, request_: pb.RelayRequ
 async def test_a_tag_in_use_is_not_started_again(howler: Howler) -> None:
     call = howler.tasks.Relay()
     for _ in range(2):
-        await call.write(pb.RelayRequest(tag=1, start=pb.StartTurn(prompt="/silence 5")))
+        await call.write(RelayRequest(tag=1, start=StartTurn(prompt="/silence 5")))
 
     async def read_on() -> None:
         while await call.read() is not grpc.aio.EOF:
@@ -178,13 +180,13 @@ async def test_a_tag_in_use_is_not_started_again(howler: Howler) -> None:
 async def test_cancel_and_answer_by_tag(howler: Howler) -> None:
     caller = Caller(howler)
     await caller.start(1, "/pace 1000 20")
-    await caller.start(2, "/ask", question_policy=pb.QuestionPolicy.QUESTION_POLICY_ASK)
+    await caller.start(2, "/ask", question_policy=QuestionPolicy.QUESTION_POLICY_ASK)
     await caller.until_any(1, "text_delta")
-    await caller.say(1, cancel=pb.CancelTurn())
+    await caller.say(1, cancel=CancelTurn())
     await caller.until_any(2, "question")
     asked = next(e.question for e in caller.events[2] if e.WhichOneof("event") == "question")
     answers = [{"text": item.text, "values": [item.options[-1].label]} for item in asked.items]
-    await caller.say(2, answer=pb.AnswerTurn(question_id=asked.question_id, answers=answers))
+    await caller.say(2, answer=AnswerTurn(question_id=asked.question_id, answers=answers))
     await caller.until(1, 2)
     assert caller.events[1][-1].ended.reason == EndReason.END_REASON_CANCELLED
     assert caller.events[2][-1].ended.reason == EndReason.END_REASON_COMPLETED
@@ -200,7 +202,7 @@ async def test_a_broken_relay_is_followed_by_another_without_a_gap(howler: Howle
     have = list(caller.events[1])
     turn_id = have[0].accepted.turn_id
     again = Caller(howler)
-    await again.say(5, watch=pb.WatchTurn(turn_id=turn_id, after_seq=have[-1].seq))
+    await again.say(5, watch=WatchTurn(turn_id=turn_id, after_seq=have[-1].seq))
     await again.until(5)
     whole = have + again.events[5]
     grammar.check(whole)
@@ -216,7 +218,7 @@ async def test_detach_leaves_the_turn_to_its_on_detach(howler: Howler) -> None:
     await caller.start(1, "/pace 1000 20")
     await caller.until_any(1, "text_delta")
     turn_id = caller.events[1][0].accepted.turn_id
-    await caller.say(1, detach=pb.Detach())
+    await caller.say(1, detach=Detach())
     over = await howler.tasks.CancelTurn(pb.CancelTurnRequest(turn_id=turn_id))
     assert over.reason == EndReason.END_REASON_CANCELLED
     await caller.done()

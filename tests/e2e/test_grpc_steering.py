@@ -11,16 +11,13 @@ import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import GetPoolRequest
+from howler.task.v1.start_turn_pb2 import DetachAction, OnDetach, QuestionPolicy, TaskRetention
 from howler.task.v1.task_event_pb2 import Answer, EndReason, QuestionResolution
 from howler.task.v1.task_service_pb2 import (
     AnswerQuestionRequest,
     CancelTurnRequest,
-    DetachAction,
     GetTaskRequest,
-    OnDetach,
-    QuestionPolicy,
     Task,
-    TaskRetention,
     TaskState,
 )
 

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
+from howler.task.v1.start_turn_pb2 import TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason
 from howler.task.v1.task_service_pb2 import (
     CancelTurnRequest,
@@ -14,7 +15,6 @@ from howler.task.v1.task_service_pb2 import (
     ListTasksRequest,
     StopTaskRequest,
     Task,
-    TaskRetention,
     TaskState,
 )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from howler.task.v1.task_service_pb2 import TaskRetention
+from howler.task.v1.start_turn_pb2 import TaskRetention
 
 from tests.support import transcripts
 from tests.support.howler import Howler

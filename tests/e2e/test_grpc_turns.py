@@ -12,18 +12,18 @@ import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1.model_service_pb2 import MatchedBy
-from howler.task.v1.task_event_pb2 import EndReason, NoticeKind, TaskEvent, ToolCallState, UsageSource
-from howler.task.v1.task_service_pb2 import (
+from howler.task.v1.start_turn_pb2 import (
     ApprovalPolicy,
-    Conversation,
     HeldLease,
     Message,
     OnDetach,
     Role,
     StartTurn,
-    StreamRequest,
     TaskRetention,
+    Transcript,
 )
+from howler.task.v1.task_event_pb2 import EndReason, NoticeKind, TaskEvent, ToolCallState, UsageSource
+from howler.task.v1.task_service_pb2 import StreamRequest
 
 from tests.support import grammar
 from tests.support.howler import Howler, reason_of, text_of
@@ -208,8 +208,8 @@ async def test_a_model_that_no_account_may_use(howler: Howler) -> None:
     assert told[:2] == ("MODEL_ACCESS_DENIED", grpc.StatusCode.PERMISSION_DENIED)
 
 
-def conversation(*said: tuple[Role, str]) -> Conversation:
-    return Conversation(messages=[Message(role=role, text=text) for role, text in said])
+def conversation(*said: tuple[Role, str]) -> Transcript:
+    return Transcript(messages=[Message(role=role, text=text) for role, text in said])
 
 
 async def test_a_lone_message_is_the_prompt_as_it_is(howler: Howler) -> None:
@@ -254,7 +254,7 @@ async def test_a_prompt_that_fits_no_frame_is_refused_before_anything_is_written
     [
         (StartTurn(), "start"),
         (StartTurn(prompt=" \n"), "start.prompt"),
-        (StartTurn(messages=Conversation()), "start.messages"),
+        (StartTurn(messages=Transcript()), "start.messages"),
         (StartTurn(messages=conversation((Role.ROLE_ASSISTANT, "hi"))), "start.messages"),
         (StartTurn(messages=conversation((Role.ROLE_USER, " "))), "start.messages"),
         (StartTurn(messages=conversation((NO_VALUE, "a"), (Role.ROLE_USER, "b"))), "start.messages"),

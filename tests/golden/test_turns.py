@@ -8,7 +8,7 @@ import os
 
 import msgspec
 import pytest
-from howler.task.v1.task_service_pb2 import QuestionPolicy
+from howler.task.v1.start_turn_pb2 import QuestionPolicy
 
 from server.acp.decode import Decoder
 from server.acp.turn import Turn

@@ -10,8 +10,9 @@ from typing import Any, Final
 
 import pytest
 from howler.pool.v1.pool_service_pb2 import DisableAccountRequest, ListAccountsRequest
+from howler.task.v1.start_turn_pb2 import TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason, TaskEvent
-from howler.task.v1.task_service_pb2 import ListTasksRequest, TaskRetention
+from howler.task.v1.task_service_pb2 import ListTasksRequest
 
 from tests.support.howler import Howler, accounts_file, text_of
 from tests.support.keys import KEYS

@@ -11,7 +11,8 @@ import grpc
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
-from howler.task.v1.task_service_pb2 import CancelTurnRequest, StartTurn, StreamRequest, TaskState
+from howler.task.v1.start_turn_pb2 import StartTurn
+from howler.task.v1.task_service_pb2 import CancelTurnRequest, StreamRequest, TaskState
 
 from server.pool.account import AccountId, TaskId
 from server.store.open import AnyStore, store_at

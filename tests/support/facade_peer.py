@@ -16,8 +16,9 @@ from grpc_status import rpc_status
 from howler.model.v1 import model_service_pb2 as models_pb2
 from howler.model.v1 import model_service_pb2_grpc as models_grpc
 from howler.task.v1 import task_event_pb2 as pb
-from howler.task.v1 import task_service_pb2 as tasks_pb2
 from howler.task.v1 import task_service_pb2_grpc as tasks_grpc
+from howler.task.v1.relay_pb2 import RelayRequest, RelayResponse, TurnFrame, WatchTurn
+from howler.task.v1.start_turn_pb2 import StartTurn
 
 MODEL = models_pb2.Model(id="monkeycode/OpenAI/gpt-x", provider="OpenAI", model="gpt-x", context_limit=1000)
 WINDOW = 262_144
@@ -91,7 +92,7 @@ class Seat:
     sent: int = 0
     credit: int = WINDOW
 
-    def frame(self, tag: int) -> tuple[tasks_pb2.TurnFrame | None, bool]:
+    def frame(self, tag: int) -> tuple[TurnFrame | None, bool]:
         """Return what may be sent now, and whether that is the last of it."""
         events, turn = [], self.turn
         first = self.sent + 1
@@ -100,9 +101,9 @@ class Seat:
             self.credit -= events[-1].ByteSize()
             self.sent += 1
         if self.sent == len(turn.events) and turn.failed is not None:
-            frame = tasks_pb2.TurnFrame(tag=tag, events=events, failed=turn.failed)
+            frame = TurnFrame(tag=tag, events=events, failed=turn.failed)
         elif events:
-            frame = tasks_pb2.TurnFrame(tag=tag, events=events)
+            frame = TurnFrame(tag=tag, events=events)
         else:
             return None, False
         if events:
@@ -119,7 +120,7 @@ class Door:
     stirred: asyncio.Event = field(default_factory=asyncio.Event)
     broken: bool = False
 
-    def frames(self) -> list[tasks_pb2.TurnFrame]:
+    def frames(self) -> list[TurnFrame]:
         """Return what all turns have ready, up to the size of a message."""
         frames, size = [], 0
         for tag, seat in list(self.seats.items()):
@@ -144,9 +145,9 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
     """
 
     script: Script = ()
-    script_of: Callable[[tasks_pb2.StartTurn], Script] | None = None
-    starts: list[tasks_pb2.StartTurn] = field(default_factory=list)
-    requests: list[tasks_pb2.RelayRequest] = field(default_factory=list)
+    script_of: Callable[[StartTurn], Script] | None = None
+    starts: list[StartTurn] = field(default_factory=list)
+    requests: list[RelayRequest] = field(default_factory=list)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     played: asyncio.Event = field(default_factory=asyncio.Event)
     resolves: list[models_pb2.ResolveRequest] = field(default_factory=list)
@@ -156,7 +157,7 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
     playing: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     relays: int = 0
 
-    async def Relay(self, requests: Any, context: Any) -> AsyncIterator[tasks_pb2.RelayResponse]:
+    async def Relay(self, requests: Any, context: Any) -> AsyncIterator[RelayResponse]:
         """Tell the turns until the caller is done and so are they, or the Relay is to break."""
         self.relays += 1
         door = Door()
@@ -167,7 +168,7 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
             while not door.broken:
                 door.stirred.clear()
                 if frames := door.frames():
-                    yield tasks_pb2.RelayResponse(frames=frames)
+                    yield RelayResponse(frames=frames)
                 elif reading.done() and (not door.seats or reading.exception()):
                     reading.result()
                     return
@@ -193,7 +194,7 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
             task.cancel()
         await asyncio.gather(*self.playing.values(), return_exceptions=True)
 
-    def of_kind(self, kind: str) -> list[tasks_pb2.RelayRequest]:
+    def of_kind(self, kind: str) -> list[RelayRequest]:
         """Return the requests of one kind: `start`, `watch`, `grant`, `detach`."""
         return [request for request in self.requests if request.WhichOneof("request") == kind]
 
@@ -203,7 +204,7 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
             self._receive(request, door)
             door.stirred.set()
 
-    def _receive(self, request: tasks_pb2.RelayRequest, door: Door) -> None:
+    def _receive(self, request: RelayRequest, door: Door) -> None:
         tag, kind = request.tag, request.WhichOneof("request")
         if kind in {"start", "watch"}:
             if not tag or tag in door.seats:
@@ -224,7 +225,7 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
             self.playing[turn.turn_id].cancel()
             self.left.set()
 
-    def _start(self, start: tasks_pb2.StartTurn) -> Seat:
+    def _start(self, start: StartTurn) -> Seat:
         self.starts.append(start)
         turn = Played(f"turn_{len(self.starts)}")
         self.turns[turn.turn_id] = turn
@@ -232,7 +233,7 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
         self.playing[turn.turn_id] = asyncio.create_task(self._play(turn, script))
         return Seat(turn)
 
-    def _watch(self, watch: tasks_pb2.WatchTurn) -> Seat:
+    def _watch(self, watch: WatchTurn) -> Seat:
         turn = self.turns.get(watch.turn_id)
         if turn is None:
             lost = Refusal("TURN_NOT_FOUND", "no such turn", code=grpc.StatusCode.NOT_FOUND)

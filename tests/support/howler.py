@@ -13,8 +13,9 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 from howler.model.v1.model_service_pb2_grpc import ModelServiceStub
 from howler.pool.v1.pool_service_pb2_grpc import PoolServiceStub
+from howler.task.v1.start_turn_pb2 import StartTurn
 from howler.task.v1.task_event_pb2 import TaskEvent
-from howler.task.v1.task_service_pb2 import StartTurn, StreamRequest
+from howler.task.v1.task_service_pb2 import StreamRequest
 from howler.task.v1.task_service_pb2_grpc import TaskServiceStub
 
 from tests.support import grammar

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from google.protobuf.message import Message
+from howler.task.v1.start_turn_pb2 import QuestionPolicy
 from howler.task.v1.task_event_pb2 import TaskEvent
-from howler.task.v1.task_service_pb2 import QuestionPolicy
 
 PROMPT: Final = "hello"
 FOLDER: Final = Path(__file__).resolve().parents[1] / "golden" / "turns"

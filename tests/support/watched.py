@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import grpc
+from howler.task.v1.start_turn_pb2 import StartTurn
 from howler.task.v1.task_event_pb2 import TaskEvent
-from howler.task.v1.task_service_pb2 import StartTurn, StreamRequest
+from howler.task.v1.task_service_pb2 import StreamRequest
 
 from tests.support import grammar
 from tests.support.howler import Howler

@@ -2,6 +2,7 @@
 
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.start_turn_pb2 import QuestionPolicy
 from howler.task.v1.task_event_pb2 import (
     Answer,
     EndReason,
@@ -14,7 +15,6 @@ from howler.task.v1.task_event_pb2 import (
     ToolCallState,
     UsageSource,
 )
-from howler.task.v1.task_service_pb2 import QuestionPolicy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

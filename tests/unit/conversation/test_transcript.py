@@ -1,6 +1,6 @@
 """A conversation becomes one prompt."""
 
-from howler.task.v1.task_service_pb2 import Message, Role
+from howler.task.v1.start_turn_pb2 import Message, Role
 
 from server.conversation.transcript import as_prompt, last_input
 

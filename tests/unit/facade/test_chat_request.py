@@ -4,13 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from howler.task.v1.task_service_pb2 import (
-    DetachAction,
-    Durability,
-    Role,
-    StartTurn,
-    TaskRetention,
-)
+from howler.task.v1.start_turn_pb2 import DetachAction, Durability, Role, StartTurn, TaskRetention
 
 from facade.errors import ApiError
 from facade.openai.chat_request import ChatRequest, read_chat

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx2
 import pytest
-from howler.task.v1 import task_service_pb2 as tasks_pb2
+from howler.task.v1.start_turn_pb2 import StartTurn
 
 from facade.backend.relay import Patience
 from tests.support.facade import accepted, ended, serve_facade, started, text
@@ -42,7 +42,7 @@ def client(url: str) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False, limits=limits)
 
 
-def script_of(start: tasks_pb2.StartTurn) -> Script:
+def script_of(start: StartTurn) -> Script:
     """A long answer for the prompt `long`, a short one for any other."""
     if start.prompt != "long" and start.messages.messages[-1].text != "long":
         return [[accepted(), started()], [text("short")], [ended()]]

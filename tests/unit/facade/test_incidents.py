@@ -10,8 +10,8 @@ import httpx2
 import pytest
 import uvicorn
 from howler.model.v1.model_service_pb2 import Model
+from howler.task.v1.start_turn_pb2 import StartTurn
 from howler.task.v1.task_event_pb2 import TaskEvent
-from howler.task.v1.task_service_pb2 import StartTurn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from facade.app import Edge, create_app

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from howler.task.v1 import task_service_pb2 as tasks_pb2
+from howler.task.v1.relay_pb2 import RelayResponse, TurnFrame, WatchTurn
+from howler.task.v1.start_turn_pb2 import StartTurn
 
 from facade.backend import Backend
 from facade.backend.connection import GRANT_BYTES
@@ -35,7 +36,7 @@ async def in_time() -> AsyncIterator[None]:
 
 
 def start(backend: Backend, prompt: str = "hi") -> RunningTurn:
-    return backend.start(tasks_pb2.StartTurn(prompt=prompt))
+    return backend.start(StartTurn(prompt=prompt))
 
 
 async def read(turn: RunningTurn) -> str:
@@ -218,7 +219,7 @@ async def test_turn_that_the_server_lost(peer: Peer, backend: Backend) -> None:
 class Forgetful(Peer):
     """Skips an event where a turn is watched on."""
 
-    def _watch(self, watch: tasks_pb2.WatchTurn) -> Seat:
+    def _watch(self, watch: WatchTurn) -> Seat:
         seat = super()._watch(watch)
         seat.sent += 1
         return seat
@@ -303,7 +304,7 @@ class Rash(Peer):
         self.fails_tag = asyncio.get_running_loop().create_future()
         self.reads_on = asyncio.Event()
 
-    async def Relay(self, requests: Any, context: Any) -> AsyncIterator[tasks_pb2.RelayResponse]:
+    async def Relay(self, requests: Any, context: Any) -> AsyncIterator[RelayResponse]:
         if self.relays:
             async for response in super().Relay(requests, context):
                 yield response
@@ -312,8 +313,8 @@ class Rash(Peer):
         await anext(aiter(requests))
         self.asked.set()
         failed = Refusal("INTERNAL", "out of turn").status()
-        frame = tasks_pb2.TurnFrame(tag=await self.fails_tag, failed=failed)
-        yield tasks_pb2.RelayResponse(frames=[frame])
+        frame = TurnFrame(tag=await self.fails_tag, failed=failed)
+        yield RelayResponse(frames=[frame])
         await self.reads_on.wait()
         async for _ in requests:
             pass

@@ -1,6 +1,7 @@
 """The rules of a Relay that need no socket: which tag is free when, what is written in which order."""
 
-from howler.task.v1.task_service_pb2 import RelayRequest, StartTurn
+from howler.task.v1.relay_pb2 import RelayRequest
+from howler.task.v1.start_turn_pb2 import StartTurn
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from howler.task.v1.task_service_pb2 import Role
+from howler.task.v1.start_turn_pb2 import Role
 
 from facade.errors import ApiError
 from facade.openai.responses_request import ResponsesRequest, read_responses

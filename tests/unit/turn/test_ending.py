@@ -2,8 +2,8 @@
 
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.start_turn_pb2 import TaskRetention
 from howler.task.v1.task_event_pb2 import Ended
-from howler.task.v1.task_service_pb2 import TaskRetention
 
 from server.turn.ending import may_stay
 from server.turn.live import Cause

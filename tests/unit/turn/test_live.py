@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.start_turn_pb2 import StartTurn
 from howler.task.v1.task_event_pb2 import Accepted, TaskEvent, TextDelta
-from howler.task.v1.task_service_pb2 import StartTurn
 
 from server.errors import ServiceError
 from server.turn.live import Cause, Interrupted, LiveTurn, TurnId

@@ -1,8 +1,9 @@
 """The spelling of frames, against the messages that it spells."""
 
 from google.rpc.status_pb2 import Status
+from howler.task.v1.relay_pb2 import RelayResponse, TurnFrame
 from howler.task.v1.task_event_pb2 import TaskEvent, TextDelta
-from howler.task.v1.task_service_pb2 import RelayResponse, StreamResponse, TurnFrame
+from howler.task.v1.task_service_pb2 import StreamResponse
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -12,6 +12,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class Continuation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CONTINUATION_UNSPECIFIED: _ClassVar[Continuation]
+    CONTINUATION_FRESH: _ClassVar[Continuation]
+    CONTINUATION_RESUMED: _ClassVar[Continuation]
+    CONTINUATION_REPLAYED: _ClassVar[Continuation]
+
 class ToolCallState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     TOOL_CALL_STATE_UNSPECIFIED: _ClassVar[ToolCallState]
@@ -54,6 +61,7 @@ class NoticeKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     NOTICE_KIND_PORTS_CHANGED: _ClassVar[NoticeKind]
     NOTICE_KIND_RECONNECTING: _ClassVar[NoticeKind]
     NOTICE_KIND_RECONNECTED: _ClassVar[NoticeKind]
+    NOTICE_KIND_CONVERSATION_REPLAYED: _ClassVar[NoticeKind]
 
 class EndReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -63,6 +71,10 @@ class EndReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     END_REASON_FAILED: _ClassVar[EndReason]
     END_REASON_TIME_LIMIT: _ClassVar[EndReason]
     END_REASON_REPLAY_DIVERGED: _ClassVar[EndReason]
+CONTINUATION_UNSPECIFIED: Continuation
+CONTINUATION_FRESH: Continuation
+CONTINUATION_RESUMED: Continuation
+CONTINUATION_REPLAYED: Continuation
 TOOL_CALL_STATE_UNSPECIFIED: ToolCallState
 TOOL_CALL_STATE_PENDING: ToolCallState
 TOOL_CALL_STATE_IN_PROGRESS: ToolCallState
@@ -91,6 +103,7 @@ NOTICE_KIND_FILES_CHANGED: NoticeKind
 NOTICE_KIND_PORTS_CHANGED: NoticeKind
 NOTICE_KIND_RECONNECTING: NoticeKind
 NOTICE_KIND_RECONNECTED: NoticeKind
+NOTICE_KIND_CONVERSATION_REPLAYED: NoticeKind
 END_REASON_UNSPECIFIED: EndReason
 END_REASON_COMPLETED: EndReason
 END_REASON_CANCELLED: EndReason
@@ -99,7 +112,7 @@ END_REASON_TIME_LIMIT: EndReason
 END_REASON_REPLAY_DIVERGED: EndReason
 
 class TaskEvent(_message.Message):
-    __slots__ = ("seq", "time_unix_ms", "accepted", "progress", "started", "text_delta", "thought_delta", "tool_call", "plan", "usage", "commands", "question", "question_resolved", "image", "notice", "raw", "ended")
+    __slots__ = ("seq", "time_unix_ms", "accepted", "progress", "started", "text_delta", "thought_delta", "tool_call", "plan", "usage", "commands", "question", "question_resolved", "image", "notice", "raw", "ended", "keep_alive")
     SEQ_FIELD_NUMBER: _ClassVar[int]
     TIME_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
@@ -117,6 +130,7 @@ class TaskEvent(_message.Message):
     NOTICE_FIELD_NUMBER: _ClassVar[int]
     RAW_FIELD_NUMBER: _ClassVar[int]
     ENDED_FIELD_NUMBER: _ClassVar[int]
+    KEEP_ALIVE_FIELD_NUMBER: _ClassVar[int]
     seq: int
     time_unix_ms: int
     accepted: Accepted
@@ -134,19 +148,28 @@ class TaskEvent(_message.Message):
     notice: Notice
     raw: Raw
     ended: Ended
-    def __init__(self, seq: _Optional[int] = ..., time_unix_ms: _Optional[int] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., started: _Optional[_Union[Started, _Mapping]] = ..., text_delta: _Optional[_Union[TextDelta, _Mapping]] = ..., thought_delta: _Optional[_Union[ThoughtDelta, _Mapping]] = ..., tool_call: _Optional[_Union[ToolCall, _Mapping]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., commands: _Optional[_Union[Commands, _Mapping]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., question_resolved: _Optional[_Union[QuestionResolved, _Mapping]] = ..., image: _Optional[_Union[Image, _Mapping]] = ..., notice: _Optional[_Union[Notice, _Mapping]] = ..., raw: _Optional[_Union[Raw, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ...) -> None: ...
+    keep_alive: KeepAlive
+    def __init__(self, seq: _Optional[int] = ..., time_unix_ms: _Optional[int] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., started: _Optional[_Union[Started, _Mapping]] = ..., text_delta: _Optional[_Union[TextDelta, _Mapping]] = ..., thought_delta: _Optional[_Union[ThoughtDelta, _Mapping]] = ..., tool_call: _Optional[_Union[ToolCall, _Mapping]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., commands: _Optional[_Union[Commands, _Mapping]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., question_resolved: _Optional[_Union[QuestionResolved, _Mapping]] = ..., image: _Optional[_Union[Image, _Mapping]] = ..., notice: _Optional[_Union[Notice, _Mapping]] = ..., raw: _Optional[_Union[Raw, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., keep_alive: _Optional[_Union[KeepAlive, _Mapping]] = ...) -> None: ...
 
 class Accepted(_message.Message):
-    __slots__ = ("turn_id", "task_id", "model", "matched_by")
+    __slots__ = ("turn_id", "task_id", "model", "matched_by", "conversation_id", "continuation")
     TURN_ID_FIELD_NUMBER: _ClassVar[int]
     TASK_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MATCHED_BY_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    CONTINUATION_FIELD_NUMBER: _ClassVar[int]
     turn_id: str
     task_id: str
     model: _model_service_pb2.Model
     matched_by: _model_service_pb2.MatchedBy
-    def __init__(self, turn_id: _Optional[str] = ..., task_id: _Optional[str] = ..., model: _Optional[_Union[_model_service_pb2.Model, _Mapping]] = ..., matched_by: _Optional[_Union[_model_service_pb2.MatchedBy, str]] = ...) -> None: ...
+    conversation_id: str
+    continuation: Continuation
+    def __init__(self, turn_id: _Optional[str] = ..., task_id: _Optional[str] = ..., model: _Optional[_Union[_model_service_pb2.Model, _Mapping]] = ..., matched_by: _Optional[_Union[_model_service_pb2.MatchedBy, str]] = ..., conversation_id: _Optional[str] = ..., continuation: _Optional[_Union[Continuation, str]] = ...) -> None: ...
+
+class KeepAlive(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class Progress(_message.Message):
     __slots__ = ("stage", "message", "percent")

@@ -22,85 +22,51 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
-from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
+from howler.task.v1 import relay_pb2 as howler_dot_task_dot_v1_dot_relay__pb2
+from howler.task.v1 import start_turn_pb2 as howler_dot_task_dot_v1_dot_start__turn__pb2
 from howler.task.v1 import task_event_pb2 as howler_dot_task_dot_v1_dot_task__event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!howler/task/v1/task_service.proto\x12\x0ehowler.task.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1fhowler/task/v1/task_event.proto\"9\n\rStreamRequest\x12(\n\x05start\x18\x01 \x01(\x0b\x32\x19.howler.task.v1.StartTurn\";\n\x0eStreamResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.howler.task.v1.TaskEvent\"\xac\x02\n\x0cRelayRequest\x12\x0b\n\x03tag\x18\x01 \x01(\r\x12*\n\x05start\x18\x02 \x01(\x0b\x32\x19.howler.task.v1.StartTurnH\x00\x12*\n\x05watch\x18\x03 \x01(\x0b\x32\x19.howler.task.v1.WatchTurnH\x00\x12,\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x1a.howler.task.v1.CancelTurnH\x00\x12,\n\x06\x61nswer\x18\x05 \x01(\x0b\x32\x1a.howler.task.v1.AnswerTurnH\x00\x12&\n\x05grant\x18\x06 \x01(\x0b\x32\x15.howler.task.v1.GrantH\x00\x12(\n\x06\x64\x65tach\x18\x07 \x01(\x0b\x32\x16.howler.task.v1.DetachH\x00\x42\t\n\x07request\"/\n\tWatchTurn\x12\x0f\n\x07turn_id\x18\x01 \x01(\t\x12\x11\n\tafter_seq\x18\x02 \x01(\x04\"\x0c\n\nCancelTurn\"[\n\nAnswerTurn\x12\x13\n\x0bquestion_id\x18\x01 \x01(\t\x12\'\n\x07\x61nswers\x18\x02 \x03(\x0b\x32\x16.howler.task.v1.Answer\x12\x0f\n\x07\x64\x65\x63line\x18\x03 \x01(\x08\"\x16\n\x05Grant\x12\r\n\x05\x62ytes\x18\x01 \x01(\r\"\x08\n\x06\x44\x65tach\":\n\rRelayResponse\x12)\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x19.howler.task.v1.TurnFrame\"z\n\tTurnFrame\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.howler.task.v1.TaskEvent\x12\x0b\n\x03tag\x18\x02 \x01(\r\x12\x11\n\tfirst_seq\x18\x03 \x01(\x04\x12\"\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x12.google.rpc.Status\"\xb5\x04\n\tStartTurn\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cstrict_model\x18\x02 \x01(\x08\x12\x10\n\x06prompt\x18\x03 \x01(\tH\x00\x12\x30\n\x08messages\x18\x04 \x01(\x0b\x32\x1c.howler.task.v1.ConversationH\x00\x12\x14\n\x0cinstructions\x18\x05 \x01(\t\x12\x0f\n\x07task_id\x18\x06 \x01(\t\x12\x11\n\tprincipal\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12+\n\x08\x64\x65\x61\x64line\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\ton_detach\x18\n \x01(\x0b\x32\x18.howler.task.v1.OnDetach\x12\x30\n\tretention\x18\x0b \x01(\x0e\x32\x1d.howler.task.v1.TaskRetention\x12.\n\ndurability\x18\x0c \x01(\x0e\x32\x1a.howler.task.v1.Durability\x12\x37\n\x0f\x61pproval_policy\x18\r \x01(\x0e\x32\x1e.howler.task.v1.ApprovalPolicy\x12\x37\n\x0fquestion_policy\x18\x0e \x01(\x0e\x32\x1e.howler.task.v1.QuestionPolicy\x12(\n\x05lease\x18\x0f \x01(\x0b\x32\x19.howler.task.v1.HeldLease\x12\x10\n\x08priority\x18\x10 \x01(\x05\x42\x07\n\x05input\"9\n\x0c\x43onversation\x12)\n\x08messages\x18\x01 \x03(\x0b\x32\x17.howler.task.v1.Message\"I\n\x07Message\x12\"\n\x04role\x18\x01 \x01(\x0e\x32\x14.howler.task.v1.Role\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"b\n\x08OnDetach\x12,\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x1c.howler.task.v1.DetachAction\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\",\n\tHeldLease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\x04\"\xed\x01\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.howler.task.v1.TaskState\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x11\n\tprincipal\x18\x05 \x01(\t\x12\x0f\n\x07turn_id\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"!\n\x0eGetTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"5\n\x0fGetTaskResponse\x12\"\n\x04task\x18\x01 \x01(\x0b\x32\x14.howler.task.v1.Task\"v\n\x10ListTasksRequest\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.howler.task.v1.TaskState\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Q\n\x11ListTasksResponse\x12#\n\x05tasks\x18\x01 \x03(\x0b\x32\x14.howler.task.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x0fStopTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"6\n\x10StopTaskResponse\x12\"\n\x04task\x18\x01 \x01(\x0b\x32\x14.howler.task.v1.Task\"$\n\x11\x43\x61ncelTurnRequest\x12\x0f\n\x07turn_id\x18\x01 \x01(\t\"?\n\x12\x43\x61ncelTurnResponse\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.howler.task.v1.EndReason\"w\n\x15\x41nswerQuestionRequest\x12\x0f\n\x07turn_id\x18\x01 \x01(\t\x12\x13\n\x0bquestion_id\x18\x02 \x01(\t\x12\'\n\x07\x61nswers\x18\x03 \x03(\x0b\x32\x16.howler.task.v1.Answer\x12\x0f\n\x07\x64\x65\x63line\x18\x04 \x01(\x08\"\x18\n\x16\x41nswerQuestionResponse*N\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x12\n\x0eROLE_ASSISTANT\x10\x02\x12\r\n\tROLE_TOOL\x10\x03*_\n\x0c\x44\x65tachAction\x12\x1d\n\x19\x44\x45TACH_ACTION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44\x45TACH_ACTION_CANCEL\x10\x01\x12\x16\n\x12\x44\x45TACH_ACTION_KEEP\x10\x02*a\n\rTaskRetention\x12\x1e\n\x1aTASK_RETENTION_UNSPECIFIED\x10\x00\x12\x17\n\x13TASK_RETENTION_KEEP\x10\x01\x12\x17\n\x13TASK_RETENTION_STOP\x10\x02*Z\n\nDurability\x12\x1a\n\x16\x44URABILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44URABILITY_DURABLE\x10\x01\x12\x18\n\x14\x44URABILITY_EPHEMERAL\x10\x02*g\n\x0e\x41pprovalPolicy\x12\x1f\n\x1b\x41PPROVAL_POLICY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41PPROVAL_POLICY_AUTO\x10\x01\x12\x1a\n\x16\x41PPROVAL_POLICY_MANUAL\x10\x02*\x81\x01\n\x0eQuestionPolicy\x12\x1f\n\x1bQUESTION_POLICY_UNSPECIFIED\x10\x00\x12\x18\n\x14QUESTION_POLICY_AUTO\x10\x01\x12\x1b\n\x17QUESTION_POLICY_DECLINE\x10\x02\x12\x17\n\x13QUESTION_POLICY_ASK\x10\x03*j\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_STATE_RUNNING\x10\x01\x12\x13\n\x0fTASK_STATE_IDLE\x10\x02\x12\x14\n\x10TASK_STATE_ENDED\x10\x03\x32\xc5\x04\n\x0bTaskService\x12I\n\x06Stream\x12\x1d.howler.task.v1.StreamRequest\x1a\x1e.howler.task.v1.StreamResponse0\x01\x12H\n\x05Relay\x12\x1c.howler.task.v1.RelayRequest\x1a\x1d.howler.task.v1.RelayResponse(\x01\x30\x01\x12J\n\x07GetTask\x12\x1e.howler.task.v1.GetTaskRequest\x1a\x1f.howler.task.v1.GetTaskResponse\x12P\n\tListTasks\x12 .howler.task.v1.ListTasksRequest\x1a!.howler.task.v1.ListTasksResponse\x12M\n\x08StopTask\x12\x1f.howler.task.v1.StopTaskRequest\x1a .howler.task.v1.StopTaskResponse\x12S\n\nCancelTurn\x12!.howler.task.v1.CancelTurnRequest\x1a\".howler.task.v1.CancelTurnResponse\x12_\n\x0e\x41nswerQuestion\x12%.howler.task.v1.AnswerQuestionRequest\x1a&.howler.task.v1.AnswerQuestionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!howler/task/v1/task_service.proto\x12\x0ehowler.task.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ahowler/task/v1/relay.proto\x1a\x1fhowler/task/v1/start_turn.proto\x1a\x1fhowler/task/v1/task_event.proto\"9\n\rStreamRequest\x12(\n\x05start\x18\x01 \x01(\x0b\x32\x19.howler.task.v1.StartTurn\";\n\x0eStreamResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.howler.task.v1.TaskEvent\"\xed\x01\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.howler.task.v1.TaskState\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x11\n\tprincipal\x18\x05 \x01(\t\x12\x0f\n\x07turn_id\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"!\n\x0eGetTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"5\n\x0fGetTaskResponse\x12\"\n\x04task\x18\x01 \x01(\x0b\x32\x14.howler.task.v1.Task\"v\n\x10ListTasksRequest\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.howler.task.v1.TaskState\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Q\n\x11ListTasksResponse\x12#\n\x05tasks\x18\x01 \x03(\x0b\x32\x14.howler.task.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x0fStopTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"6\n\x10StopTaskResponse\x12\"\n\x04task\x18\x01 \x01(\x0b\x32\x14.howler.task.v1.Task\"$\n\x11\x43\x61ncelTurnRequest\x12\x0f\n\x07turn_id\x18\x01 \x01(\t\"?\n\x12\x43\x61ncelTurnResponse\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.howler.task.v1.EndReason\"w\n\x15\x41nswerQuestionRequest\x12\x0f\n\x07turn_id\x18\x01 \x01(\t\x12\x13\n\x0bquestion_id\x18\x02 \x01(\t\x12\'\n\x07\x61nswers\x18\x03 \x03(\x0b\x32\x16.howler.task.v1.Answer\x12\x0f\n\x07\x64\x65\x63line\x18\x04 \x01(\x08\"\x18\n\x16\x41nswerQuestionResponse\"8\n\x0cWatchRequest\x12(\n\x05watch\x18\x01 \x01(\x0b\x32\x19.howler.task.v1.WatchTurn\":\n\rWatchResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.howler.task.v1.TaskEvent*j\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_STATE_RUNNING\x10\x01\x12\x13\n\x0fTASK_STATE_IDLE\x10\x02\x12\x14\n\x10TASK_STATE_ENDED\x10\x03\x32\x8d\x05\n\x0bTaskService\x12I\n\x06Stream\x12\x1d.howler.task.v1.StreamRequest\x1a\x1e.howler.task.v1.StreamResponse0\x01\x12H\n\x05Relay\x12\x1c.howler.task.v1.RelayRequest\x1a\x1d.howler.task.v1.RelayResponse(\x01\x30\x01\x12\x46\n\x05Watch\x12\x1c.howler.task.v1.WatchRequest\x1a\x1d.howler.task.v1.WatchResponse0\x01\x12J\n\x07GetTask\x12\x1e.howler.task.v1.GetTaskRequest\x1a\x1f.howler.task.v1.GetTaskResponse\x12P\n\tListTasks\x12 .howler.task.v1.ListTasksRequest\x1a!.howler.task.v1.ListTasksResponse\x12M\n\x08StopTask\x12\x1f.howler.task.v1.StopTaskRequest\x1a .howler.task.v1.StopTaskResponse\x12S\n\nCancelTurn\x12!.howler.task.v1.CancelTurnRequest\x1a\".howler.task.v1.CancelTurnResponse\x12_\n\x0e\x41nswerQuestion\x12%.howler.task.v1.AnswerQuestionRequest\x1a&.howler.task.v1.AnswerQuestionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'howler.task.v1.task_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROLE']._serialized_start=2696
-  _globals['_ROLE']._serialized_end=2774
-  _globals['_DETACHACTION']._serialized_start=2776
-  _globals['_DETACHACTION']._serialized_end=2871
-  _globals['_TASKRETENTION']._serialized_start=2873
-  _globals['_TASKRETENTION']._serialized_end=2970
-  _globals['_DURABILITY']._serialized_start=2972
-  _globals['_DURABILITY']._serialized_end=3062
-  _globals['_APPROVALPOLICY']._serialized_start=3064
-  _globals['_APPROVALPOLICY']._serialized_end=3167
-  _globals['_QUESTIONPOLICY']._serialized_start=3170
-  _globals['_QUESTIONPOLICY']._serialized_end=3299
-  _globals['_TASKSTATE']._serialized_start=3301
-  _globals['_TASKSTATE']._serialized_end=3407
-  _globals['_STREAMREQUEST']._serialized_start=176
-  _globals['_STREAMREQUEST']._serialized_end=233
-  _globals['_STREAMRESPONSE']._serialized_start=235
-  _globals['_STREAMRESPONSE']._serialized_end=294
-  _globals['_RELAYREQUEST']._serialized_start=297
-  _globals['_RELAYREQUEST']._serialized_end=597
-  _globals['_WATCHTURN']._serialized_start=599
-  _globals['_WATCHTURN']._serialized_end=646
-  _globals['_CANCELTURN']._serialized_start=648
-  _globals['_CANCELTURN']._serialized_end=660
-  _globals['_ANSWERTURN']._serialized_start=662
-  _globals['_ANSWERTURN']._serialized_end=753
-  _globals['_GRANT']._serialized_start=755
-  _globals['_GRANT']._serialized_end=777
-  _globals['_DETACH']._serialized_start=779
-  _globals['_DETACH']._serialized_end=787
-  _globals['_RELAYRESPONSE']._serialized_start=789
-  _globals['_RELAYRESPONSE']._serialized_end=847
-  _globals['_TURNFRAME']._serialized_start=849
-  _globals['_TURNFRAME']._serialized_end=971
-  _globals['_STARTTURN']._serialized_start=974
-  _globals['_STARTTURN']._serialized_end=1539
-  _globals['_CONVERSATION']._serialized_start=1541
-  _globals['_CONVERSATION']._serialized_end=1598
-  _globals['_MESSAGE']._serialized_start=1600
-  _globals['_MESSAGE']._serialized_end=1673
-  _globals['_ONDETACH']._serialized_start=1675
-  _globals['_ONDETACH']._serialized_end=1773
-  _globals['_HELDLEASE']._serialized_start=1775
-  _globals['_HELDLEASE']._serialized_end=1819
-  _globals['_TASK']._serialized_start=1822
-  _globals['_TASK']._serialized_end=2059
-  _globals['_GETTASKREQUEST']._serialized_start=2061
-  _globals['_GETTASKREQUEST']._serialized_end=2094
-  _globals['_GETTASKRESPONSE']._serialized_start=2096
-  _globals['_GETTASKRESPONSE']._serialized_end=2149
-  _globals['_LISTTASKSREQUEST']._serialized_start=2151
-  _globals['_LISTTASKSREQUEST']._serialized_end=2269
-  _globals['_LISTTASKSRESPONSE']._serialized_start=2271
-  _globals['_LISTTASKSRESPONSE']._serialized_end=2352
-  _globals['_STOPTASKREQUEST']._serialized_start=2354
-  _globals['_STOPTASKREQUEST']._serialized_end=2388
-  _globals['_STOPTASKRESPONSE']._serialized_start=2390
-  _globals['_STOPTASKRESPONSE']._serialized_end=2444
-  _globals['_CANCELTURNREQUEST']._serialized_start=2446
-  _globals['_CANCELTURNREQUEST']._serialized_end=2482
-  _globals['_CANCELTURNRESPONSE']._serialized_start=2484
-  _globals['_CANCELTURNRESPONSE']._serialized_end=2547
-  _globals['_ANSWERQUESTIONREQUEST']._serialized_start=2549
-  _globals['_ANSWERQUESTIONREQUEST']._serialized_end=2668
-  _globals['_ANSWERQUESTIONRESPONSE']._serialized_start=2670
-  _globals['_ANSWERQUESTIONRESPONSE']._serialized_end=2694
-  _globals['_TASKSERVICE']._serialized_start=3410
-  _globals['_TASKSERVICE']._serialized_end=3991
+  _globals['_TASKSTATE']._serialized_start=1293
+  _globals['_TASKSTATE']._serialized_end=1399
+  _globals['_STREAMREQUEST']._serialized_start=180
+  _globals['_STREAMREQUEST']._serialized_end=237
+  _globals['_STREAMRESPONSE']._serialized_start=239
+  _globals['_STREAMRESPONSE']._serialized_end=298
+  _globals['_TASK']._serialized_start=301
+  _globals['_TASK']._serialized_end=538
+  _globals['_GETTASKREQUEST']._serialized_start=540
+  _globals['_GETTASKREQUEST']._serialized_end=573
+  _globals['_GETTASKRESPONSE']._serialized_start=575
+  _globals['_GETTASKRESPONSE']._serialized_end=628
+  _globals['_LISTTASKSREQUEST']._serialized_start=630
+  _globals['_LISTTASKSREQUEST']._serialized_end=748
+  _globals['_LISTTASKSRESPONSE']._serialized_start=750
+  _globals['_LISTTASKSRESPONSE']._serialized_end=831
+  _globals['_STOPTASKREQUEST']._serialized_start=833
+  _globals['_STOPTASKREQUEST']._serialized_end=867
+  _globals['_STOPTASKRESPONSE']._serialized_start=869
+  _globals['_STOPTASKRESPONSE']._serialized_end=923
+  _globals['_CANCELTURNREQUEST']._serialized_start=925
+  _globals['_CANCELTURNREQUEST']._serialized_end=961
+  _globals['_CANCELTURNRESPONSE']._serialized_start=963
+  _globals['_CANCELTURNRESPONSE']._serialized_end=1026
+  _globals['_ANSWERQUESTIONREQUEST']._serialized_start=1028
+  _globals['_ANSWERQUESTIONREQUEST']._serialized_end=1147
+  _globals['_ANSWERQUESTIONRESPONSE']._serialized_start=1149
+  _globals['_ANSWERQUESTIONRESPONSE']._serialized_end=1173
+  _globals['_WATCHREQUEST']._serialized_start=1175
+  _globals['_WATCHREQUEST']._serialized_end=1231
+  _globals['_WATCHRESPONSE']._serialized_start=1233
+  _globals['_WATCHRESPONSE']._serialized_end=1291
+  _globals['_TASKSERVICE']._serialized_start=1402
+  _globals['_TASKSERVICE']._serialized_end=2055
 # @@protoc_insertion_point(module_scope)

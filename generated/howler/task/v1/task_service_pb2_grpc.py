@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from howler.task.v1 import relay_pb2 as howler_dot_task_dot_v1_dot_relay__pb2
 from howler.task.v1 import task_service_pb2 as howler_dot_task_dot_v1_dot_task__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -46,8 +47,13 @@ class TaskServiceStub:
                 _registered_method=True)
         self.Relay = channel.stream_stream(
                 '/howler.task.v1.TaskService/Relay',
-                request_serializer=howler_dot_task_dot_v1_dot_task__service__pb2.RelayRequest.SerializeToString,
-                response_deserializer=howler_dot_task_dot_v1_dot_task__service__pb2.RelayResponse.FromString,
+                request_serializer=howler_dot_task_dot_v1_dot_relay__pb2.RelayRequest.SerializeToString,
+                response_deserializer=howler_dot_task_dot_v1_dot_relay__pb2.RelayResponse.FromString,
+                _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/howler.task.v1.TaskService/Watch',
+                request_serializer=howler_dot_task_dot_v1_dot_task__service__pb2.WatchRequest.SerializeToString,
+                response_deserializer=howler_dot_task_dot_v1_dot_task__service__pb2.WatchResponse.FromString,
                 _registered_method=True)
         self.GetTask = channel.unary_unary(
                 '/howler.task.v1.TaskService/GetTask',
@@ -136,6 +142,17 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Watch(self, request, context):
+        """Watch tells a turn's events from behind a given one: what is in its log, and
+        then what comes, to `ended`. Any number of callers may watch a turn, while it
+        runs and for HOWLER_TURN_RETENTION after, and all are told the same. A
+        watcher that leaves leaves the turn to its `on_detach`. Fails with
+        TURN_NOT_FOUND, and with INVALID_REQUEST when `after_seq` is not there yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTask(self, request, context):
         """GetTask returns one task. Fails with TASK_NOT_FOUND.
         """
@@ -186,8 +203,13 @@ def add_TaskServiceServicer_to_server(servicer, server):
             ),
             'Relay': grpc.stream_stream_rpc_method_handler(
                     servicer.Relay,
-                    request_deserializer=howler_dot_task_dot_v1_dot_task__service__pb2.RelayRequest.FromString,
-                    response_serializer=howler_dot_task_dot_v1_dot_task__service__pb2.RelayResponse.SerializeToString,
+                    request_deserializer=howler_dot_task_dot_v1_dot_relay__pb2.RelayRequest.FromString,
+                    response_serializer=howler_dot_task_dot_v1_dot_relay__pb2.RelayResponse.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=howler_dot_task_dot_v1_dot_task__service__pb2.WatchRequest.FromString,
+                    response_serializer=howler_dot_task_dot_v1_dot_task__service__pb2.WatchResponse.SerializeToString,
             ),
             'GetTask': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTask,
@@ -272,8 +294,35 @@ class TaskService:
             request_iterator,
             target,
             '/howler.task.v1.TaskService/Relay',
-            howler_dot_task_dot_v1_dot_task__service__pb2.RelayRequest.SerializeToString,
-            howler_dot_task_dot_v1_dot_task__service__pb2.RelayResponse.FromString,
+            howler_dot_task_dot_v1_dot_relay__pb2.RelayRequest.SerializeToString,
+            howler_dot_task_dot_v1_dot_relay__pb2.RelayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/howler.task.v1.TaskService/Watch',
+            howler_dot_task_dot_v1_dot_task__service__pb2.WatchRequest.SerializeToString,
+            howler_dot_task_dot_v1_dot_task__service__pb2.WatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ Agent turns: run one, follow it, steer it."""
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from howler.task.v1 import relay_pb2 as _relay_pb2
 from howler.task.v1 import task_service_pb2 as _task_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -56,7 +57,7 @@ class TaskServiceStub:
     it ends with SLOW_CONSUMER. A caller that leaves (cancel, deadline, lost
     connection) leaves the turn to `on_detach`.
     """
-    Relay: _grpc.StreamStreamMultiCallable[_task_service_pb2.RelayRequest, _task_service_pb2.RelayResponse]
+    Relay: _grpc.StreamStreamMultiCallable[_relay_pb2.RelayRequest, _relay_pb2.RelayResponse]
     """Relay runs and watches many turns over one stream, for callers that have
     hundreds of them (the HTTP facade). It is another door to the same turns:
     what a StartTurn means and what the events are is told at Stream.
@@ -81,6 +82,13 @@ class TaskServiceStub:
     When the Relay breaks, every turn on it loses this watcher and is left to
     its `on_detach`, with a grace of 5 s at least: time to `watch` it on
     another Relay from where it was. Events are kept until they were granted.
+    """
+    Watch: _grpc.UnaryStreamMultiCallable[_task_service_pb2.WatchRequest, _task_service_pb2.WatchResponse]
+    """Watch tells a turn's events from behind a given one: what is in its log, and
+    then what comes, to `ended`. Any number of callers may watch a turn, while it
+    runs and for HOWLER_TURN_RETENTION after, and all are told the same. A
+    watcher that leaves leaves the turn to its `on_detach`. Fails with
+    TURN_NOT_FOUND, and with INVALID_REQUEST when `after_seq` is not there yet.
     """
     GetTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]
     """GetTask returns one task. Fails with TASK_NOT_FOUND."""
@@ -129,7 +137,7 @@ class TaskServiceAsyncStub(TaskServiceStub):
     it ends with SLOW_CONSUMER. A caller that leaves (cancel, deadline, lost
     connection) leaves the turn to `on_detach`.
     """
-    Relay: _aio.StreamStreamMultiCallable[_task_service_pb2.RelayRequest, _task_service_pb2.RelayResponse]  # type: ignore[assignment]
+    Relay: _aio.StreamStreamMultiCallable[_relay_pb2.RelayRequest, _relay_pb2.RelayResponse]  # type: ignore[assignment]
     """Relay runs and watches many turns over one stream, for callers that have
     hundreds of them (the HTTP facade). It is another door to the same turns:
     what a StartTurn means and what the events are is told at Stream.
@@ -154,6 +162,13 @@ class TaskServiceAsyncStub(TaskServiceStub):
     When the Relay breaks, every turn on it loses this watcher and is left to
     its `on_detach`, with a grace of 5 s at least: time to `watch` it on
     another Relay from where it was. Events are kept until they were granted.
+    """
+    Watch: _aio.UnaryStreamMultiCallable[_task_service_pb2.WatchRequest, _task_service_pb2.WatchResponse]  # type: ignore[assignment]
+    """Watch tells a turn's events from behind a given one: what is in its log, and
+    then what comes, to `ended`. Any number of callers may watch a turn, while it
+    runs and for HOWLER_TURN_RETENTION after, and all are told the same. A
+    watcher that leaves leaves the turn to its `on_detach`. Fails with
+    TURN_NOT_FOUND, and with INVALID_REQUEST when `after_seq` is not there yet.
     """
     GetTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]  # type: ignore[assignment]
     """GetTask returns one task. Fails with TASK_NOT_FOUND."""
@@ -209,9 +224,9 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def Relay(
         self,
-        request_iterator: _MaybeAsyncIterator[_task_service_pb2.RelayRequest],
+        request_iterator: _MaybeAsyncIterator[_relay_pb2.RelayRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_task_service_pb2.RelayResponse], _abc.AsyncIterator[_task_service_pb2.RelayResponse]]:
+    ) -> _typing.Union[_abc.Iterator[_relay_pb2.RelayResponse], _abc.AsyncIterator[_relay_pb2.RelayResponse]]:
         """Relay runs and watches many turns over one stream, for callers that have
         hundreds of them (the HTTP facade). It is another door to the same turns:
         what a StartTurn means and what the events are is told at Stream.
@@ -236,6 +251,19 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         When the Relay breaks, every turn on it loses this watcher and is left to
         its `on_detach`, with a grace of 5 s at least: time to `watch` it on
         another Relay from where it was. Events are kept until they were granted.
+        """
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _task_service_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_task_service_pb2.WatchResponse], _abc.AsyncIterator[_task_service_pb2.WatchResponse]]:
+        """Watch tells a turn's events from behind a given one: what is in its log, and
+        then what comes, to `ended`. Any number of callers may watch a turn, while it
+        runs and for HOWLER_TURN_RETENTION after, and all are told the same. A
+        watcher that leaves leaves the turn to its `on_detach`. Fails with
+        TURN_NOT_FOUND, and with INVALID_REQUEST when `after_seq` is not there yet.
         """
 
     @_abc_1.abstractmethod
