@@ -20,6 +20,7 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 from howler.model.v1 import model_service_pb2, model_service_pb2_grpc
 from howler.pool.v1 import pool_service_pb2, pool_service_pb2_grpc
+from howler.response.v1 import response_service_pb2, response_service_pb2_grpc
 from howler.task.v1 import task_service_pb2, task_service_pb2_grpc
 
 from server.catalog.cache import Catalog
@@ -38,8 +39,10 @@ from server.rpc.interceptors import Edge
 from server.rpc.listening import listen
 from server.rpc.model_service import ModelService
 from server.rpc.pool_service import PoolService
+from server.rpc.response_service import ResponseService
 from server.rpc.task_service import TaskService
 from server.store.errors import StoreError
+from server.store.responses import Responses
 from server.turn.create import Creator
 from server.turn.dialect import Spoken
 from server.turn.hub import Hub
@@ -53,6 +56,7 @@ SERVICES: Final = (
     task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
     pool_service_pb2.DESCRIPTOR.services_by_name["PoolService"].full_name,
+    response_service_pb2.DESCRIPTOR.services_by_name["ResponseService"].full_name,
 )
 OPTIONS: Final = (
     ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a second server
@@ -127,6 +131,9 @@ async def serve(settings: Settings) -> None:
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog), server)
         pool_service_pb2_grpc.add_PoolServiceServicer_to_server(
             PoolService(pool, settings.queue_timeout), server
+        )
+        response_service_pb2_grpc.add_ResponseServiceServicer_to_server(
+            ResponseService(Responses(store)), server
         )
         health_pb2_grpc.add_HealthServicer_to_server(health, server)
         reflection.enable_server_reflection(

@@ -1,5 +1,6 @@
 """Checks what a caller says about a turn, the same for every door."""
 
+import re
 from typing import Final
 
 from google.protobuf.message import Message
@@ -8,6 +9,7 @@ from howler.task.v1.start_turn_pb2 import Role, StartTurn, Transcript
 from server.rpc.checks import check_priority, check_size, invalid, seconds_of
 
 _MAX_ID_BYTES: Final = 128
+_TURN_ID: Final = re.compile("turn_[0-9a-f]{32}")
 _MAX_SECONDS: Final = 315_576_000_000  # what google.protobuf.Duration states
 
 
@@ -22,6 +24,8 @@ def check_start(start: StartTurn) -> None:
             _check_messages(start.messages)
     for name in ("principal", "request_id"):
         check_size(f"start.{name}", getattr(start, name), _MAX_ID_BYTES)
+    if start.turn_id and not _TURN_ID.fullmatch(start.turn_id):
+        raise invalid("start.turn_id must be turn_ and 32 hexadecimal digits")
     if start.task_id and start.instructions:
         raise invalid("start.instructions: a task that exists has its instructions already")
     if start.HasField("deadline") and not 0 < seconds_of(start.deadline) <= _MAX_SECONDS:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final, Protocol
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from howler.pool.v1.pool_service_pb2 import Cooldown, Lease
 from howler.task.v1.task_service_pb2 import Task
 
 from server.pool.account import AccountId, Member, TaskId
 from server.pool.ledger import Cold, Holding, Work
+from server.pool.show import timestamp
 from server.store.keyring import KeyRing
 from server.store.seal import Key
 
@@ -96,8 +96,8 @@ def task(row: Row) -> Task:
         model=row["model"],
         principal=row["principal"],
         turn_id=row["turn_id"],
-        create_time=_timestamp(row["create_us"]),
-        last_used_time=_timestamp(row["last_used_us"]),
+        create_time=timestamp(row["create_us"]),
+        last_used_time=timestamp(row["last_used_us"]),
     )
 
 
@@ -124,7 +124,7 @@ def cold(row: Row, clock: int) -> Cold:
     cooldown = Cooldown(
         reason=row["reason"],
         scope=row["scope"],
-        until_time=_timestamp(row["until_us"]),
+        until_time=timestamp(row["until_us"]),
         upstream_model_id=row["upstream_model_id"],
     )
     return Cold(AccountId(row["account_id"]), cooldown, left=(row["until"] - clock) / 1e6)
@@ -139,9 +139,3 @@ def of_cooldown(account_id: AccountId, cooling: Cooldown) -> Parameters:
         "reason": cooling.reason,
         "until_us": cooling.until_time.ToMicroseconds(),
     }
-
-
-def _timestamp(microseconds: int) -> Timestamp:
-    moment = Timestamp()
-    moment.FromMicroseconds(microseconds)
-    return moment

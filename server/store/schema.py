@@ -21,7 +21,7 @@ def migrate(connection: sqlite3.Connection, folder: Path = _FOLDER) -> int:
     try:
         connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT")
         version = _version(connection, newest)
-        for number in range(version + 1, newest + 1):
+        for number in sorted(number for number in migrations if number > version):
             for statement in _statements(migrations[number].read_text(encoding="utf-8")):
                 connection.execute(statement)
             connection.execute("INSERT INTO schema_version (version) VALUES (?)", (number,))

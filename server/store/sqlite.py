@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Self
 
 from howler.pool.v1.pool_service_pb2 import Cooldown, Lease, LeaseMode
@@ -142,7 +142,12 @@ class Store:
             return await self._writer.run(operation)
         return await self._writer.run(operation, lambda result: self._note(changes(result)))
 
-    async def _read(self, name: str, parameters: Parameters) -> list[sqlite3.Row]:
+    async def write(self, key: str, name: str, parameters: Parameters) -> Sequence[rows.Row]:
+        """See Tables; here all writes keep their order."""
+        return await self._write(lambda db: db.execute(self._sql[name], parameters).fetchall())
+
+    async def read(self, name: str, parameters: Parameters) -> Sequence[rows.Row]:
+        """See Tables."""
         assert self._reader is not None
         return await self._reader.run(lambda db: db.execute(self._sql[name], parameters).fetchall())
 
@@ -245,7 +250,7 @@ class Store:
 
     async def lease_token(self, lease_id: LeaseId) -> int | None:
         """See Ledger."""
-        found = await self._read("lease_token", {"lease_id": lease_id})
+        found = await self.read("lease_token", {"lease_id": lease_id})
         return int(found[0]["token"]) if found else None
 
     # Tasks.
@@ -273,7 +278,7 @@ class Store:
 
     async def task(self, task_id: TaskId) -> Task | None:
         """Return a task, active or ended."""
-        found = await self._read("get_task", {"task_id": task_id})
+        found = await self.read("get_task", {"task_id": task_id})
         return rows.task(found[0]) if found else None
 
     async def tasks(
@@ -283,7 +288,7 @@ class Store:
 
         The one used last comes first; `after` is where the page before ended.
         """
-        found = await self._read("list_tasks", page(state, principal, limit, after))
+        found = await self.read("list_tasks", page(state, principal, limit, after))
         return [rows.task(row) for row in found]
 
     # Secrets.

@@ -52,10 +52,12 @@ class Hub:
         self.doors: set[Callable[[], None]] = set()
 
     def start(self, start: StartTurn, wake: Callable[[], None]) -> Watching:
-        """Start a turn and watch it from its beginning. Raises SHUTTING_DOWN."""
+        """Start a turn and watch it from its beginning. Raises SHUTTING_DOWN and ALREADY_EXISTS."""
         if self._closing:
             raise Cause.SHUTDOWN.error
-        turn_id = TurnId(f"turn_{uuid.uuid4().hex}")
+        turn_id = TurnId(start.turn_id or f"turn_{uuid.uuid4().hex}")
+        if turn_id in self._turns or turn_id in self._over:
+            raise ServiceError(_E.ERROR_REASON_ALREADY_EXISTS, "start.turn_id: another turn has it")
         live = LiveTurn(turn_id, start, detach_grace=self._rooms.limits.detach)
         watcher = live.log.watch(wake)
         self._turns[turn_id] = live

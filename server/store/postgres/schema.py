@@ -35,7 +35,7 @@ async def migrate(connection: Connection, scripts: Mapping[int, str]) -> int:
             f"the database has schema {version}, this Howler knows {newest}: use the newer Howler, "
             "or another database"
         )
-    for number in range(version + 1, newest + 1):
+    for number in sorted(number for number in scripts if number > version):
         await connection.execute(scripts[number])
         await connection.execute("INSERT INTO schema_version (version) VALUES ($1)", number)
     return newest

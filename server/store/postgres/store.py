@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Final, Self, TypeVar
 
 import asyncpg
@@ -119,17 +119,24 @@ class PostgresStore:
             [key for key in keys if key], lambda: self._connections.run(work, again=again)
         )
 
-    async def _read(self, name: str, parameters: Parameters) -> list[asyncpg.Record]:
-        return await self._connections.run(
-            lambda connection: self._fetch(connection, name, parameters), again=True
-        )
+    async def write(self, key: str, name: str, parameters: Parameters) -> Sequence[rows.Row]:
+        """See Tables. Sent again where the database went away meanwhile: a query must bear that."""
+        return await self._do([key], name, parameters)
+
+    async def read(self, name: str, parameters: Parameters) -> Sequence[rows.Row]:
+        """See Tables."""
+
+        async def work(connection: Connection) -> list[asyncpg.Record]:
+            return await self._fetch(connection, name, parameters)
+
+        return await self._connections.run(work, again=True)
 
     # Accounts.
 
     async def books(self, accounts: Collection[AccountId] | None = None) -> Books:
         """See Ledger."""
         which = None if accounts is None else list(accounts)
-        found = (await self._read("books", {"accounts": which}))[0]
+        found = (await self.read("books", {"accounts": which}))[0]
         clock = found["clock"]
         return Books(
             members=[rows.member(row, self._ring) for row in json.loads(found["accounts"])],
@@ -256,7 +263,7 @@ class PostgresStore:
 
     async def lease_token(self, lease_id: LeaseId) -> int | None:
         """See Ledger."""
-        found = await self._read("lease_token", {"lease_id": lease_id})
+        found = await self.read("lease_token", {"lease_id": lease_id})
         return int(found[0]["token"]) if found else None
 
     # Tasks.
@@ -287,7 +294,7 @@ class PostgresStore:
 
     async def task(self, task_id: TaskId) -> Task | None:
         """Return a task, active or ended."""
-        found = await self._read("get_task", {"task_id": task_id})
+        found = await self.read("get_task", {"task_id": task_id})
         return rows.task(found[0]) if found else None
 
     async def tasks(
@@ -297,7 +304,7 @@ class PostgresStore:
 
         The one used last comes first; `after` is where the page before ended.
         """
-        found = await self._read("list_tasks", page(state, principal, limit, after))
+        found = await self.read("list_tasks", page(state, principal, limit, after))
         return [rows.task(row) for row in found]
 
     # Secrets.
