@@ -1,9 +1,10 @@
-"""Writes the frames that Howler sends to the platform (upstream-protocol §6.4, §6.5, §7.6, §10.1).
+"""Writes the frames that Howler sends to the platform (upstream-protocol §6.4, §6.5, §7.6, §8, §10.1).
 
 PURE. A frame is the text of one WebSocket message; the platform's limit is 32,768 bytes each (§6.1).
 """
 
 import base64
+from collections.abc import Mapping
 from enum import Enum
 from typing import Final, assert_never
 
@@ -55,6 +56,11 @@ class _Uplink(msgspec.Struct):
     data: object
 
 
+class _Call(msgspec.Struct, tag_field="type", tag="call"):
+    kind: str
+    data: str
+
+
 def prompt_frame(text: str, dialect: Dialect) -> str:
     """Return the frame that gives the agent a prompt.
 
@@ -82,6 +88,11 @@ def reply_frame(reply: Reply, dialect: Dialect) -> str:
     return _bounded(_Uplink("reply-question", data))
 
 
+def call_frame(kind: str, fields: Mapping[str, object]) -> str:
+    """Return the frame that makes a call over a task's control socket (§8). Raises FrameTooLarge."""
+    return _bounded(_Call(kind, _base64(_json(fields))))
+
+
 def fits(reply: Reply) -> bool:
     """Tell whether the answer to a question fits a frame, whatever the dialect."""
     try:
@@ -100,7 +111,7 @@ def _base64(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
 
 
-def _bounded(frame: _Uplink) -> str:
+def _bounded(frame: _Uplink | _Call) -> str:
     raw = _json(frame)
     if len(raw) > MAX_FRAME_BYTES:
         raise FrameTooLarge(len(raw))

@@ -1,6 +1,6 @@
-"""The platform, one method per call (upstream-protocol §1-6)."""
+"""The platform, one method per call (upstream-protocol §1-8)."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -12,6 +12,7 @@ from howler.model.v1.model_service_pb2 import Model
 from server.errors import ServiceError
 from server.pool.account import USER_COOKIE, Session, TaskId
 from server.upstream.address import basic, checked_url, trusting
+from server.upstream.control import Control
 from server.upstream.errors import Refusal, Undecided
 from server.upstream.headers import PLAIN, Profiles, spoken
 from server.upstream.http import API, Call, Http, twice
@@ -33,7 +34,7 @@ from server.upstream.tasks import (
 )
 from server.upstream.users import User
 
-__all__ = ["Chunk", "NewTask", "Platform", "Socket", "Subscription", "TaskInfo", "User", "Wallet"]
+__all__ = ["Chunk", "Control", "NewTask", "Platform", "Socket", "Subscription", "TaskInfo", "User", "Wallet"]
 
 _E = ErrorReason
 _TASKS: Final = "/users/tasks"
@@ -74,6 +75,7 @@ class Platform:
         """Raises ValueError for a base_url or a ca_file that cannot be meant, naming no secret."""
         self._base_url = checked_url(base_url)
         self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
         passing = {"Authorization": basic(basic_auth)} if basic_auth else {}
         self._handshake = spoken(profiles.websocket, self._base_url) | passing
         self._tls = trusting(ca_file) if self._base_url.startswith("https:") else None
@@ -198,9 +200,24 @@ class Platform:
         self, session: Session, task_id: TaskId, mode: Literal["attach", "new"]
     ) -> AsyncIterator[Socket]:
         """Open the task's stream for a while. Raises TASK_NOT_FOUND for a task that is not the account's."""
-        url = f"ws{self._base_url.removeprefix('http')}{API}{_TASKS}/stream?" + urlencode(
-            {"id": task_id, "mode": mode}
-        )
+        async with self._socket(session, "stream", {"id": task_id, "mode": mode}) as socket:
+            yield socket
+
+    @asynccontextmanager
+    async def control(self, session: Session, task_id: TaskId) -> AsyncIterator[Control]:
+        """Open the task's control socket for a while (§8): it wakes the task's VM and keeps it awake.
+
+        A VM that hibernates needs a moment; its calls fail until then. Raises as `stream` does.
+        """
+        async with self._socket(session, "control", {"id": task_id}) as socket:
+            with Control.over(socket, timeout=self._read_timeout) as control:
+                yield control
+
+    @asynccontextmanager
+    async def _socket(
+        self, session: Session, name: Literal["stream", "control"], query: Mapping[str, str]
+    ) -> AsyncIterator[Socket]:
+        url = f"ws{self._base_url.removeprefix('http')}{API}{_TASKS}/{name}?{urlencode(query)}"
         headers = {**self._handshake, "Cookie": f"{USER_COOKIE}={session.cookie}"}
 
         async def attempt() -> Socket:

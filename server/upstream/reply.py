@@ -75,10 +75,14 @@ def _quote(content: dict[str, Any], secrets: Collection[str]) -> str:
     if not isinstance(said, str) or any(secret and secret[:_TELLTALE] in said for secret in secrets):
         return ""
     trace = _TRACE.search(said)
-    said = _CONTROL.sub(" ", _TRACE.sub(" ", said)).strip()
-    if len(said) > _QUOTE_CHARS:
-        said = said[: _QUOTE_CHARS - 1] + "…"
+    said = on_one_line(_TRACE.sub(" ", said))
     return f"{said} (trace {trace[1]})".strip() if trace else said
+
+
+def on_one_line(said: str) -> str:
+    """Return what the platform said as it may stand in a message of ours: one line, cut where it is long."""
+    said = _CONTROL.sub(" ", said).strip()
+    return said if len(said) <= _QUOTE_CHARS else said[: _QUOTE_CHARS - 1] + "…"
 
 
 def _refusal(reply: Reply, code: int, quote: str) -> Refusal:

@@ -27,7 +27,7 @@ from server.acp.frames import (
     Thought,
     Unknown,
 )
-from server.acp.uplink import Dialect, FrameTooLarge, Reply, prompt_frame, reply_frame
+from server.acp.uplink import Dialect, FrameTooLarge, Reply, call_frame, prompt_frame, reply_frame
 
 LINES: Final[list[dict[str, Any]]] = [
     json.loads(line)
@@ -91,6 +91,11 @@ WRITTEN: Final = {
     "RE-TS": prompt_frame("hello", Dialect.TEXT),
     "RE-PY": prompt_frame("hello", Dialect.LEGACY),
     "reply to a question": reply_frame(REPLY, Dialect.NATIVE),
+    "call restart": call_frame("restart", {"request_id": "r1", "load_session": True}),
+    "call switch_model": call_frame(
+        "switch_model",
+        {"request_id": "r2", "model_id": "0b6c4d1e-8f2a-4c55-9a57-3f1f0a9be001", "load_session": True},
+    ),
 }
 UNWRITTEN: Final = {
     "one attachment": "uploads are a later issue",
@@ -99,8 +104,6 @@ UNWRITTEN: Final = {
     "RE-TS doc": "a comment of the TypeScript proxy that its code does not follow",
     "RE reply": "an answer without its question; Howler names the question it answers",
     "desktop": "the desktop's fixtures",
-    "call restart": "the control socket is a later issue",
-    "call switch_model": "the control socket is a later issue",
 }
 
 
