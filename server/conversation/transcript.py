@@ -30,6 +30,11 @@ def as_prompt(messages: Sequence[Message]) -> str:
     )
 
 
+def guided(prompt: str, guidance: str) -> str:
+    """Return the prompt with how to answer it behind it: what is read last is heeded best."""
+    return f"{prompt}\n\n{guidance}" if guidance else prompt
+
+
 def _speaker(message: Message) -> str:
     speaker = _SPEAKERS.get(message.role, "User")
     return f"{speaker} ({message.name})" if message.name else speaker

@@ -18,7 +18,7 @@ from howler.task.v1.task_event_pb2 import Accepted, EndReason, TaskEvent
 
 from server.acp.turn import Turn
 from server.acp.uplink import AUTO_APPROVE, NO_AUTO_APPROVE, FrameTooLarge, prompt_frame
-from server.conversation.transcript import as_prompt, last_input
+from server.conversation.transcript import as_prompt, guided, last_input
 from server.errors import ServiceError, incident
 from server.pool.account import TaskId
 from server.turn.ending import may_stay
@@ -193,9 +193,9 @@ class Runner:
 def _prompt_of(live: LiveTurn, *, is_new: bool) -> str:
     start = live.start
     if start.WhichOneof("input") == "prompt":
-        return start.prompt
+        return guided(start.prompt, start.guidance)
     messages = start.messages.messages
-    return as_prompt(messages) if is_new else last_input(messages)
+    return guided(as_prompt(messages) if is_new else last_input(messages), start.guidance)
 
 
 def _interrupted(machine: Turn, cause: Cause) -> list[TaskEvent]:

@@ -18,7 +18,7 @@ from howler.task.v1.task_service_pb2 import (
     TaskState,
 )
 
-from tests.support.howler import Howler, reason_of
+from tests.support.howler import Howler, reason_of, text_of
 from tests.support.watched import Watched, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -56,6 +56,16 @@ async def test_a_task_takes_one_turn_at_a_time(howler: Howler) -> None:
     assert busy == ("TASK_BUSY", grpc.StatusCode.ABORTED)
     await howler.tasks.CancelTurn(CancelTurnRequest(turn_id=turn.turn_id))
     await turn.rest()
+
+
+async def test_guidance_goes_with_a_prompt_on_a_new_and_on_a_held_task(howler: Howler) -> None:
+    """StartTurn.guidance: the agent is told it behind the newest input, each time anew."""
+    first = await howler.turn("hello", guidance="Be brief.", retention=KEEP)
+    assert text_of(first).startswith("You said: “hello\n\nBe brief.”.")
+    task_id = first[0].accepted.task_id
+    second = await howler.turn("again", guidance="Be loud.", task_id=task_id)
+    assert text_of(second).startswith("You said: “again\n\nBe loud.”.")
+    await howler.tasks.StopTask(StopTaskRequest(task_id=task_id))
 
 
 async def test_a_task_is_of_one_model(howler: Howler) -> None:

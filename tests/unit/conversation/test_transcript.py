@@ -2,7 +2,7 @@
 
 from howler.task.v1.start_turn_pb2 import Message, Role
 
-from server.conversation.transcript import as_prompt, last_input
+from server.conversation.transcript import as_prompt, guided, last_input
 
 USER, ASSISTANT, TOOL = Role.ROLE_USER, Role.ROLE_ASSISTANT, Role.ROLE_TOOL
 
@@ -27,3 +27,8 @@ def test_a_tool_result_is_called_one() -> None:
     messages = [Message(role=USER, text="one"), Message(role=TOOL, text="42", name="sum")]
     assert "Tool result" in as_prompt(messages)
     assert last_input(messages) == "42"
+
+
+def test_guidance_stands_behind_the_prompt() -> None:
+    assert guided("do it", "Answer in JSON.") == "do it\n\nAnswer in JSON."
+    assert guided("do it", "") == "do it"
