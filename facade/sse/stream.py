@@ -1,27 +1,22 @@
-"""Answers a turn over raw ASGI: as a stream of SSE bytes, or whole.
+"""Answers a turn over raw ASGI, as a stream of SSE bytes.
 
-Either way the caller's leaving cancels the turn at once, and what fails before
-the first byte is an HTTP status. A stream's bytes come from one machine and go
-out under one lock, so that keep-alives never cut into them. A bug is told like any
-failure, by the id of an incident whose whole is in the log: the middleware above
-could only cut off an answer that has begun.
+The caller's leaving leaves the turn at once, and what fails before the first
+byte is an HTTP status. The bytes come from one machine and go out under one
+lock, so that keep-alives never cut into them. A bug is told like any failure, by
+the id of an incident whose whole is in the log: the middleware above could only
+cut off an answer that has begun.
 """
 
 import asyncio
-import logging
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 from howler.task.v1.task_event_pb2 import TaskEvent
 from starlette.types import Receive, Scope, Send
 
-from facade.errors import ApiError, internal
-
-_log = logging.getLogger(__name__)
-
-Header = tuple[bytes, bytes]
+from facade.errors import ApiError
+from facade.sse.asgi import Header, Turn, cancelled, send_json, told_by, until_gone
 
 _STREAM_HEADERS: Final[list[Header]] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -48,32 +43,6 @@ class Stream(Protocol):
 
     def abandon(self, error: ApiError) -> bytes:
         """Return the end for a failure that no event tells."""
-
-
-class Fold(Protocol):
-    """A machine that folds a turn into one answer."""
-
-    @property
-    def finished(self) -> bool:
-        """The turn is over."""
-
-    def receive(self, events: Iterable[TaskEvent]) -> None:
-        """Take events in order."""
-
-    def answer(self) -> bytes:
-        """Return the answer as JSON; raises what the turn failed of."""
-
-
-class Turn(Protocol):
-    """A running turn: batches of its events; raises ApiError where it fails without telling an event.
-
-    It ends after `ended`, or because it was left.
-    """
-
-    def __aiter__(self) -> AsyncIterator[Sequence[TaskEvent]]: ...
-
-    def leave(self) -> None:
-        """Leave it, which ends the iteration; the server cancels it then, unless it is over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,12 +83,12 @@ class TurnStream:
         telling = asyncio.create_task(self._tell(scope))
         self._silence = asyncio.get_running_loop().call_at(self._speaks_at, self._mind_silence)
         try:
-            await _until_gone(receive, self._turn.leave)  # which the end of the answer counts as, too
+            await until_gone(receive, self._turn.leave)  # which the end of the answer counts as, too
             await telling
         finally:
             self._silence.cancel()
             self._turn.leave()
-            await _cancelled(telling, self._filling)
+            await cancelled(telling, self._filling)
 
     async def _tell(self, scope: Scope) -> None:
         stream, lock, write = self._stream, self._lock, self._write
@@ -132,7 +101,7 @@ class TurnStream:
             if self._untended is not None:
                 raise self._untended
         except Exception as error:
-            failure = _told_by(error, scope)
+            failure = told_by(error, scope)
             async with lock:
                 await self._fail(failure)
 
@@ -171,65 +140,3 @@ class TurnStream:
         more = not self._stream.finished
         await self._send_on({"type": "http.response.body", "body": data, "more_body": more})
         self._speaks_at = self._clock() + self._pace.keep_alive_after
-
-
-class TurnAnswer:
-    """The whole answer to one request, told when the turn is over."""
-
-    def __init__(self, turn: Turn, fold: Fold, headers: list[Header]) -> None:
-        self._turn = turn
-        self._fold = fold
-        self._extra = headers
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer when the turn is over; nobody is answered who left before."""
-        gone = asyncio.create_task(_until_gone(receive, self._turn.leave))
-        try:
-            outcome = await self._outcome(scope)
-            if outcome is not None:
-                status, body, headers = outcome
-                await send_json(send, status, body, [*headers, *self._extra])
-        finally:
-            self._turn.leave()
-            await _cancelled(gone)
-
-    async def _outcome(self, scope: Scope) -> tuple[int, bytes, list[Header]] | None:
-        """Return status, body and headers of the answer or the failure; None where the turn was left."""
-        try:
-            async for events in self._turn:
-                self._fold.receive(events)
-                if self._fold.finished:
-                    return 200, self._fold.answer(), []
-        except Exception as error:
-            failure = _told_by(error, scope)
-            return failure.status, failure.body(), failure.headers()
-        return None
-
-
-async def send_json(send: Send, status: int, body: bytes, headers: list[Header]) -> None:
-    """Send one JSON answer."""
-    common = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": status, "headers": [*common, *headers]})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _until_gone(receive: Receive, leave: Callable[[], None]) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    leave()
-
-
-async def _cancelled(*tasks: asyncio.Task[None] | None) -> None:
-    running = [task for task in tasks if task is not None and not task.done()]
-    for task in running:
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
-
-
-def _told_by(error: Exception, scope: Scope) -> ApiError:
-    """Return what the client is told of a failure; one that is no ApiError is logged whole as an incident."""
-    if isinstance(error, ApiError):
-        return error
-    incident = uuid.uuid4().hex
-    _log.error("incident %s in request %s", incident, scope["state"]["request_id"], exc_info=error)
-    return internal(incident)

@@ -1,0 +1,7 @@
+"""Answers turns over raw ASGI: as a stream of SSE bytes, or whole."""
+
+from facade.sse.asgi import Header, Turn, send_json
+from facade.sse.stream import Pace, Stream, TurnStream
+from facade.sse.whole import Fold, TurnAnswer
+
+__all__ = ["Fold", "Header", "Pace", "Stream", "Turn", "TurnAnswer", "TurnStream", "send_json"]

@@ -1,0 +1,59 @@
+"""What both ways of answering need: a turn to read, JSON to send, a caller who may leave."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Protocol
+
+from howler.task.v1.task_event_pb2 import TaskEvent
+from starlette.types import Receive, Scope, Send
+
+from facade.errors import ApiError, internal
+
+_log = logging.getLogger(__name__)
+
+Header = tuple[bytes, bytes]
+
+
+class Turn(Protocol):
+    """A running turn: batches of its events; raises ApiError where it fails without telling an event.
+
+    It ends after `ended`, or because it was left.
+    """
+
+    def __aiter__(self) -> AsyncIterator[Sequence[TaskEvent]]: ...
+
+    def leave(self) -> None:
+        """Leave it, which ends the iteration; the server cancels it then, unless it is over."""
+
+
+async def send_json(send: Send, status: int, body: bytes, headers: list[Header]) -> None:
+    """Send one JSON answer."""
+    common = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": [*common, *headers]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def until_gone(receive: Receive, leave: Callable[[], None]) -> None:
+    """Wait until the caller has left, or the answer is over; leave the turn then."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    leave()
+
+
+async def cancelled(*tasks: asyncio.Task[None] | None) -> None:
+    """Cancel those that run and wait until they are gone."""
+    running = [task for task in tasks if task is not None and not task.done()]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+def told_by(error: Exception, scope: Scope) -> ApiError:
+    """Return what the client is told of a failure; one that is no ApiError is logged whole as an incident."""
+    if isinstance(error, ApiError):
+        return error
+    incident = uuid.uuid4().hex
+    _log.error("incident %s in request %s", incident, scope["state"]["request_id"], exc_info=error)
+    return internal(incident)
