@@ -139,8 +139,9 @@ class Settings(BaseSettings):
     agent may think silently for longer."""
     turn_timeout: Seconds = 7200.0
     """How long a turn may take in all; then it ends TIME_LIMIT (`incomplete`, `length`)."""
-    disconnect_grace: Grace = 0.0
-    """How long a turn goes on when its last caller has left; then it is cancelled."""
+    disconnect_grace: Grace = 10.0
+    """How long a turn goes on when its last caller has left, for clients and people come back; then it is
+    cancelled. 0 cancels it at once."""
     shutdown_grace: Grace = 10.0
     """How long the turns that run may go on at a shutdown."""
     relay_gather_ms: Annotated[float, Field(ge=0, le=20)] = 0.0

@@ -78,6 +78,7 @@ class LiveTurn:
         self.answerer: Callable[[str, list[Answer], bool], None] | None = None
         told = start.on_detach
         self._detach_grace = told.grace.ToMilliseconds() / 1000 if told.HasField("grace") else detach_grace
+        self._desertion: asyncio.TimerHandle | None = None
         self._scope: asyncio.Timeout | None = None
         self._held: asyncio.TimerHandle | None = None
         self._broken: Exception | None = None
@@ -144,7 +145,9 @@ class LiveTurn:
             return
         grace = max(self._detach_grace, LOST_GRACE if lost else 0.0)
         if grace > 0:
-            loop.call_later(grace, self._still_deserted)
+            if self._desertion is not None:
+                self._desertion.cancel()  # somebody came back and left again: the time begins anew
+            self._desertion = loop.call_later(grace, self._still_deserted)
         else:
             self.interrupt(Cause.DETACHED)
 

@@ -123,6 +123,18 @@ async def test_the_official_client_leaves(howler: Howler) -> None:
     assert await ending(howler.sandbox, "/pace 1000 20 openai") in {"cancelled", "stopped"}
 
 
+async def test_a_client_that_leaves_leaves_its_turn_running(tmp_path: Path) -> None:
+    """HOWLER_DISCONNECT_GRACE, as it is by default: a turn that ends within it ends by itself."""
+    async with Howler(tmp_path, env={"HOWLER_DISCONNECT_GRACE": ""}) as howler:
+        async with Front(howler.facade.address) as front:
+            prompt = "/pace 60 20 left alone"
+            async with front.http.stream("POST", CHAT, json=chat_body(prompt, stream=True)) as answer:
+                async for line in answer.aiter_lines():
+                    if "tok1 " in line:
+                        break
+        assert await ending(howler.sandbox, prompt) == "completed"
+
+
 async def test_the_platform_is_away(tmp_path: Path) -> None:
     """P7.3: 503 with a time to come back, on every shape."""
     env = {"HOWLER_ACCOUNTS_FILE": str(ROOT / "sandbox" / "accounts.json"), "HOWLER_CONNECT_TIMEOUT": "2"}

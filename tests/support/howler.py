@@ -64,6 +64,7 @@ class Howler:
                 "HOWLER_HTTP_ADDR": "127.0.0.1:0",
                 "HOWLER_DATABASE_URL": f"sqlite:///{self._directory / 'howler.db'}",
                 "HOWLER_SHUTDOWN_GRACE": "1",
+                "HOWLER_DISCONNECT_GRACE": "0",
                 **self._env,
             }
             self.server = await enter(Program("server", env=env, cwd=self._directory))
