@@ -48,6 +48,7 @@ from server.turn.dialect import Spoken
 from server.turn.hub import Hub
 from server.turn.limits import Limits
 from server.turn.rooms import Rooms
+from server.turn.workspaces import Workspaces
 from server.upstream.listing import Offers, keep_current
 
 _log = logging.getLogger("howler")
@@ -125,8 +126,9 @@ async def serve(settings: Settings) -> None:
 
         health = health_aio.HealthServicer()
         server = grpc.aio.server(interceptors=[Edge()], options=OPTIONS)
+        workspaces = Workspaces(pool, parts.platform, store)
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(
-            TaskService(hub, store, settings.relay_gather_ms / 1000), server
+            TaskService(hub, store, workspaces, settings.relay_gather_ms / 1000), server
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog), server)
         pool_service_pb2_grpc.add_PoolServiceServicer_to_server(

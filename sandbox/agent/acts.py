@@ -57,6 +57,17 @@ def tools(scene: Scene, _command: Command) -> Script:
     yield acp.ENDED
 
 
+@ACTS.add("/write N BYTES", "writes N files of so many bytes each to made/, then the answer")
+def write(scene: Scene, command: Command) -> Script:
+    yield acp.STARTED
+    size = command.count(1, 100, _MOST_BYTES)
+    line = "0123456789abcde\n"
+    for number in range(1, command.count(0, 1, 10_000) + 1):
+        yield Write(f"made/{number:05}.txt", (line * (size // len(line) + 1))[:size])
+    yield from answer(scene)
+    yield acp.ENDED
+
+
 @ACTS.add("/toolfail", "a tool call that fails and one that never ends, then the answer")
 def tool_failure(scene: Scene, _command: Command) -> Script:
     yield acp.STARTED

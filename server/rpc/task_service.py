@@ -8,11 +8,13 @@ from typing import Any, Protocol
 import grpc
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1 import task_service_pb2 as pb
+from howler.task.v1 import workspace_pb2
 from howler.task.v1.relay_pb2 import RelayRequest
 from howler.task.v1.task_service_pb2_grpc import TaskServiceServicer
 
 from server.errors import ServiceError
 from server.pool.account import TaskId
+from server.rpc import workspace
 from server.rpc.checks import invalid
 from server.rpc.relay import Relay
 from server.rpc.start import check_start
@@ -20,6 +22,7 @@ from server.store.pages import TaskCursor
 from server.turn.hub import Hub
 from server.turn.live import TurnId
 from server.turn.log import Watcher
+from server.turn.workspaces import Workspaces
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 _PAGE, _MAX_PAGE = 100, 1000
@@ -40,10 +43,11 @@ class Records(Protocol):
 class TaskService(TaskServiceServicer):
     """The door for services: one turn per Stream."""
 
-    def __init__(self, hub: Hub, store: Records, relay_gather: float) -> None:
+    def __init__(self, hub: Hub, store: Records, workspaces: Workspaces, relay_gather: float) -> None:
         """`relay_gather` is how long, in seconds, a Relay gathers after a write."""
         self._hub = hub
         self._store = store
+        self._workspaces = workspaces
         self._relay_gather = relay_gather
 
     async def Stream(self, request: pb.StreamRequest, context: _Context) -> AsyncIterator[bytes]:  # type: ignore[override]
@@ -102,6 +106,22 @@ class TaskService(TaskServiceServicer):
             TurnId(request.turn_id), request.question_id, list(request.answers), decline=request.decline
         )
         return pb.AnswerQuestionResponse()
+
+    async def ListFiles(
+        self, request: workspace_pb2.ListFilesRequest, context: _Context
+    ) -> workspace_pb2.ListFilesResponse:
+        """List a folder of a task's workspace."""
+        return await workspace.list_files(self._workspaces, request)
+
+    async def ReadFile(
+        self, request: workspace_pb2.ReadFileRequest, context: _Context
+    ) -> workspace_pb2.ReadFileResponse:
+        """Return a piece of a file of a task's workspace."""
+        return await workspace.read_file(self._workspaces, request)
+
+    async def Diff(self, request: workspace_pb2.DiffRequest, context: _Context) -> workspace_pb2.DiffResponse:
+        """Say what was changed in a task's workspace."""
+        return await workspace.diff(self._workspaces, request)
 
 
 async def _told(watcher: Watcher, ready: asyncio.Event) -> AsyncGenerator[bytes, None]:

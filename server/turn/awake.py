@@ -2,8 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Final
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 
@@ -13,7 +12,6 @@ from server.upstream.platform import Control, Platform
 
 _E = ErrorReason
 _FIRST_PAUSE, _LAST_PAUSE = 0.05, 2.0  # seconds between looks at the VM
-_OFFLINE_AGAIN: Final = 5.0  # seconds after which a VM may be connected again
 
 
 @asynccontextmanager
@@ -22,11 +20,17 @@ async def awake(
 ) -> AsyncIterator[Control]:
     """Open a task's control socket and yield it once its VM runs: the socket wakes one that hibernates.
 
-    `limit` is the seconds that waking may take. Raises TASK_NOT_FOUND, TASK_ENDED, VM_FAILED,
-    UPSTREAM_UNAVAILABLE for a VM that is offline, BOOT_TIMEOUT, and what the platform refuses with.
+    `limit` is the seconds that waking may take. Raises TASK_ENDED, also for a task that is gone, VM_FAILED
+    for a VM that failed or is offline, BOOT_TIMEOUT, and what the platform refuses with.
     """
-    async with platform.control(session, task_id) as control:
-        await _woken(platform, session, task_id, limit)
+    async with AsyncExitStack() as stack:
+        try:
+            control = await stack.enter_async_context(platform.control(session, task_id))
+            await _woken(platform, session, task_id, limit)
+        except ServiceError as error:
+            if error.reason == _E.ERROR_REASON_TASK_NOT_FOUND:
+                raise ServiceError(_E.ERROR_REASON_TASK_ENDED, error.message) from None
+            raise
         yield control
 
 
@@ -43,7 +47,7 @@ async def _woken(platform: Platform, session: Session, task_id: TaskId, limit: f
                 asleep = asleep or vm_status in ("hibernated", "pending")
                 if not asleep:
                     raise ServiceError(
-                        _E.ERROR_REASON_UPSTREAM_UNAVAILABLE, "the task's VM is offline", _OFFLINE_AGAIN
+                        _E.ERROR_REASON_VM_FAILED, "the platform says that the task's VM is offline"
                     )
                 await asyncio.sleep(pause)
                 pause = min(pause * 1.5, _LAST_PAUSE)

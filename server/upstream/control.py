@@ -23,7 +23,7 @@ _E = ErrorReason
 
 _MEANINGS: Final = (
     # Nobody promised the words of an `error` (§8); these are what such failures are called everywhere.
-    (("virtual machine", "offline", "disconnect", "not connected"), _E.ERROR_REASON_UPSTREAM_UNAVAILABLE),
+    (("virtual machine", "offline", "disconnect", "not connected"), _E.ERROR_REASON_VM_FAILED),
     (("permission", "denied"), _E.ERROR_REASON_UPSTREAM_FORBIDDEN),
     (("not exist", "no such", "not found", "not a directory"), _E.ERROR_REASON_FILE_NOT_FOUND),
 )
@@ -62,8 +62,8 @@ class Control:
         """Make a call and return its answer, which may leave out any field that is zero.
 
         Raises INVALID_REQUEST for fields that no frame can hold, UPSTREAM_LOST and LEASE_LOST; where
-        the answer says that it failed FILE_NOT_FOUND, UPSTREAM_FORBIDDEN, UPSTREAM_UNAVAILABLE or
-        UPSTREAM_ERROR. Undecided, a kind of these, leaves open whether what was asked for has happened.
+        the answer says that it failed FILE_NOT_FOUND, UPSTREAM_FORBIDDEN, VM_FAILED or UPSTREAM_ERROR;
+        UPSTREAM_UNAVAILABLE where there is none. Those that are Undecided leave open what has happened.
         """
         self._made += 1
         request_id = f"r{self._made}"

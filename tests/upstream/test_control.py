@@ -78,7 +78,7 @@ async def test_calls_at_once() -> None:
         ({"success": False, "error": "no such file"}, "FILE_NOT_FOUND", "no such file"),
         ({"success": False, "error": "open a.txt: file does not exist"}, "FILE_NOT_FOUND", "does not exist"),
         ({"error": "open x: permission denied"}, "UPSTREAM_FORBIDDEN", "permission"),
-        ({"success": False, "error": "virtual machine is offline"}, "UPSTREAM_UNAVAILABLE", "offline"),
+        ({"success": False, "error": "virtual machine is offline"}, "VM_FAILED", "offline"),
         ({"success": False, "error": ""}, "UPSTREAM_ERROR", "repo_read_file"),
         ({"success": False, "error": "a\nb\x1b[0m" + "x" * 999}, "UPSTREAM_ERROR", "a b [0m"),
         (None, "UPSTREAM_UNAVAILABLE", "empty"),
@@ -163,9 +163,13 @@ async def test_a_vm_that_hibernates_is_woken(sandbox: Sandbox) -> None:
         with pytest.raises(ServiceError) as raised:
             async with awake(made, OWNER, task_id, 20.0):
                 raise AssertionError("a lost VM is not awake")
-        assert reason_name(raised.value.reason) == "UPSTREAM_UNAVAILABLE"
+        assert reason_name(raised.value.reason) == "VM_FAILED"
         await made.stop_task(OWNER, task_id)
         with pytest.raises(ServiceError) as raised:
             async with awake(made, OWNER, task_id, 20.0):
                 raise AssertionError("a stopped task is not awake")
+        assert reason_name(raised.value.reason) == "TASK_ENDED"
+        with pytest.raises(ServiceError) as raised:
+            async with awake(made, OWNER, TASK, 20.0):
+                raise AssertionError("there is no such task")
         assert reason_name(raised.value.reason) == "TASK_ENDED"

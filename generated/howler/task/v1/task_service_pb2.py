@@ -26,47 +26,48 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from howler.task.v1 import relay_pb2 as howler_dot_task_dot_v1_dot_relay__pb2
 from howler.task.v1 import start_turn_pb2 as howler_dot_task_dot_v1_dot_start__turn__pb2
 from howler.task.v1 import task_event_pb2 as howler_dot_task_dot_v1_dot_task__event__pb2
+from howler.task.v1 import workspace_pb2 as howler_dot_task_dot_v1_dot_workspace__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!howler/task/v1/task_service.proto\x12\x0ehowler.task.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ahowler/task/v1/relay.proto\x1a\x1fhowler/task/v1/start_turn.proto\x1a\x1fhowler/task/v1/task_event.proto\"9\n\rStreamRequest\x12(\n\x05start\x18\x01 \x01(\x0b\x32\x19.howler.task.v1.StartTurn\";\n\x0eStreamResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.howler.task.v1.TaskEvent\"\xed\x01\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.howler.task.v1.TaskState\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x11\n\tprincipal\x18\x05 \x01(\t\x12\x0f\n\x07turn_id\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"!\n\x0eGetTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"5\n\x0fGetTaskResponse\x12\"\n\x04task\x18\x01 \x01(\x0b\x32\x14.howler.task.v1.Task\"v\n\x10ListTasksRequest\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.howler.task.v1.TaskState\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Q\n\x11ListTasksResponse\x12#\n\x05tasks\x18\x01 \x03(\x0b\x32\x14.howler.task.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x0fStopTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"6\n\x10StopTaskResponse\x12\"\n\x04task\x18\x01 \x01(\x0b\x32\x14.howler.task.v1.Task\"$\n\x11\x43\x61ncelTurnRequest\x12\x0f\n\x07turn_id\x18\x01 \x01(\t\"?\n\x12\x43\x61ncelTurnResponse\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.howler.task.v1.EndReason\"w\n\x15\x41nswerQuestionRequest\x12\x0f\n\x07turn_id\x18\x01 \x01(\t\x12\x13\n\x0bquestion_id\x18\x02 \x01(\t\x12\'\n\x07\x61nswers\x18\x03 \x03(\x0b\x32\x16.howler.task.v1.Answer\x12\x0f\n\x07\x64\x65\x63line\x18\x04 \x01(\x08\"\x18\n\x16\x41nswerQuestionResponse\"8\n\x0cWatchRequest\x12(\n\x05watch\x18\x01 \x01(\x0b\x32\x19.howler.task.v1.WatchTurn\":\n\rWatchResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.howler.task.v1.TaskEvent*j\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_STATE_RUNNING\x10\x01\x12\x13\n\x0fTASK_STATE_IDLE\x10\x02\x12\x14\n\x10TASK_STATE_ENDED\x10\x03\x32\x8d\x05\n\x0bTaskService\x12I\n\x06Stream\x12\x1d.howler.task.v1.StreamRequest\x1a\x1e.howler.task.v1.StreamResponse0\x01\x12H\n\x05Relay\x12\x1c.howler.task.v1.RelayRequest\x1a\x1d.howler.task.v1.RelayResponse(\x01\x30\x01\x12\x46\n\x05Watch\x12\x1c.howler.task.v1.WatchRequest\x1a\x1d.howler.task.v1.WatchResponse0\x01\x12J\n\x07GetTask\x12\x1e.howler.task.v1.GetTaskRequest\x1a\x1f.howler.task.v1.GetTaskResponse\x12P\n\tListTasks\x12 .howler.task.v1.ListTasksRequest\x1a!.howler.task.v1.ListTasksResponse\x12M\n\x08StopTask\x12\x1f.howler.task.v1.StopTaskRequest\x1a .howler.task.v1.StopTaskResponse\x12S\n\nCancelTurn\x12!.howler.task.v1.CancelTurnRequest\x1a\".howler.task.v1.CancelTurnResponse\x12_\n\x0e\x41nswerQuestion\x12%.howler.task.v1.AnswerQuestionRequest\x1a&.howler.task.v1.AnswerQuestionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!howler/task/v1/task_service.proto\x12\x0ehowler.task.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ahowler/task/v1/relay.proto\x1a\x1fhowler/task/v1/start_turn.proto\x1a\x1fhowler/task/v1/task_event.proto\x1a\x1ehowler/task/v1/workspace.proto\"9\n\rStreamRequest\x12(\n\x05start\x18\x01 \x01(\x0b\x32\x19.howler.task.v1.StartTurn\";\n\x0eStreamResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.howler.task.v1.TaskEvent\"\xed\x01\n\x04Task\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.howler.task.v1.TaskState\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x11\n\tprincipal\x18\x05 \x01(\t\x12\x0f\n\x07turn_id\x18\x06 \x01(\t\x12/\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0elast_used_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"!\n\x0eGetTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"5\n\x0fGetTaskResponse\x12\"\n\x04task\x18\x01 \x01(\x0b\x32\x14.howler.task.v1.Task\"v\n\x10ListTasksRequest\x12(\n\x05state\x18\x01 \x01(\x0e\x32\x19.howler.task.v1.TaskState\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"Q\n\x11ListTasksResponse\x12#\n\x05tasks\x18\x01 \x03(\x0b\x32\x14.howler.task.v1.Task\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\"\n\x0fStopTaskRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\"6\n\x10StopTaskResponse\x12\"\n\x04task\x18\x01 \x01(\x0b\x32\x14.howler.task.v1.Task\"$\n\x11\x43\x61ncelTurnRequest\x12\x0f\n\x07turn_id\x18\x01 \x01(\t\"?\n\x12\x43\x61ncelTurnResponse\x12)\n\x06reason\x18\x01 \x01(\x0e\x32\x19.howler.task.v1.EndReason\"w\n\x15\x41nswerQuestionRequest\x12\x0f\n\x07turn_id\x18\x01 \x01(\t\x12\x13\n\x0bquestion_id\x18\x02 \x01(\t\x12\'\n\x07\x61nswers\x18\x03 \x03(\x0b\x32\x16.howler.task.v1.Answer\x12\x0f\n\x07\x64\x65\x63line\x18\x04 \x01(\x08\"\x18\n\x16\x41nswerQuestionResponse\"8\n\x0cWatchRequest\x12(\n\x05watch\x18\x01 \x01(\x0b\x32\x19.howler.task.v1.WatchTurn\":\n\rWatchResponse\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.howler.task.v1.TaskEvent*j\n\tTaskState\x12\x1a\n\x16TASK_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TASK_STATE_RUNNING\x10\x01\x12\x13\n\x0fTASK_STATE_IDLE\x10\x02\x12\x14\n\x10TASK_STATE_ENDED\x10\x03\x32\xf1\x06\n\x0bTaskService\x12I\n\x06Stream\x12\x1d.howler.task.v1.StreamRequest\x1a\x1e.howler.task.v1.StreamResponse0\x01\x12H\n\x05Relay\x12\x1c.howler.task.v1.RelayRequest\x1a\x1d.howler.task.v1.RelayResponse(\x01\x30\x01\x12\x46\n\x05Watch\x12\x1c.howler.task.v1.WatchRequest\x1a\x1d.howler.task.v1.WatchResponse0\x01\x12J\n\x07GetTask\x12\x1e.howler.task.v1.GetTaskRequest\x1a\x1f.howler.task.v1.GetTaskResponse\x12P\n\tListTasks\x12 .howler.task.v1.ListTasksRequest\x1a!.howler.task.v1.ListTasksResponse\x12M\n\x08StopTask\x12\x1f.howler.task.v1.StopTaskRequest\x1a .howler.task.v1.StopTaskResponse\x12S\n\nCancelTurn\x12!.howler.task.v1.CancelTurnRequest\x1a\".howler.task.v1.CancelTurnResponse\x12_\n\x0e\x41nswerQuestion\x12%.howler.task.v1.AnswerQuestionRequest\x1a&.howler.task.v1.AnswerQuestionResponse\x12P\n\tListFiles\x12 .howler.task.v1.ListFilesRequest\x1a!.howler.task.v1.ListFilesResponse\x12M\n\x08ReadFile\x12\x1f.howler.task.v1.ReadFileRequest\x1a .howler.task.v1.ReadFileResponse\x12\x41\n\x04\x44iff\x12\x1b.howler.task.v1.DiffRequest\x1a\x1c.howler.task.v1.DiffResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'howler.task.v1.task_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TASKSTATE']._serialized_start=1293
-  _globals['_TASKSTATE']._serialized_end=1399
-  _globals['_STREAMREQUEST']._serialized_start=180
-  _globals['_STREAMREQUEST']._serialized_end=237
-  _globals['_STREAMRESPONSE']._serialized_start=239
-  _globals['_STREAMRESPONSE']._serialized_end=298
-  _globals['_TASK']._serialized_start=301
-  _globals['_TASK']._serialized_end=538
-  _globals['_GETTASKREQUEST']._serialized_start=540
-  _globals['_GETTASKREQUEST']._serialized_end=573
-  _globals['_GETTASKRESPONSE']._serialized_start=575
-  _globals['_GETTASKRESPONSE']._serialized_end=628
-  _globals['_LISTTASKSREQUEST']._serialized_start=630
-  _globals['_LISTTASKSREQUEST']._serialized_end=748
-  _globals['_LISTTASKSRESPONSE']._serialized_start=750
-  _globals['_LISTTASKSRESPONSE']._serialized_end=831
-  _globals['_STOPTASKREQUEST']._serialized_start=833
-  _globals['_STOPTASKREQUEST']._serialized_end=867
-  _globals['_STOPTASKRESPONSE']._serialized_start=869
-  _globals['_STOPTASKRESPONSE']._serialized_end=923
-  _globals['_CANCELTURNREQUEST']._serialized_start=925
-  _globals['_CANCELTURNREQUEST']._serialized_end=961
-  _globals['_CANCELTURNRESPONSE']._serialized_start=963
-  _globals['_CANCELTURNRESPONSE']._serialized_end=1026
-  _globals['_ANSWERQUESTIONREQUEST']._serialized_start=1028
-  _globals['_ANSWERQUESTIONREQUEST']._serialized_end=1147
-  _globals['_ANSWERQUESTIONRESPONSE']._serialized_start=1149
-  _globals['_ANSWERQUESTIONRESPONSE']._serialized_end=1173
-  _globals['_WATCHREQUEST']._serialized_start=1175
-  _globals['_WATCHREQUEST']._serialized_end=1231
-  _globals['_WATCHRESPONSE']._serialized_start=1233
-  _globals['_WATCHRESPONSE']._serialized_end=1291
-  _globals['_TASKSERVICE']._serialized_start=1402
-  _globals['_TASKSERVICE']._serialized_end=2055
+  _globals['_TASKSTATE']._serialized_start=1325
+  _globals['_TASKSTATE']._serialized_end=1431
+  _globals['_STREAMREQUEST']._serialized_start=212
+  _globals['_STREAMREQUEST']._serialized_end=269
+  _globals['_STREAMRESPONSE']._serialized_start=271
+  _globals['_STREAMRESPONSE']._serialized_end=330
+  _globals['_TASK']._serialized_start=333
+  _globals['_TASK']._serialized_end=570
+  _globals['_GETTASKREQUEST']._serialized_start=572
+  _globals['_GETTASKREQUEST']._serialized_end=605
+  _globals['_GETTASKRESPONSE']._serialized_start=607
+  _globals['_GETTASKRESPONSE']._serialized_end=660
+  _globals['_LISTTASKSREQUEST']._serialized_start=662
+  _globals['_LISTTASKSREQUEST']._serialized_end=780
+  _globals['_LISTTASKSRESPONSE']._serialized_start=782
+  _globals['_LISTTASKSRESPONSE']._serialized_end=863
+  _globals['_STOPTASKREQUEST']._serialized_start=865
+  _globals['_STOPTASKREQUEST']._serialized_end=899
+  _globals['_STOPTASKRESPONSE']._serialized_start=901
+  _globals['_STOPTASKRESPONSE']._serialized_end=955
+  _globals['_CANCELTURNREQUEST']._serialized_start=957
+  _globals['_CANCELTURNREQUEST']._serialized_end=993
+  _globals['_CANCELTURNRESPONSE']._serialized_start=995
+  _globals['_CANCELTURNRESPONSE']._serialized_end=1058
+  _globals['_ANSWERQUESTIONREQUEST']._serialized_start=1060
+  _globals['_ANSWERQUESTIONREQUEST']._serialized_end=1179
+  _globals['_ANSWERQUESTIONRESPONSE']._serialized_start=1181
+  _globals['_ANSWERQUESTIONRESPONSE']._serialized_end=1205
+  _globals['_WATCHREQUEST']._serialized_start=1207
+  _globals['_WATCHREQUEST']._serialized_end=1263
+  _globals['_WATCHRESPONSE']._serialized_start=1265
+  _globals['_WATCHRESPONSE']._serialized_end=1323
+  _globals['_TASKSERVICE']._serialized_start=1434
+  _globals['_TASKSERVICE']._serialized_end=2315
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from howler.task.v1 import relay_pb2 as _relay_pb2
 from howler.task.v1 import start_turn_pb2 as _start_turn_pb2
 from howler.task.v1 import task_event_pb2 as _task_event_pb2
+from howler.task.v1 import workspace_pb2 as _workspace_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor

@@ -5,6 +5,7 @@ import warnings
 
 from howler.task.v1 import relay_pb2 as howler_dot_task_dot_v1_dot_relay__pb2
 from howler.task.v1 import task_service_pb2 as howler_dot_task_dot_v1_dot_task__service__pb2
+from howler.task.v1 import workspace_pb2 as howler_dot_task_dot_v1_dot_workspace__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -79,6 +80,21 @@ class TaskServiceStub:
                 '/howler.task.v1.TaskService/AnswerQuestion',
                 request_serializer=howler_dot_task_dot_v1_dot_task__service__pb2.AnswerQuestionRequest.SerializeToString,
                 response_deserializer=howler_dot_task_dot_v1_dot_task__service__pb2.AnswerQuestionResponse.FromString,
+                _registered_method=True)
+        self.ListFiles = channel.unary_unary(
+                '/howler.task.v1.TaskService/ListFiles',
+                request_serializer=howler_dot_task_dot_v1_dot_workspace__pb2.ListFilesRequest.SerializeToString,
+                response_deserializer=howler_dot_task_dot_v1_dot_workspace__pb2.ListFilesResponse.FromString,
+                _registered_method=True)
+        self.ReadFile = channel.unary_unary(
+                '/howler.task.v1.TaskService/ReadFile',
+                request_serializer=howler_dot_task_dot_v1_dot_workspace__pb2.ReadFileRequest.SerializeToString,
+                response_deserializer=howler_dot_task_dot_v1_dot_workspace__pb2.ReadFileResponse.FromString,
+                _registered_method=True)
+        self.Diff = channel.unary_unary(
+                '/howler.task.v1.TaskService/Diff',
+                request_serializer=howler_dot_task_dot_v1_dot_workspace__pb2.DiffRequest.SerializeToString,
+                response_deserializer=howler_dot_task_dot_v1_dot_workspace__pb2.DiffResponse.FromString,
                 _registered_method=True)
 
 
@@ -193,6 +209,33 @@ class TaskServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListFiles(self, request, context):
+        """ListFiles lists a folder of the task's workspace in its VM, which is woken
+        where it sleeps; a turn that runs there does not mind. Fails with
+        INVALID_REQUEST, TASK_NOT_FOUND, TASK_ENDED, FILE_NOT_FOUND, VM_FAILED,
+        BOOT_TIMEOUT when the VM does not wake up in a minute, NO_ACCOUNT,
+        SESSION_EXPIRED and the UPSTREAM_ reasons.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadFile(self, request, context):
+        """ReadFile returns a piece of a file of the task's workspace. Fails as
+        ListFiles does.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Diff(self, request, context):
+        """Diff says what the agent changed in its workspace since the last commit.
+        Fails as ListFiles does; a `path` that was not changed is no error.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TaskServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -235,6 +278,21 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.AnswerQuestion,
                     request_deserializer=howler_dot_task_dot_v1_dot_task__service__pb2.AnswerQuestionRequest.FromString,
                     response_serializer=howler_dot_task_dot_v1_dot_task__service__pb2.AnswerQuestionResponse.SerializeToString,
+            ),
+            'ListFiles': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFiles,
+                    request_deserializer=howler_dot_task_dot_v1_dot_workspace__pb2.ListFilesRequest.FromString,
+                    response_serializer=howler_dot_task_dot_v1_dot_workspace__pb2.ListFilesResponse.SerializeToString,
+            ),
+            'ReadFile': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadFile,
+                    request_deserializer=howler_dot_task_dot_v1_dot_workspace__pb2.ReadFileRequest.FromString,
+                    response_serializer=howler_dot_task_dot_v1_dot_workspace__pb2.ReadFileResponse.SerializeToString,
+            ),
+            'Diff': grpc.unary_unary_rpc_method_handler(
+                    servicer.Diff,
+                    request_deserializer=howler_dot_task_dot_v1_dot_workspace__pb2.DiffRequest.FromString,
+                    response_serializer=howler_dot_task_dot_v1_dot_workspace__pb2.DiffResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -458,6 +516,87 @@ class TaskService:
             '/howler.task.v1.TaskService/AnswerQuestion',
             howler_dot_task_dot_v1_dot_task__service__pb2.AnswerQuestionRequest.SerializeToString,
             howler_dot_task_dot_v1_dot_task__service__pb2.AnswerQuestionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFiles(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/howler.task.v1.TaskService/ListFiles',
+            howler_dot_task_dot_v1_dot_workspace__pb2.ListFilesRequest.SerializeToString,
+            howler_dot_task_dot_v1_dot_workspace__pb2.ListFilesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/howler.task.v1.TaskService/ReadFile',
+            howler_dot_task_dot_v1_dot_workspace__pb2.ReadFileRequest.SerializeToString,
+            howler_dot_task_dot_v1_dot_workspace__pb2.ReadFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Diff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/howler.task.v1.TaskService/Diff',
+            howler_dot_task_dot_v1_dot_workspace__pb2.DiffRequest.SerializeToString,
+            howler_dot_task_dot_v1_dot_workspace__pb2.DiffResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from howler.task.v1 import relay_pb2 as _relay_pb2
 from howler.task.v1 import task_service_pb2 as _task_service_pb2
+from howler.task.v1 import workspace_pb2 as _workspace_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -108,6 +109,21 @@ class TaskServiceStub:
     is ASK. Fails with TURN_NOT_FOUND; with QUESTION_NOT_FOUND when no such
     question is open; with INVALID_REQUEST when an item is left unanswered.
     """
+    ListFiles: _grpc.UnaryUnaryMultiCallable[_workspace_pb2.ListFilesRequest, _workspace_pb2.ListFilesResponse]
+    """ListFiles lists a folder of the task's workspace in its VM, which is woken
+    where it sleeps; a turn that runs there does not mind. Fails with
+    INVALID_REQUEST, TASK_NOT_FOUND, TASK_ENDED, FILE_NOT_FOUND, VM_FAILED,
+    BOOT_TIMEOUT when the VM does not wake up in a minute, NO_ACCOUNT,
+    SESSION_EXPIRED and the UPSTREAM_ reasons.
+    """
+    ReadFile: _grpc.UnaryUnaryMultiCallable[_workspace_pb2.ReadFileRequest, _workspace_pb2.ReadFileResponse]
+    """ReadFile returns a piece of a file of the task's workspace. Fails as
+    ListFiles does.
+    """
+    Diff: _grpc.UnaryUnaryMultiCallable[_workspace_pb2.DiffRequest, _workspace_pb2.DiffResponse]
+    """Diff says what the agent changed in its workspace since the last commit.
+    Fails as ListFiles does; a `path` that was not changed is no error.
+    """
 
 @_typing.type_check_only
 class TaskServiceAsyncStub(TaskServiceStub):
@@ -187,6 +203,21 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """AnswerQuestion answers what the agent asks in a turn whose question policy
     is ASK. Fails with TURN_NOT_FOUND; with QUESTION_NOT_FOUND when no such
     question is open; with INVALID_REQUEST when an item is left unanswered.
+    """
+    ListFiles: _aio.UnaryUnaryMultiCallable[_workspace_pb2.ListFilesRequest, _workspace_pb2.ListFilesResponse]  # type: ignore[assignment]
+    """ListFiles lists a folder of the task's workspace in its VM, which is woken
+    where it sleeps; a turn that runs there does not mind. Fails with
+    INVALID_REQUEST, TASK_NOT_FOUND, TASK_ENDED, FILE_NOT_FOUND, VM_FAILED,
+    BOOT_TIMEOUT when the VM does not wake up in a minute, NO_ACCOUNT,
+    SESSION_EXPIRED and the UPSTREAM_ reasons.
+    """
+    ReadFile: _aio.UnaryUnaryMultiCallable[_workspace_pb2.ReadFileRequest, _workspace_pb2.ReadFileResponse]  # type: ignore[assignment]
+    """ReadFile returns a piece of a file of the task's workspace. Fails as
+    ListFiles does.
+    """
+    Diff: _aio.UnaryUnaryMultiCallable[_workspace_pb2.DiffRequest, _workspace_pb2.DiffResponse]  # type: ignore[assignment]
+    """Diff says what the agent changed in its workspace since the last commit.
+    Fails as ListFiles does; a `path` that was not changed is no error.
     """
 
 class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -312,6 +343,39 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         """AnswerQuestion answers what the agent asks in a turn whose question policy
         is ASK. Fails with TURN_NOT_FOUND; with QUESTION_NOT_FOUND when no such
         question is open; with INVALID_REQUEST when an item is left unanswered.
+        """
+
+    @_abc_1.abstractmethod
+    def ListFiles(
+        self,
+        request: _workspace_pb2.ListFilesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workspace_pb2.ListFilesResponse, _abc.Awaitable[_workspace_pb2.ListFilesResponse]]:
+        """ListFiles lists a folder of the task's workspace in its VM, which is woken
+        where it sleeps; a turn that runs there does not mind. Fails with
+        INVALID_REQUEST, TASK_NOT_FOUND, TASK_ENDED, FILE_NOT_FOUND, VM_FAILED,
+        BOOT_TIMEOUT when the VM does not wake up in a minute, NO_ACCOUNT,
+        SESSION_EXPIRED and the UPSTREAM_ reasons.
+        """
+
+    @_abc_1.abstractmethod
+    def ReadFile(
+        self,
+        request: _workspace_pb2.ReadFileRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workspace_pb2.ReadFileResponse, _abc.Awaitable[_workspace_pb2.ReadFileResponse]]:
+        """ReadFile returns a piece of a file of the task's workspace. Fails as
+        ListFiles does.
+        """
+
+    @_abc_1.abstractmethod
+    def Diff(
+        self,
+        request: _workspace_pb2.DiffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_workspace_pb2.DiffResponse, _abc.Awaitable[_workspace_pb2.DiffResponse]]:
+        """Diff says what the agent changed in its workspace since the last commit.
+        Fails as ListFiles does; a `path` that was not changed is no error.
         """
 
 def add_TaskServiceServicer_to_server(servicer: TaskServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
