@@ -22,6 +22,7 @@ from server.store.replicas import Replicas
 from server.store.rows import Parameters
 from server.store.schema import migrate
 from server.store.seal import Key
+from server.store.sqlite_turns import Turns
 from server.store.worker import Operation, T, Worker
 
 LEASE_MEMORY_US: Final = 3600 * 1_000_000
@@ -35,8 +36,8 @@ _NO_TASK: Final = TaskId("")
 class Store:
     """Accounts, leases, tasks and cooldowns in a SQLite file. Use as a context manager.
 
-    Implements `server.pool.ledger.Ledger` and serves the reads of TaskService. Every call raises
-    StoreError when the database fails.
+    Implements `server.pool.ledger.Ledger` and serves the reads of TaskService; `turns` keeps turns and their
+    logs. Every call raises StoreError when the database fails.
     """
 
     def __init__(self, url: str, ring: KeyRing, default_slots: int = 1, reclaim: float = 10.0) -> None:
@@ -48,6 +49,7 @@ class Store:
         self._sql: Mapping[str, str] = load_queries("sqlite")
         self._replicas = Replicas(self._path, self._told, self._died)
         self._records = Records(self._sql, self.replica, ring, default_slots, reclaim)
+        self.turns: Final = Turns(self._sql, self.replica, self._write, self._read)
         self._ended = 0
         self._changed: Changed | None = None
         self._to_tell: set[AccountId] = set()

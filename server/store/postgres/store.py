@@ -23,6 +23,7 @@ from server.store.postgres.order import Order
 from server.store.postgres.schema import alone, migrate, migrations
 from server.store.postgres.secrets import Secrets
 from server.store.postgres.statements import Statements
+from server.store.postgres.turns import Turns
 from server.store.rows import Parameters
 from server.store.seal import Key
 
@@ -38,9 +39,10 @@ _NO_TASK: Final = TaskId("")
 class PostgresStore:
     """Accounts, leases, tasks and cooldowns in PostgreSQL. Use as a context manager.
 
-    Implements `server.pool.ledger.Ledger` and serves the reads of TaskService. While the database is away an
-    operation is tried again for RETRY_SECONDS; then it raises StoreError. All of them may be sent twice
-    without harm, but for `claim_login`. A lease whose grant failed may have been recorded: it lapses.
+    Implements `server.pool.ledger.Ledger` and serves the reads of TaskService; `turns` keeps turns and their
+    logs. While the database is away an operation is tried again for RETRY_SECONDS; then it raises StoreError.
+    All of them may be sent twice without harm, but for `claim_login`. A lease whose grant failed may have
+    been recorded: it lapses.
     """
 
     def __init__(self, url: str, ring: KeyRing, default_slots: int = 1, reclaim: float = 10.0) -> None:
@@ -58,6 +60,7 @@ class PostgresStore:
         self._ring = ring
         self._secrets = Secrets(self._statements, ring)
         self._connections = Connections(self._address)
+        self.turns: Final = Turns(self._connections, self._statements, self._replica)
         self._listener = Listener(self._replica, self._connections.connect)
         self._order = Order()
         self._ended = 0
