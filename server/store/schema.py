@@ -20,8 +20,7 @@ def migrate(connection: sqlite3.Connection, folder: Path = _FOLDER) -> int:
     connection.execute("BEGIN IMMEDIATE")
     try:
         connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT")
-        version = _version(connection, newest)
-        for number in sorted(number for number in migrations if number > version):
+        for number in sorted(migrations.keys() - _applied(connection, newest)):
             for statement in _statements(migrations[number].read_text(encoding="utf-8")):
                 connection.execute(statement)
             connection.execute("INSERT INTO schema_version (version) VALUES (?)", (number,))
@@ -32,14 +31,15 @@ def migrate(connection: sqlite3.Connection, folder: Path = _FOLDER) -> int:
     return newest
 
 
-def _version(connection: sqlite3.Connection, newest: int) -> int:
-    version = int(connection.execute("SELECT max(version) FROM schema_version").fetchone()[0] or 0)
+def _applied(connection: sqlite3.Connection, newest: int) -> set[int]:
+    applied = {int(row[0]) for row in connection.execute("SELECT version FROM schema_version")}
+    version = max(applied, default=0)
     if version > newest:
         raise SchemaError(
             f"the database has schema {version}, this Howler knows {newest}: use the newer Howler, "
             "or another database"
         )
-    return version
+    return applied
 
 
 def _statements(script: str) -> Iterator[str]:

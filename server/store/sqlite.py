@@ -49,7 +49,7 @@ class Store:
         self._sql: Mapping[str, str] = load_queries("sqlite")
         self._replicas = Replicas(self._path, self._told, self._died)
         self._records = Records(self._sql, self.replica, ring, default_slots, reclaim)
-        self.turns: Final = Turns(self._sql, self.replica, self._write, self._read)
+        self.turns: Final = Turns(self._sql, self.replica, self._write, self.read)
         self._ended = 0
         self._changed: Changed | None = None
         self._to_tell: set[AccountId] = set()

@@ -6,12 +6,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from server.store.rows import Parameters
+from server.store.rows import Parameters, Row
 from server.store.turns import Span, StoredTurn, TurnChange, of_turn, span_of, turn_of
 from server.store.worker import Operation
 
 Write = Callable[[Operation[Any]], Awaitable[Any]]
-Read = Callable[[str, Parameters], Awaitable[list[sqlite3.Row]]]
+Read = Callable[[str, Parameters], Awaitable[Sequence[Row]]]
 
 
 class Turns:

@@ -29,13 +29,14 @@ async def migrate(connection: Connection, scripts: Mapping[int, str]) -> int:
     """
     newest = max(scripts)
     await connection.execute("CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL)")
-    version = int(await connection.fetchval("SELECT max(version) FROM schema_version") or 0)
+    applied = {row["version"] for row in await connection.fetch("SELECT version FROM schema_version")}
+    version = max(applied, default=0)
     if version > newest:
         raise SchemaError(
             f"the database has schema {version}, this Howler knows {newest}: use the newer Howler, "
             "or another database"
         )
-    for number in sorted(number for number in scripts if number > version):
+    for number in sorted(scripts.keys() - applied):
         await connection.execute(scripts[number])
         await connection.execute("INSERT INTO schema_version (version) VALUES ($1)", number)
     return newest
