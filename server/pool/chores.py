@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import math
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
 
@@ -72,25 +73,33 @@ async def repeat(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
 
 
 class Alarm:
-    """Calls back once, at the earliest of the moments it was set to (seconds of the loop's clock)."""
+    """Calls back once, at the earliest of the moments it was set to (seconds of CLOCK_MONOTONIC)."""
 
     def __init__(self, ring: Callable[[], None]) -> None:
         self._ring = ring
         self._handle: asyncio.TimerHandle | None = None
+        self._when = math.inf
 
     def by(self, when: float) -> None:
         """Ring at `when`, unless it rings before; an infinite moment sets nothing."""
-        if math.isinf(when) or (self._handle is not None and self._handle.when() <= when):
+        if self._when <= when:
             return
         self.off()
+        self._when = when
         self._handle = asyncio.get_running_loop().call_at(when, self._rang)
+
+    def catch_up(self) -> None:
+        """Ring now where the moment has come: a loop that is busy is late."""
+        if self._when <= time.monotonic():
+            self.off()
+            self._ring()
 
     def off(self) -> None:
         """Do not ring."""
         if self._handle is not None:
             self._handle.cancel()
-            self._handle = None
+        self._handle, self._when = None, math.inf
 
     def _rang(self) -> None:
-        self._handle = None
+        self._handle, self._when = None, math.inf
         self._ring()

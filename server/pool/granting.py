@@ -40,6 +40,7 @@ class Granting:
     ) -> Lease:
         """Wait for what is wanted and grant it; `lease` says for whom. See Pool.acquire."""
         deadline = self._desk.now() + wait
+        self._desk.alarm.catch_up()  # what time has opened is for those who waited for it
         place = self._queue.place(priority)
         stale = 0
         while True:

@@ -383,10 +383,13 @@ class Pool:
 
     def _changed(self) -> None:
         """See to those who wait after an account or a cooldown changed, to orphans, and to the alarm."""
+        self._see_to(self._desk.now())
+
+    def _see_to(self, now: float) -> None:
+        """Do so where all that was over by `now` is off the board; what is over since rings the alarm."""
         self._health.logins.noticed()
         self._stop_orphans()
         self._queue.recheck()
-        now = self._desk.now()
         moments = (when for when in self._desk.board.moments() if when > now)
         self._desk.alarm.by(min(moments, default=float("inf")))
 
@@ -397,4 +400,4 @@ class Pool:
         for seat in self._desk.board.seats.values():
             seat.closed = [opens for opens in seat.closed if opens > now]
         self._health.cooldowns.expire(now)
-        self._changed()
+        self._see_to(now)

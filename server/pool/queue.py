@@ -1,9 +1,11 @@
 """The callers that wait for a lease, by priority, then by their coming, each until its deadline.
 
-Nothing is polled.
+Nothing is polled. The time is CLOCK_MONOTONIC's, as everywhere in the pool: uvloop's own stands still within
+a round of the loop, and what is over by the one would not be by the other.
 """
 
 import asyncio
+import time
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -76,7 +78,7 @@ class Queue:
         Raises NO_ACCOUNT and POOL_EXHAUSTED.
         """
         loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = time.monotonic()
         deadline = now + max(0.0, seconds)
         if error := refusal(self._board, want, now, deadline):
             raise error
@@ -107,14 +109,14 @@ class Queue:
     def stir(self) -> None:
         """Serve the waiters: something came free, or a task became idle."""
         if self._waiters:
-            now = asyncio.get_running_loop().time()
+            now = time.monotonic()
             self._serve(self._waiters, now)
             self._provoke(now)
 
     def recheck(self) -> None:
         """Serve the waiters and refuse those that now wait in vain: an account or a cooldown changed."""
         self.stir()
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         for waiter in self._pending():
             if error := refusal(self._board, waiter.want, now, waiter.deadline):
                 waiter.future.set_exception(error)
@@ -174,7 +176,7 @@ class Queue:
 
     def _expire(self, waiter: _Waiter, waited: float) -> None:
         if not waiter.future.done():
-            now = asyncio.get_running_loop().time()
+            now = time.monotonic()
             waiter.future.set_exception(exhausted(self._board, waiter.want, now, waited))
 
 

@@ -179,4 +179,4 @@ def _read(log: Path, storm: Storm) -> None:
 
 def seconds() -> float:
     """Return how long a storm lasts."""
-    return float(os.environ.get("HOWLER_TEST_SECONDS", "30"))
+    return float(os.environ.get("HOWLER_TEST_SECONDS", "60"))

@@ -17,6 +17,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 
+import uvloop
 from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
 from howler.task.v1.task_service_pb2 import Task
 
@@ -117,9 +118,9 @@ def main(url: str, path: str) -> None:
     for _ in sys.stdin:
         pid = os.fork()
         if pid == 0:
-            os.close(0)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # the lines are the nursery's
             random.seed()
-            asyncio.run(work(url, log))
+            uvloop.run(work(url, log))
         print(pid, flush=True)
 
 
