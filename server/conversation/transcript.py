@@ -17,6 +17,13 @@ def last_input(messages: Sequence[Message]) -> str:
     return messages[-1].text if messages else ""
 
 
+def as_news(messages: Sequence[Message]) -> str:
+    """Return messages, of which there are mostly one, as a prompt for an agent that knows all before them."""
+    if len(messages) <= 1:
+        return last_input(messages)
+    return "\n\n".join(f"{_speaker(message)}: {message.text}" for message in messages)
+
+
 def as_prompt(messages: Sequence[Message]) -> str:
     """Return the whole conversation as one prompt whose last lines are the newest message."""
     if len(messages) <= 1:
