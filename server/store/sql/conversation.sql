@@ -1,0 +1,84 @@
+-- name: add_conversation
+-- A conversation without a turn; perhaps a turn has claimed it already.
+INSERT INTO conversation (conversation_id, principal, model, instructions, told, keeps, thread, task_id, turn_id,
+                          turns, claim_lease, claim_turn, metadata, create_us, last_used_us)
+VALUES (:conversation_id, :principal, '', :instructions, :told, :keeps, :thread, '', '',
+        0, :lease_id, :turn_id, :metadata, :now_us, :now_us)
+ON CONFLICT (conversation_id) DO NOTHING;
+
+-- name: keep_said
+-- What a turn adds to a conversation that keeps it (0: what was said before the first). A turn that kept its words
+-- and then left no other trace is overwritten by the next.
+INSERT INTO conversation_said (conversation_id, number, messages)
+SELECT :conversation_id, :number, :messages FROM conversation
+ WHERE conversation_id = :conversation_id AND turn_id = :before
+ON CONFLICT (conversation_id, number) DO UPDATE SET messages = excluded.messages;
+
+-- name: claim_conversation
+-- A turn that makes a new task has the conversation for as long as its lease lives.
+UPDATE conversation SET claim_lease = :lease_id, claim_turn = :turn_id
+ WHERE conversation_id = :conversation_id AND turn_id = :before
+   AND (claim_turn = :turn_id
+        OR NOT EXISTS (SELECT 1 FROM lease WHERE lease.lease_id = claim_lease AND lease.end_us IS NULL))
+   AND NOT EXISTS (SELECT 1 FROM task
+                    WHERE task.task_id = conversation.task_id AND task.busy = 1 AND task.end_us IS NULL)
+RETURNING conversation_id;
+
+-- name: say
+-- A turn is over: what it added is in the thread, its task is the conversation's.
+UPDATE conversation
+   SET model = :model, instructions = :instructions, told = CASE keeps WHEN 1 THEN :told ELSE '' END,
+       thread = :thread, task_id = :task_id, turn_id = :turn_id, turns = :turns,
+       claim_lease = '', claim_turn = '', last_used_us = :now_us
+ WHERE conversation_id = :conversation_id AND turn_id = :before;
+
+-- name: begin_saying
+-- The first turn of a conversation that keeps no words is over.
+INSERT INTO conversation (conversation_id, principal, model, instructions, told, keeps, thread, task_id, turn_id,
+                          turns, metadata, create_us, last_used_us)
+VALUES (:conversation_id, :principal, :model, :instructions, '', 0, :thread, :task_id, :turn_id,
+        :turns, '{}', :now_us, :now_us)
+ON CONFLICT (conversation_id) DO NOTHING;
+
+-- name: get_conversation
+-- One conversation.
+SELECT * FROM conversation_now WHERE conversation_id = :conversation_id;
+
+-- name: conversation_said
+-- What was said in a conversation, turn by turn.
+SELECT messages
+  FROM conversation_said
+ WHERE conversation_id = :conversation_id
+   AND number <= (SELECT turns FROM conversation WHERE conversation_id = :conversation_id)
+ ORDER BY number;
+
+-- name: list_conversations
+-- Conversations by last use, newest first, from behind (after_us, after_id); '' and 0 filter nothing.
+SELECT * FROM conversation_now
+ WHERE (:principal = '' OR principal = :principal)
+   AND (CAST(:after_us AS BIGINT) IS NULL OR (last_used_us, conversation_id) < (:after_us, :after_id))
+   AND (:state = 0 OR state = :state)
+ ORDER BY last_used_us DESC, conversation_id DESC
+ LIMIT :limit;
+
+-- name: idle_conversations
+-- The tasks of conversations that nobody spoke in since then.
+SELECT task_id FROM conversation_now WHERE state = 2 AND task_used_us < :before_us;
+
+-- name: delete_conversation
+-- A conversation is forgotten.
+DELETE FROM conversation WHERE conversation_id = :conversation_id RETURNING task_id;
+
+-- name: delete_said
+-- And what was said in it.
+DELETE FROM conversation_said WHERE conversation_id = :conversation_id;
+
+-- name: forget_conversations
+-- Those that keep no words and have no task any more: who resends them begins anew.
+DELETE FROM conversation
+ WHERE keeps = 0 AND last_used_us < :before_us
+   AND NOT EXISTS (SELECT 1 FROM task WHERE task.task_id = conversation.task_id AND task.end_us IS NULL);
+
+-- name: change_model
+-- A task runs another model from now on.
+UPDATE task SET model = :model WHERE task_id = :task_id;
