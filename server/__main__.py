@@ -46,6 +46,7 @@ from server.store.responses import Responses
 from server.turn.create import Creator
 from server.turn.dialect import Spoken
 from server.turn.hub import Hub
+from server.turn.journal import Journal
 from server.turn.limits import Limits
 from server.turn.rooms import Rooms
 from server.turn.workspaces import Workspaces
@@ -120,7 +121,8 @@ async def serve(settings: Settings) -> None:
         stack.push_async_callback(catalog.close)
         current = asyncio.create_task(keep_current(pool, catalog), name="catalogue keeper")
         stack.callback(current.cancel)
-        hub = Hub(rooms_of(settings, parts, catalog))
+        journal = await stack.enter_async_context(Journal(store.turns))
+        hub = Hub(rooms_of(settings, parts, catalog, journal))
         stack.push_async_callback(hub.close, settings.shutdown_grace)
         await pool.register(accounts)
 
@@ -179,7 +181,7 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def rooms_of(settings: Settings, parts: Parts, catalog: Catalog) -> Rooms:
+def rooms_of(settings: Settings, parts: Parts, catalog: Catalog, journal: Journal) -> Rooms:
     """Return what turns work with."""
 
     async def recorded(task_id: TaskId) -> bool:
@@ -190,6 +192,8 @@ def rooms_of(settings: Settings, parts: Parts, catalog: Catalog) -> Rooms:
         platform=parts.platform,
         catalog=catalog,
         store=parts.store,
+        turns=parts.store.turns,
+        journal=journal,
         creator=Creator(parts.platform, recorded, time.time),
         stopper=parts.stopper,
         spoken=Spoken(settings.upstream_dialect),

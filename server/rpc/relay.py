@@ -1,7 +1,7 @@
 """TaskService.Relay: many turns over one stream. I/O around the windows; the rules stand in the proto."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from howler.task.v1.relay_pb2 import AnswerTurn, RelayRequest
@@ -10,20 +10,29 @@ from server.errors import ServiceError, incident
 from server.rpc.checks import invalid
 from server.rpc.start import check_start
 from server.rpc.status import to_proto
-from server.turn.hub import Hub, Watching
-from server.turn.live import Cause, LiveTurn, TurnId
-from server.turn.log import BATCH_BYTES, Watcher
+from server.turn.hub import Hub
+from server.turn.live import Cause, LiveTurn
+from server.turn.log import BATCH_BYTES
+from server.turn.watcher import Watcher
 from server.turn.window import Window
-from server.turn.wire import failed_frame, relay_response, turn_frame
+from server.turn.wire import failed_frame, relay_response, told, turn_frame
 
 
 @dataclass(slots=True)
 class _Seat:
-    """One turn on the Relay."""
+    """One turn on the Relay. It has no watcher while it is looked for, no `turn` where none runs here."""
 
-    turn: LiveTurn
-    watcher: Watcher
+    turn: LiveTurn | None = None
+    watcher: Watcher | None = None
+    looking: asyncio.Task[None] | None = None
     window: Window = field(default_factory=Window)
+
+    def leave(self) -> None:
+        """Leave the turn."""
+        if self.looking is not None:
+            self.looking.cancel()
+        if self.watcher is not None:
+            self.watcher.close()
 
 
 class Relay:
@@ -69,7 +78,9 @@ class Relay:
             self._hub.doors.discard(self._stirred.set)
             reading.cancel()
             for seat in self._seats.values():
-                seat.watcher.lose()
+                if seat.watcher is not None:
+                    seat.watcher.lose()
+                seat.leave()
             self._seats.clear()
 
     async def _read(self, requests: AsyncIterator[RelayRequest]) -> None:
@@ -87,14 +98,14 @@ class Relay:
             case "grant":
                 self._grant(tag, request.grant.bytes)
             case "cancel":
-                if seat := self._seats.get(tag):
+                if (seat := self._seats.get(tag)) and seat.turn is not None:
                     seat.turn.interrupt(Cause.CANCELLED)
             case "answer":
                 self._answer(tag, request.answer)
             case "detach":
                 if seat := self._seats.pop(tag, None):
                     self._ready.pop(tag, None)
-                    seat.watcher.close()
+                    seat.leave()
             case None:
                 raise _violation(f"an empty request for tag {tag}")
 
@@ -102,23 +113,43 @@ class Relay:
         """Start or watch a turn; what goes wrong is told in its frame."""
         if tag in self._seats:
             raise _violation(f"tag {tag} is in use")
-        try:
-            watching = self._watching(tag, request)
-        except Exception as error:  # a bug in one turn is not the others' business
-            self._failed.append(_failed(tag, error))
-            self._stirred.set()
-            return
-        self._seats[tag] = _Seat(watching.turn, watching.watcher)
+        seat = self._seats[tag] = _Seat()
+        if request.HasField("start") and not request.start.HasField("idempotency"):
+            try:
+                check_start(request.start)
+                seat.turn, seat.watcher = self._hub.start(request.start, self._waker(tag))
+            except Exception as error:  # a bug in one turn is not the others' business
+                self._refuse(tag, error)
+        else:
+            seat.looking = asyncio.create_task(self._look(tag, seat, request))
 
-    def _watching(self, tag: int, request: RelayRequest) -> Watching:
+    async def _look(self, tag: int, seat: _Seat, request: RelayRequest) -> None:
+        """Find the turn, which may take a look into the store."""
+        wake = self._waker(tag)
+        try:
+            if request.HasField("start"):
+                check_start(request.start)
+                found = await self._hub.start_once(request.start, wake)
+            else:
+                found = await self._hub.watch(request.watch, wake)
+        except Exception as error:
+            self._refuse(tag, error)
+            return
+        seat.turn, seat.watcher = found
+        seat.looking = None
+        wake()
+
+    def _waker(self, tag: int) -> Callable[[], None]:
         def wake() -> None:
             self._ready[tag] = None
             self._stirred.set()
 
-        if request.HasField("start"):
-            check_start(request.start)
-            return self._hub.start(request.start, wake)
-        return self._hub.watch(TurnId(request.watch.turn_id), request.watch.after_seq, wake)
+        return wake
+
+    def _refuse(self, tag: int, error: Exception) -> None:
+        del self._seats[tag]
+        self._failed.append(_failed(tag, error))
+        self._stirred.set()
 
     def _grant(self, tag: int, size: int) -> None:
         if not size:
@@ -126,15 +157,13 @@ class Relay:
         seat = self._seats.get(tag)
         if seat is None:
             return
-        confirmed = seat.window.grant(size)
-        if confirmed is not None:
-            seat.watcher.confirm(confirmed)
-        if seat.watcher.behind:
+        seat.window.grant(size)
+        if seat.watcher is not None and seat.watcher.behind:
             seat.watcher.wake()
 
     def _answer(self, tag: int, answer: AnswerTurn) -> None:
         seat = self._seats.get(tag)
-        if seat is None or seat.turn.answerer is None:
+        if seat is None or seat.turn is None or seat.turn.answerer is None:
             return
         try:
             seat.turn.answerer(answer.question_id, list(answer.answers), answer.decline)
@@ -150,32 +179,34 @@ class Relay:
                 break  # the rest comes first in the next message
             del self._ready[tag]
             seat = self._seats.get(tag)
-            if seat is None or seat.window.credit <= 0:
+            if seat is None or seat.watcher is None or seat.window.credit <= 0:
                 continue  # a grant brings it back
-            frame, size = self._frame(tag, seat, min(room, seat.window.credit))
-            if frame is not None:
-                frames.append(frame)
-                room -= size
+            room -= self._frame(tag, seat, seat.watcher, min(room, seat.window.credit), frames)
         return frames
 
-    def _frame(self, tag: int, seat: _Seat, limit: int) -> tuple[bytes | None, int]:
-        watcher = seat.watcher
+    def _frame(self, tag: int, seat: _Seat, watcher: Watcher, limit: int, frames: list[bytes]) -> int:
+        """Add what is ready of one turn; return the size of its events."""
         first_seq = watcher.cursor
         try:
-            events, size = watcher.take(limit)
+            piece = watcher.take(limit)
         except ServiceError as error:
-            del self._seats[tag]
-            watcher.close()
-            return _failed(tag, error), 0
+            self._leave(tag, seat)
+            frames.append(_failed(tag, error))
+            return 0
+        seat.window.spend(piece.size)
         if watcher.done:
-            del self._seats[tag]
-            watcher.close()
-        if not events:
-            return None, 0
-        seat.window.spend(size, watcher.cursor)
-        if watcher.behind:
-            self._ready[tag] = None
-        return turn_frame(tag, first_seq, events), size
+            self._leave(tag, seat)
+        if watcher.told or (watcher.done and not piece.count):
+            frames.append(told(turn_frame(tag, first_seq if piece.count else 0, piece.fields)))
+        elif piece.count:
+            frames.append(turn_frame(tag, first_seq, piece.fields))
+            if watcher.behind and not watcher.done:
+                self._ready[tag] = None
+        return piece.size
+
+    def _leave(self, tag: int, seat: _Seat) -> None:
+        del self._seats[tag]
+        seat.leave()
 
 
 def _failed(tag: int, error: Exception) -> bytes:

@@ -32,6 +32,11 @@ def check_start(start: StartTurn) -> None:
         raise invalid("start.deadline must be more than nothing and less than 10,000 years")
     if start.on_detach.HasField("grace") and not 0 <= seconds_of(start.on_detach.grace) <= _MAX_SECONDS:
         raise invalid("start.on_detach.grace must not be negative and less than 10,000 years")
+    if start.HasField("keep_alive") and not 1 <= seconds_of(start.keep_alive) <= _MAX_SECONDS:
+        raise invalid("start.keep_alive must be at least a second and less than 10,000 years")
+    check_size("start.idempotency.key", start.idempotency.key, _MAX_ID_BYTES)
+    if start.HasField("idempotency") and not start.idempotency.key:
+        raise invalid("start.idempotency.key is empty")
     check_priority("start.priority", start.priority)
     _check_enums(start, "start")
 

@@ -21,7 +21,7 @@ from server.rpc.start import check_start
 from server.store.pages import TaskCursor
 from server.turn.hub import Hub
 from server.turn.live import TurnId
-from server.turn.log import Watcher
+from server.turn.watcher import Watcher
 from server.turn.workspaces import Workspaces
 
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -52,16 +52,19 @@ class TaskService(TaskServiceServicer):
 
     async def Stream(self, request: pb.StreamRequest, context: _Context) -> AsyncIterator[bytes]:  # type: ignore[override]
         """Start a turn and tell it, in serialized answers; leaving the RPC leaves the turn to `on_detach`."""
-        check_start(request.start)
+        start = request.start
+        check_start(start)
         ready = asyncio.Event()
-        async with aclosing(_told(self._hub.start(request.start, ready.set).watcher, ready)) as told:
+        once = start.HasField("idempotency")
+        watching = await self._hub.start_once(start, ready.set) if once else self._hub.start(start, ready.set)
+        async with aclosing(_told(watching.watcher, ready)) as told:
             async for events in told:
                 yield events
 
     async def Watch(self, request: pb.WatchRequest, context: _Context) -> AsyncIterator[bytes]:  # type: ignore[override]
         """Tell the events of a turn from behind a given one, in serialized answers."""
         ready = asyncio.Event()
-        watching = self._hub.watch(TurnId(request.watch.turn_id), request.watch.after_seq, ready.set)
+        watching = await self._hub.watch(request.watch, ready.set)
         async with aclosing(_told(watching.watcher, ready)) as told:
             async for events in told:
                 yield events
@@ -71,6 +74,10 @@ class TaskService(TaskServiceServicer):
     ) -> AsyncIterator[bytes]:
         """Run and watch many turns; the answers are serialized."""
         return Relay(self._hub, self._relay_gather).answers(requests)
+
+    async def GetTurn(self, request: pb.GetTurnRequest, context: _Context) -> pb.GetTurnResponse:
+        """Return what became of a turn."""
+        return pb.GetTurnResponse(turn=await self._hub.turn(request.turn_id))
 
     async def GetTask(self, request: pb.GetTaskRequest, context: _Context) -> pb.GetTaskResponse:
         """Return one task."""
@@ -129,10 +136,9 @@ async def _told(watcher: Watcher, ready: asyncio.Event) -> AsyncGenerator[bytes,
     try:
         while not watcher.done:
             ready.clear()
-            events, _ = watcher.take()
-            if events:
-                watcher.confirm(watcher.cursor)
-                yield b"".join(events)
+            piece = watcher.take()
+            if piece.count:
+                yield b"".join(piece.fields)
             else:
                 await ready.wait()
     finally:  # however the caller leaves: cancel, deadline, lost connection

@@ -176,6 +176,7 @@ class Grants:
     async def _create_on(self, grant: Grant, task: NewTask, model: Model) -> Grant:
         """Create the task and record it. Once it is created no failure may lead to another try."""
         rooms, live = self._rooms, self._live
+        await live.begin(grant.lease)
         session = self.session()
         try:
             grant.task_id = await rooms.creator.create(session, task)

@@ -5,33 +5,38 @@ Both doors, Stream and Relay, come through here with the same StartTurn.
 
 import asyncio
 import logging
+import time
 import uuid
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.task.v1.start_turn_pb2 import StartTurn
+from howler.task.v1.relay_pb2 import WatchTurn
+from howler.task.v1.start_turn_pb2 import Durability, StartTurn
 from howler.task.v1.task_event_pb2 import Answer, EndReason
-from howler.task.v1.task_service_pb2 import Task, TaskState
+from howler.task.v1.task_service_pb2 import Task, TaskState, TurnRecord
 
 from server.errors import ServiceError, incident
 from server.pool.account import TaskId
-from server.turn.live import LOST_GRACE, Cause, LiveTurn, TurnId
-from server.turn.log import Watcher
+from server.store.turns import StoredTurn
+from server.turn.finished import Finished, FinishedTurn, record_of, restored_log
+from server.turn.keys import RETRY_SECONDS, Keyed, Keys
+from server.turn.live import Cause, LiveTurn, TurnId
 from server.turn.rooms import Rooms
 from server.turn.runner import Runner
+from server.turn.watcher import Watcher
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
+_EPHEMERAL: Final = Durability.DURABILITY_EPHEMERAL
 
-_REMEMBERED: Final = 10_000  # turns that are over and still answer CancelTurn
+_ELSEWHERE_PAUSE: Final = 0.25  # seconds between looks for a turn that runs, but not here
 
 
 class Watching(NamedTuple):
-    """A turn and one watcher's place in its log."""
+    """One watcher's place in the log of a turn; `turn` is None for one that does not run here."""
 
-    turn: LiveTurn
+    turn: LiveTurn | None
     watcher: Watcher
 
 
@@ -45,8 +50,8 @@ class Hub:
         self._rooms = rooms
         self._turns: dict[TurnId, LiveTurn] = {}
         self._tasks: dict[TurnId, asyncio.Task[None]] = {}
-        self._over: OrderedDict[TurnId, EndReason] = OrderedDict()
-        self._lately: dict[TurnId, LiveTurn] = {}
+        self._keys = Keys()
+        self.finished = Finished(time.monotonic, self._forget)
         self._closing = False
         self.closed = False
         self.doors: set[Callable[[], None]] = set()
@@ -56,43 +61,118 @@ class Hub:
         if self._closing:
             raise Cause.SHUTDOWN.error
         turn_id = TurnId(start.turn_id or f"turn_{uuid.uuid4().hex}")
-        if turn_id in self._turns or turn_id in self._over:
+        if turn_id in self._turns or self.finished.get(turn_id) is not None:
             raise ServiceError(_E.ERROR_REASON_ALREADY_EXISTS, "start.turn_id: another turn has it")
-        live = LiveTurn(turn_id, start, detach_grace=self._rooms.limits.detach)
-        watcher = live.log.watch(wake)
-        self._turns[turn_id] = live
-        self._tasks[turn_id] = asyncio.create_task(self._run(live), name=turn_id)
+        live = LiveTurn(turn_id, start, self._rooms.journal, detach_grace=self._rooms.limits.detach)
+        watcher = Watcher(live.log, wake)
+        self._keys.put(start, turn_id)
+        self._run(live)
         return Watching(live, watcher)
 
-    def watch(self, turn_id: TurnId, after_seq: int, wake: Callable[[], None]) -> Watching:
-        """Watch a turn that runs, or ended a short while ago, from behind `after_seq`.
+    async def start_once(self, start: StartTurn, wake: Callable[[], None]) -> Watching:
+        """Start a turn, or watch from its beginning the one that `start.idempotency` says is the same.
 
-        Raises TURN_NOT_FOUND, SLOW_CONSUMER and INVALID_REQUEST.
+        Raises IDEMPOTENCY_MISMATCH and what `start` raises.
         """
-        live = self._lately.get(turn_id) or self._live(turn_id)
-        return Watching(live, live.log.watch(wake, after_seq))
+        found = self._running(start)
+        stored: StoredTurn | None = None
+        if found is None and start.durability != _EPHEMERAL:
+            since_us = time.time_ns() // 1000 - int(RETRY_SECONDS * 1e6)
+            stored = await self._rooms.turns.by_key(start.principal, start.idempotency.key, since_us)
+            found = self._running(start)  # somebody may have started it meanwhile
+        if found is None and stored is not None and stored.end_us is None:
+            found = Keyed(stored.turn_id, stored.digest)
+        if found is not None:
+            found.check(start)
+        elif start.idempotency.is_retry:
+            over = self._keys.get(start)
+            if over is None and stored is not None:
+                over = Keyed(stored.turn_id, stored.digest)
+            found = over if over is not None and over.asks(start) else None
+        if found is None:
+            return self.start(start, wake)
+        return await self.watch(WatchTurn(turn_id=found.turn_id), wake)
 
-    async def _run(self, live: LiveTurn) -> None:
+    def _running(self, start: StartTurn) -> Keyed | None:
+        keyed = self._keys.get(start)
+        live = self._turns.get(TurnId(keyed.turn_id)) if keyed is not None else None
+        return keyed if live is not None and not live.over.is_set() else None
+
+    async def watch(self, asked: WatchTurn, wake: Callable[[], None]) -> Watching:
+        """Watch a turn from behind `after_seq`, or only what it has told by now.
+
+        Raises TURN_NOT_FOUND, INVALID_REQUEST and, like all that asks the store, STORE_UNAVAILABLE.
+        """
+        found = self._here(asked.turn_id)
+        if found is None and asked.until_now:
+            stored = await self._stored(asked.turn_id)
+            log = restored_log(stored, self._rooms.journal)
+            return Watching(None, Watcher(log, wake, asked.after_seq, until_now=True))
+        found = found or await self._found(asked.turn_id)
+        watcher = Watcher(found.log, wake, asked.after_seq, until_now=asked.until_now)
+        return Watching(found if isinstance(found, LiveTurn) else None, watcher)
+
+    async def turn(self, turn_id: str) -> TurnRecord:
+        """Return what became of a turn. Raises TURN_NOT_FOUND."""
+        match self._here(turn_id):
+            case LiveTurn() as live:
+                return live.record()
+            case FinishedTurn(record=record):
+                return record
+        return record_of(await self._stored(turn_id))
+
+    def _here(self, turn_id: str) -> LiveTurn | FinishedTurn | None:
+        return self._turns.get(TurnId(turn_id)) or self.finished.get(turn_id)
+
+    async def _stored(self, turn_id: str) -> StoredTurn:
+        stored = await self._rooms.turns.get(turn_id)
+        if stored is None or not stored.durable:
+            raise ServiceError(_E.ERROR_REASON_TURN_NOT_FOUND, "no such turn")
+        return stored
+
+    async def _found(self, turn_id: str) -> LiveTurn | FinishedTurn:
+        """Return a turn that runs here or is over. Raises TURN_NOT_FOUND.
+
+        One that runs, but not here, is waited for: its process may be dead, and it is adopted soon.
+        """
+        while True:
+            if (here := self._here(turn_id)) is not None:
+                return here
+            stored = await self._stored(turn_id)
+            if stored.end_us is not None:
+                return self._here(turn_id) or self.finished.restore(stored, self._rooms.journal)
+            await asyncio.sleep(_ELSEWHERE_PAUSE)
+
+    def _run(self, live: LiveTurn) -> None:
+        self._turns[live.id] = live
+        self._tasks[live.id] = asyncio.create_task(self._carry_out(live), name=live.id)
+
+    async def _carry_out(self, live: LiveTurn) -> None:
         try:
             await Runner(live, self._rooms).run()
         except Exception as error:
             incident(error, live.id)
         finally:
             del self._turns[live.id], self._tasks[live.id]
-            self._over[live.id] = live.end_reason
-            self._lately[live.id] = live
-            asyncio.get_running_loop().call_later(LOST_GRACE, self._lately.pop, live.id)
-            while len(self._over) > _REMEMBERED:
-                self._over.popitem(last=False)
+            if live.log.failed:
+                self._keys.drop(live.start.principal, live.start.idempotency.key, live.id)
+            self.finished.add(live)
+
+    def _forget(self, turn: FinishedTurn) -> None:
+        """A turn that is over leaves the memory, and the store where it was there for memory's sake."""
+        record = turn.record
+        self._keys.drop(record.principal, turn.key, record.turn_id)
+        if turn.log.spilled and not record.durable:
+            self._rooms.journal.drop([record.turn_id])
 
     async def cancel(self, turn_id: TurnId) -> EndReason:
         """Interrupt a turn and return how it ended. Raises TURN_NOT_FOUND."""
-        if turn_id in self._over:
-            return self._over[turn_id]
-        live = self._live(turn_id)
-        live.interrupt(Cause.CANCELLED)
-        await live.over.wait()
-        return live.end_reason
+        found = await self._found(turn_id)
+        if isinstance(found, FinishedTurn):
+            return found.record.end_reason
+        found.interrupt(Cause.CANCELLED)
+        await found.over.wait()
+        return found.end_reason
 
     def answer(self, turn_id: TurnId, question_id: str, answers: list[Answer], *, decline: bool) -> None:
         """Answer a question of a turn. Raises TURN_NOT_FOUND, QUESTION_NOT_FOUND, INVALID_REQUEST."""

@@ -8,11 +8,17 @@ from enum import Enum
 from typing import Final, NewType
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.task.v1.start_turn_pb2 import DetachAction, StartTurn
-from howler.task.v1.task_event_pb2 import Answer, EndReason, TaskEvent
+from howler.pool.v1.pool_service_pb2 import Lease
+from howler.task.v1.start_turn_pb2 import DetachAction, Durability, StartTurn
+from howler.task.v1.task_event_pb2 import Answer, EndReason, KeepAlive, TaskEvent
+from howler.task.v1.task_service_pb2 import TurnRecord
 
 from server.errors import ServiceError
-from server.turn.log import TurnLog
+from server.store.turns import StoredTurn, TurnChange
+from server.turn.journal import Journal
+from server.turn.keys import digest_of
+from server.turn.log import DurableLog, TurnLog
+from server.turn.pulse import Pulse
 
 TurnId = NewType("TurnId", str)
 
@@ -24,6 +30,7 @@ _HELD: Final = 0.02  # seconds that an event waits for the next one, to go out w
 _E = ErrorReason
 _NOT_OVER: Final = EndReason.END_REASON_UNSPECIFIED
 _KEEP: Final = DetachAction.DETACH_ACTION_KEEP
+_EPHEMERAL: Final = Durability.DURABILITY_EPHEMERAL
 
 
 class Cause(Enum):
@@ -66,10 +73,13 @@ class LiveTurn:
     until the platform accepted a new task. `over` is set once the log has ended.
     """
 
-    def __init__(self, turn_id: TurnId, start: StartTurn, *, detach_grace: float) -> None:
+    def __init__(self, turn_id: TurnId, start: StartTurn, journal: Journal, *, detach_grace: float) -> None:
         self.id = turn_id
         self.start = start
-        self.log = TurnLog(self._deserted)
+        kind = TurnLog if start.durability == _EPHEMERAL else DurableLog
+        self.log: TurnLog = kind(turn_id, journal, self._deserted)
+        self.create_ns = time.time_ns()
+        self.end_ns = 0
         self.cause: Cause | None = None
         self.task_id = start.task_id
         self.end_reason = _NOT_OVER
@@ -82,9 +92,72 @@ class LiveTurn:
         self._scope: asyncio.Timeout | None = None
         self._held: asyncio.TimerHandle | None = None
         self._broken: Exception | None = None
+        self._journal = journal
+        self._model = ""
+        self.begun = False  # the store has a record of it
+        self._clock = asyncio.get_running_loop().time
+        self._told_at = 0.0
+        self._pulse: Pulse | None = None
+
+    async def begin(self, lease: Lease) -> None:
+        """Record a durable turn that is about to run under a lease. Raises StoreError."""
+        if not self.log.durable:
+            return
+        self.begun = True
+        start = StartTurn()
+        start.CopyFrom(self.start)
+        start.ClearField("attachments")
+        await self._journal.begin(
+            StoredTurn(
+                turn_id=self.id,
+                start=start,
+                account_id=lease.account_id,
+                lease_id=lease.lease_id,
+                create_us=self.create_ns // 1000,
+                task_id=self.task_id,
+                conversation_id=start.conversation_id,
+                principal=start.principal,
+                key=start.idempotency.key,
+                digest=digest_of(start) if start.idempotency.key else b"",
+            )
+        )
+
+    def accepted(self, model: str) -> None:
+        """Take note that the platform runs the turn, with this model."""
+        self._model = model
+        self._record()
+        if self.start.HasField("keep_alive"):
+            seconds = self.start.keep_alive.ToMilliseconds() / 1000
+            self._pulse = Pulse(seconds, lambda: self._told_at, self._beat)
+
+    def _beat(self) -> None:
+        self.tell([TaskEvent(keep_alive=KeepAlive())])
+
+    def _record(self) -> None:
+        """Have written what became of a durable turn."""
+        if self.log.durable:
+            end_us = self.end_ns // 1000 or None
+            self._journal.change(TurnChange(self.id, self.task_id, self._model, end_us, self.end_reason))
+
+    def record(self) -> TurnRecord:
+        """Return the turn as its log knows it."""
+        record = TurnRecord(
+            turn_id=self.id,
+            task_id=self.task_id,
+            conversation_id=self.start.conversation_id,
+            principal=self.start.principal,
+            end_reason=self.end_reason,
+            last_seq=(self.log.next_seq if self.log.ended else self.log.shown) - 1,
+            durable=self.log.durable,
+        )
+        record.create_time.FromNanoseconds(self.create_ns)
+        if self.end_ns:
+            record.end_time.FromNanoseconds(self.end_ns)
+        return record
 
     def tell(self, events: list[TaskEvent]) -> None:
         """Append events to the log; those that the platform did not date happen now."""
+        self._told_at = self._clock()
         if self._held is not None:
             self._held.cancel()
             self._held = None
@@ -95,8 +168,9 @@ class LiveTurn:
 
         A message costs both processes more than what it holds (decision 5); nobody waits longer than _HELD.
         """
-        self.log.append([event], time.time_ns() // 1_000_000, wake=False)
-        self._held = asyncio.get_running_loop().call_later(_HELD, self.log.wake)
+        self._told_at = self._clock()
+        self.log.append([event], time.time_ns() // 1_000_000, show=False)
+        self._held = asyncio.get_running_loop().call_later(_HELD, self.log.show)
 
     def interrupt(self, cause: Cause) -> None:
         """Interrupt the turn; the first cause counts."""
@@ -140,8 +214,6 @@ class LiveTurn:
         """The last watcher left or was lost: `on_detach` decides what becomes of the turn."""
         loop = asyncio.get_running_loop()
         if self.start.on_detach.action == _KEEP:
-            if lost:
-                loop.call_later(LOST_GRACE, self.log.forget_place)
             return
         grace = max(self._detach_grace, LOST_GRACE if lost else 0.0)
         if grace > 0:
@@ -157,7 +229,8 @@ class LiveTurn:
 
     def end(self, reason: EndReason) -> None:
         """Close the log of an accepted turn, whose `ended` stands in it."""
-        self.end_reason = reason
+        self._end(reason)
+        self._record()
         self.log.close()
         self.over.set()
 
@@ -165,6 +238,14 @@ class LiveTurn:
         """End a turn that the platform never accepted; one that has ended stays as it is."""
         if self.over.is_set():
             return
-        self.end_reason = EndReason.END_REASON_FAILED
+        self._end(EndReason.END_REASON_FAILED)
         self.log.fail(error)
+        if self.begun:
+            self._journal.drop([self.id])
         self.over.set()
+
+    def _end(self, reason: EndReason) -> None:
+        self.end_reason = reason
+        self.end_ns = time.time_ns()
+        if self._pulse is not None:
+            self._pulse.stop()

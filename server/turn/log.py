@@ -1,170 +1,185 @@
 """The log of one turn: events with a `seq`, read from cursors by any number of watchers.
 
-The writer never waits. A watcher is a cursor, never a queue: what none of them
-needs any more is dropped, and one that lags more than the cap behind is cut off.
-Events are kept as bytes, spelled once for all who read them.
+The writer never waits. A watcher is a cursor, never a queue: nothing is kept for its sake. Events are
+bytes, spelled once for all who read them: the newest are kept one by one, those before joined to spans.
+Of these no more than CAP_BYTES stay in memory: what is older is in the store, and read back from there.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_event_pb2 import TaskEvent
 
 from server.errors import ServiceError
-from server.turn.wire import first_field
+from server.store.turns import Span
+from server.turn.wire import behind_fields, first_field
 
-CAP_BYTES: Final = 8 << 20
 BATCH_BYTES: Final = 1 << 20
+"""What a watcher takes at once, at most, unless one event is larger."""
+
+CAP_BYTES: Final = 128 << 10
+"""What of a log stays in memory beside its newest events: all of most turns, little of 1,000."""
+
+SPAN_BYTES: Final = 32 << 10
+"""How many bytes of the newest events are kept one by one, for those who keep up."""
+
+
+class Keeper(Protocol):
+    """Keeps in the store what a log has no room for, or must not lose."""
+
+    def note(self, log: "TurnLog") -> None:
+        """Ask the log what `to_write` and write it, soon; then it is told that it is `written`."""
+
+    async def read(self, turn_id: str, seq: int) -> list[Span]:
+        """Return a batch of what was written, from the span that holds an event on. Raises StoreError."""
+
+
+class Reader(Protocol):
+    """Whoever is to hear that there is something to read."""
+
+    wake: Callable[[], None]
+
+
+@dataclass(slots=True)
+class Piece:
+    """Events to be sent: fields in bytes, how many there are, and their size without the fields' heads."""
+
+    fields: list[bytes]
+    count: int
+    size: int
+
+
+NOTHING: Final = Piece([], 0, 0)
 
 
 class TurnLog:
-    """The events of one turn that somebody has yet to read.
+    """The events of one turn. They are shown to watchers at once; above the cap the oldest are written.
 
-    `cap` bounds their serialized size in bytes, but for the batch that came last.
-    `deserted` is called when the last watcher leaves a log that has not ended;
-    True says that it was lost, and that what it had not confirmed is kept for one
-    that takes its place.
+    `shown` is the seq behind what watchers may read. `deserted` is called when the last watcher leaves a log
+    that has not ended; True says that it was lost, and may come back.
     """
 
-    def __init__(self, deserted: Callable[[bool], None], cap: int = CAP_BYTES) -> None:
-        self.next_seq = 1
-        self._deserted = deserted
-        self._cap = cap
-        self._events: list[bytes] = []
-        self._sizes: list[int] = []
-        self._bytes = 0
-        self._first = 1  # the seq of self._events[0]
-        self._watchers: set[Watcher] = set()
-        self._kept_from: int | None = None  # the place of a watcher that was lost
-        self._closed = False
-        self._failure: ServiceError | None = None
+    durable = False
 
-    def append(self, events: Iterable[TaskEvent], now_ms: int, *, wake: bool = True) -> None:
-        """Number the events and show them to the watchers, or leave that to whoever wakes them next.
+    def __init__(self, turn_id: str, keeper: Keeper, deserted: Callable[[bool], None]) -> None:
+        self.turn_id = turn_id
+        self.keeper = keeper
+        self.next_seq = self.shown = 1
+        self.ended = False
+        self._deserted = deserted
+        self._watchers: set[Reader] = set()
+        self._failure: ServiceError | None = None
+        self._spans: deque[Span] = deque()
+        self._bytes = 0  # of the spans
+        self._newest: list[bytes] = []
+        self._sizes: list[int] = []
+        self._newest_bytes = 0
+        self._newest_from = 1  # the seq of self._newest[0]
+        self._stored = 1  # the seq behind what the store has
+
+    def append(self, events: Iterable[TaskEvent], now_ms: int, *, show: bool = True) -> None:
+        """Number the events and show them, or leave that to whoever shows the next.
 
         `now_ms` dates those that the platform did not date, in milliseconds since 1970.
         """
-        if self._bytes > self._cap:  # before this batch: a reader that keeps up may get a larger one
-            self._cut_laggards()
-        keep = self._watchers or self._kept_from is not None
+        if self._newest_bytes > SPAN_BYTES:  # before these: who keeps up has read what goes into the span
+            self._join_newest()
         for event in events:
             event.seq = self.next_seq
             if not event.time_unix_ms:
                 event.time_unix_ms = now_ms
             self.next_seq += 1
-            if keep:
-                spelled = event.SerializeToString()
-                self._events.append(first_field(spelled))
-                self._sizes.append(len(spelled))
-                self._bytes += len(spelled)
-        if not keep:
-            self._first = self.next_seq
-            return
-        if wake:
-            self.wake()
+            spelled = event.SerializeToString()
+            size = len(spelled)
+            self._newest.append(first_field(spelled))
+            self._sizes.append(size)
+            self._newest_bytes += size
+        if show:
+            self.show()
 
-    def close(self) -> None:
-        """End the log: watchers read what is left and are done."""
-        self._closed = True
+    def show(self) -> None:
+        """Show the watchers what was appended."""
+        self.shown = self.next_seq
         self.wake()
-
-    def fail(self, error: ServiceError) -> None:
-        """End the log with a failure that the watchers are told once they have read the rest."""
-        self._failure = error
-        self.close()
-
-    def watch(self, wake: Callable[[], None], after_seq: int = 0) -> "Watcher":
-        """Return a cursor behind `after_seq`. `wake` is called when there is something to read.
-
-        Raises SLOW_CONSUMER when the events behind it are gone, INVALID_REQUEST
-        when it is not there yet.
-        """
-        if after_seq >= self.next_seq:
-            raise ServiceError(
-                ErrorReason.ERROR_REASON_INVALID_REQUEST, "after_seq is behind the turn's last event"
-            )
-        if after_seq + 1 < self._first:
-            raise slow_consumer()
-        watcher = Watcher(self, after_seq + 1, wake)
-        self._watchers.add(watcher)
-        self._kept_from = None
-        if self._closed or self.next_seq > watcher.cursor:
-            wake()
-        return watcher
 
     def wake(self) -> None:
         """Have the watchers look whether there is something to read."""
         for watcher in self._watchers:
             watcher.wake()
 
-    def _cut_laggards(self) -> None:
-        """Drop the oldest events until the rest fits; a watcher that had not read them is cut off."""
-        drop = 0
-        while self._bytes > self._cap:
-            self._bytes -= self._sizes[drop]
-            drop += 1
-        self._forget(drop)
-        for watcher in [watcher for watcher in self._watchers if watcher.cursor < self._first]:
-            watcher.cut()
+    def _join_newest(self) -> None:
+        span = Span(self._newest_from, len(self._newest), b"".join(self._newest))
+        self._spans.append(span)
+        self._bytes += len(span.events)
+        self._newest.clear()
+        self._sizes.clear()
+        self._newest_bytes, self._newest_from = 0, self.next_seq
+        self._drop_stored(CAP_BYTES)
+        self._make_room()
 
-    def _forget(self, count: int) -> None:
-        del self._events[:count], self._sizes[:count]
-        self._first += count
+    def _make_room(self) -> None:
+        """Have what is above the cap written."""
+        if self._bytes > CAP_BYTES:
+            self.keeper.note(self)
 
-    def trim(self) -> None:
-        """Drop what nobody needs any more."""
-        floor = min((watcher.confirmed for watcher in self._watchers), default=self.next_seq)
-        if self._kept_from is not None:
-            floor = min(floor, self._kept_from)
-        needless = floor - self._first
-        if needless > 0:
-            self._bytes -= sum(self._sizes[:needless])
-            self._forget(needless)
+    def _drop_stored(self, cap: int) -> None:
+        """Drop the oldest spans that the store has until the rest fits."""
+        while self._bytes > cap and self._spans[0].behind <= self._stored:
+            self._bytes -= len(self._spans.popleft().events)
 
-    def read(self, cursor: int, limit: int) -> tuple[list[bytes], int]:
-        """Return what is there from `cursor` on and its size: at most `limit` bytes, at least one event.
+    def to_write(self) -> list[Span]:
+        """Return what is to be written now: while more is in memory than the cap allows, all spans."""
+        if self._bytes <= CAP_BYTES:
+            return []
+        return [span for span in self._spans if span.first_seq >= self._stored]
 
-        An event is spelled as a field of the messages that carry it; its size is without the field's head.
-        """
-        start = cursor - self._first
-        if start == 0 and self._bytes <= limit:
-            return self._events[:], self._bytes
-        end, size = start, 0
-        while end < len(self._events) and (end == start or size + self._sizes[end] <= limit):
-            size += self._sizes[end]
-            end += 1
-        return self._events[start:end], size
+    def written(self, behind: int) -> None:
+        """Take note that the store has everything before a seq."""
+        self._stored = behind
+        self._drop_stored(CAP_BYTES)
 
-    @property
-    def watched(self) -> bool:
-        """True while somebody watches."""
-        return bool(self._watchers)
+    def refused(self) -> None:
+        """Take note that the log is another replica's: what was not written never happened."""
+        self.fail(ServiceError(ErrorReason.ERROR_REASON_LEASE_LOST, "another replica runs the turn"))
+
+    def release(self) -> None:
+        """Drop from memory what the store has, and join the rest."""
+        if self._newest:
+            self._join_newest()
+        self._drop_stored(0)
 
     @property
-    def ended(self) -> bool:
-        """True once nothing more will be appended."""
-        return self._closed
+    def size(self) -> int:
+        """What it takes in memory, in bytes."""
+        return self._bytes + self._newest_bytes
 
-    def leave(self, watcher: "Watcher", *, lost: bool = False) -> None:
-        """Forget a watcher; of one that was lost, keep the place."""
-        if watcher not in self._watchers:
-            return
-        self._watchers.discard(watcher)
-        if not self._watchers and lost:
-            self._kept_from = watcher.confirmed
-        self.trim()
-        if not self._watchers and not self._closed:
-            self._deserted(lost)
+    @property
+    def spilled(self) -> bool:
+        """The store has some of it."""
+        return self._stored > 1
 
-    def forget_place(self) -> None:
-        """Keep no longer what a lost watcher had not confirmed."""
-        self._kept_from = None
-        self.trim()
+    @property
+    def owed(self) -> bool:
+        """It must be in the store, and is not yet."""
+        return False
+
+    def close(self) -> None:
+        """End the log: watchers read what is left and are done."""
+        self.ended = True
+        self.show()
+
+    def fail(self, error: ServiceError) -> None:
+        """End the log with a failure that the watchers are told once they have read what is shown."""
+        self._failure = error
+        self.ended = True
+        self.wake()
 
     @property
     def failed(self) -> bool:
-        """True once the log has ended with a failure, which `take` raises."""
+        """True once the log has ended with a failure."""
         return self._failure is not None
 
     def raise_failure(self) -> None:
@@ -172,68 +187,88 @@ class TurnLog:
         if self._failure is not None:
             raise self._failure
 
+    # Watchers.
 
-class Watcher:
-    """A reader's place in a turn's log.
+    def enter(self, watcher: Reader) -> None:
+        """Wake a watcher from now on."""
+        self._watchers.add(watcher)
 
-    `cursor` is the seq that it reads next, `confirmed` the first that it may
-    still need: the two differ for a reader that says later what has arrived.
-    """
+    def leave(self, watcher: Reader, *, lost: bool = False) -> None:
+        """Forget a watcher; one that was `lost` may come back."""
+        if watcher not in self._watchers:
+            return
+        self._watchers.discard(watcher)
+        if not self._watchers and not self.ended:
+            self._deserted(lost)
 
-    def __init__(self, log: TurnLog, cursor: int, wake: Callable[[], None]) -> None:
-        self.cursor = self.confirmed = cursor
-        self.wake = wake
-        self._log = log
-        self._cut = False
+    @property
+    def watched(self) -> bool:
+        """True while somebody watches."""
+        return bool(self._watchers)
 
-    def cut(self) -> None:
-        """Cut the watcher off: what it had not read is dropped."""
-        self._cut = True
-        self.close()
+    def newest(self, cursor: int, until: int, limit: int) -> Piece | None:
+        """Return the events from `cursor` to before `until`: at most `limit` bytes of them, at least one.
+
+        None where they are no longer kept one by one.
+        """
+        start = cursor - self._newest_from
+        if start < 0:
+            return None
+        end = until - self._newest_from
+        size = sum(self._sizes[start:end])
+        while size > limit and end > start + 1:
+            end -= 1
+            size -= self._sizes[end]
+        return Piece(self._newest[start:end], end - start, size)
+
+    def span_of(self, seq: int) -> Span | None:
+        """Return the span in memory that holds an event."""
+        for span in self._spans:
+            if span.first_seq <= seq < span.behind:
+                return span
+        return None
+
+
+class DurableLog(TurnLog):
+    """A log that outlives its process: an event is shown when the store has it."""
+
+    durable = True
+
+    def show(self) -> None:
+        """Have what was appended written; it is shown then."""
+        self.keeper.note(self)
+
+    def _make_room(self) -> None:
+        """What was not written yet is being written anyway."""
+
+    def to_write(self) -> list[Span]:
+        """Return all that the store does not have."""
+        spans = [_behind(span, self._stored) for span in self._spans if span.behind > self._stored]
+        start = max(self._stored, self._newest_from)
+        if start < self.next_seq:
+            events = self._newest[start - self._newest_from :]
+            spans.append(Span(start, len(events), b"".join(events)))
+        return spans
+
+    def written(self, behind: int) -> None:
+        """Show what the store has."""
+        super().written(behind)
+        self.shown = behind
         self.wake()
 
-    def close(self) -> None:
-        """Leave the log."""
-        self._log.leave(self)
-
-    def lose(self) -> None:
-        """Leave the log without a word: the reader's connection broke, and it may come back."""
-        self._log.leave(self, lost=True)
-
-    def confirm(self, seq: int) -> None:
-        """Say that the events before `seq` have arrived."""
-        self.confirmed = seq
-        self._log.trim()
-
-    def take(self, limit: int = BATCH_BYTES) -> tuple[list[bytes], int]:
-        """Return what is ready and its size (see TurnLog.read): up to `limit`, but one event at least.
-
-        Raises the ServiceError that ended the turn before it was accepted, and
-        SLOW_CONSUMER when the watcher was cut off.
-        """
-        if self._cut:
-            raise slow_consumer()
-        events, size = self._log.read(self.cursor, limit)
-        self.cursor += len(events)
-        if not events and self._log.ended:
-            self._log.raise_failure()
-        return events, size
-
     @property
-    def behind(self) -> bool:
-        """There is more to read, or an end to be told."""
-        return self._cut or self._log.next_seq > self.cursor or self._log.ended
+    def owed(self) -> bool:
+        """See TurnLog."""
+        return self._stored < self.next_seq and not self.failed
 
-    @property
-    def done(self) -> bool:
-        """Everything was read and nothing more will come."""
-        return self._log.ended and not self._log.failed and self._log.next_seq == self.cursor
+    def restore(self, next_seq: int) -> None:
+        """Go on behind what the store has of it."""
+        self.next_seq = self.shown = self._stored = self._newest_from = next_seq
 
 
-def slow_consumer() -> ServiceError:
-    """Return what a watcher is told whose events were dropped."""
-    return ServiceError(
-        ErrorReason.ERROR_REASON_SLOW_CONSUMER,
-        f"more than {CAP_BYTES >> 20} MiB of the turn's events were waiting to be read; "
-        "the turn itself is left to its on_detach",
-    )
+def _behind(span: Span, seq: int) -> Span:
+    """Return what of a span is not before an event."""
+    if span.first_seq >= seq:
+        return span
+    count = span.behind - seq
+    return Span(seq, count, span.events[behind_fields(span.events, 0, span.count - count) :])

@@ -100,6 +100,7 @@ class Runner:
         live = self._live
         async with live.waiting():
             grant, model = await self._grants.take_task(TaskId(live.task_id))
+            await live.begin(grant.lease)
         try:
             frame = prompt_frame(self._prompt, self._rooms.spoken.dialect)
         except FrameTooLarge as error:
@@ -127,6 +128,7 @@ class Runner:
 
     def _accepted(self, model: Model, matched_by: MatchedBy) -> None:
         live = self._live
+        live.accepted(model.id)
         told = Accepted(turn_id=live.id, task_id=live.task_id, model=model, matched_by=matched_by)
         live.tell_with_next(TaskEvent(accepted=told))
 

@@ -12,6 +12,7 @@ from google.rpc.status_pb2 import Status
 
 _LENGTH: Final = 0x0A  # field 1, length-delimited
 _TAG, _FIRST_SEQ, _FAILED = b"\x10", b"\x18", b"\x22"  # fields 2 and 3 varints, 4 length-delimited
+_TOLD: Final = b"\x28\x01"  # field 5, true
 _SHORT: Final = [bytes((_LENGTH, size)) for size in range(0x80)]
 
 
@@ -36,9 +37,50 @@ def first_field(message: bytes) -> bytes:
     return head + message
 
 
+def behind_fields(fields: bytes, start: int, count: int) -> int:
+    """Return the place behind so many fields of such a spelling, the first of which begins at `start`."""
+    for _ in range(count):
+        size, body = _size_at(fields, start)
+        start = body + size
+    return start
+
+
+def cut_fields(fields: bytes, start: int, count: int, limit: int) -> tuple[int, int, int]:
+    """Return the place behind what of these fields fits, how many that are, and their size.
+
+    `limit` bounds their messages in bytes, `count` their number; there is one at least.
+    """
+    taken = total = 0
+    while taken < count:
+        size, body = _size_at(fields, start)
+        if taken and total + size > limit:
+            break
+        start = body + size
+        taken += 1
+        total += size
+    return start, taken, total
+
+
+def _size_at(fields: bytes, start: int) -> tuple[int, int]:
+    """Return the size of the message of a field and where the message begins."""
+    size, place, shift = fields[start + 1], start + 2, 7
+    if size < 0x80:
+        return size, place
+    size &= 0x7F
+    while (digit := fields[place]) >= 0x80:
+        size |= (digit & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+    return size | digit << shift, place + 1
+
+
 def turn_frame(tag: int, first_seq: int, events: Iterable[bytes]) -> bytes:
     """Return a TurnFrame of events that are fields already."""
     return b"%b%b%b%b%b" % (b"".join(events), _TAG, varint(tag), _FIRST_SEQ, varint(first_seq))
+
+
+def told(frame: bytes) -> bytes:
+    """Return a TurnFrame that says beside what it holds that this was all."""
+    return frame + _TOLD
 
 
 def failed_frame(tag: int, status: Status) -> bytes:

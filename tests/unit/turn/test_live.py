@@ -4,18 +4,21 @@ import asyncio
 
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.task.v1.start_turn_pb2 import StartTurn
+from howler.task.v1.start_turn_pb2 import Durability, StartTurn
 from howler.task.v1.task_event_pb2 import Accepted, TaskEvent, TextDelta
 
 from server.errors import ServiceError
+from server.turn.journal import Journal
 from server.turn.live import Cause, Interrupted, LiveTurn, TurnId
+from server.turn.watcher import Watcher
 
 NO_DISK = ServiceError(ErrorReason.ERROR_REASON_VM_FAILED, "no disk")
 
 
 @pytest.fixture
-async def live() -> LiveTurn:
-    return LiveTurn(TurnId("turn_1"), StartTurn(prompt="hello"), detach_grace=0)
+async def live(journal: Journal) -> LiveTurn:
+    start = StartTurn(prompt="hello", durability=Durability.DURABILITY_EPHEMERAL)
+    return LiveTurn(TurnId("turn_1"), start, journal, detach_grace=0)
 
 
 async def waits(live: LiveTurn) -> None:
@@ -26,7 +29,7 @@ async def waits(live: LiveTurn) -> None:
 
 async def test_what_nothing_follows_goes_out_by_itself(live: LiveTurn) -> None:
     woken = asyncio.Event()
-    live.log.watch(woken.set)
+    Watcher(live.log, woken.set)
     live.tell_with_next(TaskEvent(accepted=Accepted(turn_id="turn_1")))
     assert not woken.is_set()
     await woken.wait()
@@ -34,12 +37,11 @@ async def test_what_nothing_follows_goes_out_by_itself(live: LiveTurn) -> None:
 
 async def test_what_is_followed_goes_out_with_it(live: LiveTurn) -> None:
     woken: list[int] = []
-    watcher = live.log.watch(lambda: woken.append(1))
+    watcher = Watcher(live.log, lambda: woken.append(1))
     live.tell_with_next(TaskEvent(accepted=Accepted(turn_id="turn_1")))
     live.tell([TaskEvent(text_delta=TextDelta(text="Hi"))])
     assert len(woken) == 1
-    events, _ = watcher.take()
-    assert len(events) == 2
+    assert watcher.take().count == 2
     await asyncio.sleep(0.05)
     assert len(woken) == 1, "nobody is woken for what was read"
 

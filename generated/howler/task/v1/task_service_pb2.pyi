@@ -140,3 +140,37 @@ class WatchResponse(_message.Message):
     EVENTS_FIELD_NUMBER: _ClassVar[int]
     events: _containers.RepeatedCompositeFieldContainer[_task_event_pb2.TaskEvent]
     def __init__(self, events: _Optional[_Iterable[_Union[_task_event_pb2.TaskEvent, _Mapping]]] = ...) -> None: ...
+
+class TurnRecord(_message.Message):
+    __slots__ = ("turn_id", "task_id", "conversation_id", "principal", "end_reason", "last_seq", "durable", "create_time", "end_time")
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    TASK_ID_FIELD_NUMBER: _ClassVar[int]
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    END_REASON_FIELD_NUMBER: _ClassVar[int]
+    LAST_SEQ_FIELD_NUMBER: _ClassVar[int]
+    DURABLE_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    END_TIME_FIELD_NUMBER: _ClassVar[int]
+    turn_id: str
+    task_id: str
+    conversation_id: str
+    principal: str
+    end_reason: _task_event_pb2.EndReason
+    last_seq: int
+    durable: bool
+    create_time: _timestamp_pb2.Timestamp
+    end_time: _timestamp_pb2.Timestamp
+    def __init__(self, turn_id: _Optional[str] = ..., task_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., principal: _Optional[str] = ..., end_reason: _Optional[_Union[_task_event_pb2.EndReason, str]] = ..., last_seq: _Optional[int] = ..., durable: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class GetTurnRequest(_message.Message):
+    __slots__ = ("turn_id",)
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    turn_id: str
+    def __init__(self, turn_id: _Optional[str] = ...) -> None: ...
+
+class GetTurnResponse(_message.Message):
+    __slots__ = ("turn",)
+    TURN_FIELD_NUMBER: _ClassVar[int]
+    turn: TurnRecord
+    def __init__(self, turn: _Optional[_Union[TurnRecord, _Mapping]] = ...) -> None: ...

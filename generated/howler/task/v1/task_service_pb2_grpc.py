@@ -56,6 +56,11 @@ class TaskServiceStub:
                 request_serializer=howler_dot_task_dot_v1_dot_task__service__pb2.WatchRequest.SerializeToString,
                 response_deserializer=howler_dot_task_dot_v1_dot_task__service__pb2.WatchResponse.FromString,
                 _registered_method=True)
+        self.GetTurn = channel.unary_unary(
+                '/howler.task.v1.TaskService/GetTurn',
+                request_serializer=howler_dot_task_dot_v1_dot_task__service__pb2.GetTurnRequest.SerializeToString,
+                response_deserializer=howler_dot_task_dot_v1_dot_task__service__pb2.GetTurnResponse.FromString,
+                _registered_method=True)
         self.GetTask = channel.unary_unary(
                 '/howler.task.v1.TaskService/GetTask',
                 request_serializer=howler_dot_task_dot_v1_dot_task__service__pb2.GetTaskRequest.SerializeToString,
@@ -115,14 +120,14 @@ class TaskServiceServicer:
         `accepted` on the status is OK and a failure is the event `ended`: the turn
         is never run twice. Fails with INVALID_REQUEST, MODEL_NOT_FOUND,
         PROMPT_TOO_LARGE, NO_ACCOUNT, POOL_EXHAUSTED, TASK_NOT_FOUND, TASK_BUSY,
-        TASK_ENDED, LEASE_LOST, ACCEPTANCE_UNKNOWN and the UPSTREAM_ reasons; after
-        events, only with SLOW_CONSUMER.
+        TASK_ENDED, LEASE_LOST, ACCEPTANCE_UNKNOWN, STORE_UNAVAILABLE and the UPSTREAM_
+        reasons; after events, only where they could not be read back from the store.
 
         Each message holds the events that were ready: one is sent at once when
         none is being written, what comes meanwhile is gathered into the next.
-        A caller that stops reading slows only itself; past 8 MiB of unread events
-        it ends with SLOW_CONSUMER. A caller that leaves (cancel, deadline, lost
-        connection) leaves the turn to `on_detach`.
+        A caller that stops reading slows only itself, for as long as it likes: the
+        turn is a log, and what it has not read stays there. A caller that leaves
+        (cancel, deadline, lost connection) leaves the turn to `on_detach`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,9 +139,9 @@ class TaskServiceServicer:
         what a StartTurn means and what the events are is told at Stream.
 
         A caller names each turn by a `tag` of its choice. A tag is in use from its
-        `start` or `watch` until its terminal frame: one that holds `ended`, or one
-        with `failed`, which carries what would be the status of Stream. The
-        failure of a turn never ends the Relay. What does, with INVALID_REQUEST, is
+        `start` or `watch` until its terminal frame: one that holds `ended`, one with
+        `told`, or one with `failed`, which carries what would be the status of Stream.
+        The failure of a turn never ends the Relay. What does, with INVALID_REQUEST, is
         a violation of this protocol: tag 0, a tag in use started again, a grant of
         0 bytes, an empty request. Other requests for a tag that is not in use have
         crossed its end and are ignored.
@@ -147,12 +152,11 @@ class TaskServiceServicer:
         Each tag has a window: the server sends events of a turn as long as its
         credit is above 0, and takes their serialized size, in bytes, from it. The
         credit is 262,144 at first; the caller grants what it has passed on. A turn
-        without credit waits in its log (for 8 MiB at most, then it fails with
-        SLOW_CONSUMER) and delays no other.
+        without credit waits in its log and delays no other.
 
         When the Relay breaks, every turn on it loses this watcher and is left to
         its `on_detach`, with a grace of 5 s at least: time to `watch` it on
-        another Relay from where it was. Events are kept until they were granted.
+        another Relay from where it was.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -160,10 +164,19 @@ class TaskServiceServicer:
 
     def Watch(self, request, context):
         """Watch tells a turn's events from behind a given one: what is in its log, and
-        then what comes, to `ended`. Any number of callers may watch a turn, while it
-        runs and for HOWLER_TURN_RETENTION after, and all are told the same. A
-        watcher that leaves leaves the turn to its `on_detach`. Fails with
+        then what comes, to `ended`. Any number of callers may watch a turn, and all
+        are told the same: while it runs, and after its end for HOWLER_TURN_RETENTION,
+        or, of one that is not durable, for ten minutes, less where very many end. A
+        watcher that leaves leaves the turn to its `on_detach`. A durable turn whose
+        process died is told again when another has taken it over. Fails with
         TURN_NOT_FOUND, and with INVALID_REQUEST when `after_seq` is not there yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTurn(self, request, context):
+        """GetTurn returns what became of a turn. Fails with TURN_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -253,6 +266,11 @@ def add_TaskServiceServicer_to_server(servicer, server):
                     servicer.Watch,
                     request_deserializer=howler_dot_task_dot_v1_dot_task__service__pb2.WatchRequest.FromString,
                     response_serializer=howler_dot_task_dot_v1_dot_task__service__pb2.WatchResponse.SerializeToString,
+            ),
+            'GetTurn': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTurn,
+                    request_deserializer=howler_dot_task_dot_v1_dot_task__service__pb2.GetTurnRequest.FromString,
+                    response_serializer=howler_dot_task_dot_v1_dot_task__service__pb2.GetTurnResponse.SerializeToString,
             ),
             'GetTask': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTask,
@@ -381,6 +399,33 @@ class TaskService:
             '/howler.task.v1.TaskService/Watch',
             howler_dot_task_dot_v1_dot_task__service__pb2.WatchRequest.SerializeToString,
             howler_dot_task_dot_v1_dot_task__service__pb2.WatchResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTurn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/howler.task.v1.TaskService/GetTurn',
+            howler_dot_task_dot_v1_dot_task__service__pb2.GetTurnRequest.SerializeToString,
+            howler_dot_task_dot_v1_dot_task__service__pb2.GetTurnResponse.FromString,
             options,
             channel_credentials,
             insecure,

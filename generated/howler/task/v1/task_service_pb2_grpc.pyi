@@ -49,14 +49,14 @@ class TaskServiceStub:
     `accepted` on the status is OK and a failure is the event `ended`: the turn
     is never run twice. Fails with INVALID_REQUEST, MODEL_NOT_FOUND,
     PROMPT_TOO_LARGE, NO_ACCOUNT, POOL_EXHAUSTED, TASK_NOT_FOUND, TASK_BUSY,
-    TASK_ENDED, LEASE_LOST, ACCEPTANCE_UNKNOWN and the UPSTREAM_ reasons; after
-    events, only with SLOW_CONSUMER.
+    TASK_ENDED, LEASE_LOST, ACCEPTANCE_UNKNOWN, STORE_UNAVAILABLE and the UPSTREAM_
+    reasons; after events, only where they could not be read back from the store.
 
     Each message holds the events that were ready: one is sent at once when
     none is being written, what comes meanwhile is gathered into the next.
-    A caller that stops reading slows only itself; past 8 MiB of unread events
-    it ends with SLOW_CONSUMER. A caller that leaves (cancel, deadline, lost
-    connection) leaves the turn to `on_detach`.
+    A caller that stops reading slows only itself, for as long as it likes: the
+    turn is a log, and what it has not read stays there. A caller that leaves
+    (cancel, deadline, lost connection) leaves the turn to `on_detach`.
     """
     Relay: _grpc.StreamStreamMultiCallable[_relay_pb2.RelayRequest, _relay_pb2.RelayResponse]
     """Relay runs and watches many turns over one stream, for callers that have
@@ -64,9 +64,9 @@ class TaskServiceStub:
     what a StartTurn means and what the events are is told at Stream.
 
     A caller names each turn by a `tag` of its choice. A tag is in use from its
-    `start` or `watch` until its terminal frame: one that holds `ended`, or one
-    with `failed`, which carries what would be the status of Stream. The
-    failure of a turn never ends the Relay. What does, with INVALID_REQUEST, is
+    `start` or `watch` until its terminal frame: one that holds `ended`, one with
+    `told`, or one with `failed`, which carries what would be the status of Stream.
+    The failure of a turn never ends the Relay. What does, with INVALID_REQUEST, is
     a violation of this protocol: tag 0, a tag in use started again, a grant of
     0 bytes, an empty request. Other requests for a tag that is not in use have
     crossed its end and are ignored.
@@ -77,20 +77,23 @@ class TaskServiceStub:
     Each tag has a window: the server sends events of a turn as long as its
     credit is above 0, and takes their serialized size, in bytes, from it. The
     credit is 262,144 at first; the caller grants what it has passed on. A turn
-    without credit waits in its log (for 8 MiB at most, then it fails with
-    SLOW_CONSUMER) and delays no other.
+    without credit waits in its log and delays no other.
 
     When the Relay breaks, every turn on it loses this watcher and is left to
     its `on_detach`, with a grace of 5 s at least: time to `watch` it on
-    another Relay from where it was. Events are kept until they were granted.
+    another Relay from where it was.
     """
     Watch: _grpc.UnaryStreamMultiCallable[_task_service_pb2.WatchRequest, _task_service_pb2.WatchResponse]
     """Watch tells a turn's events from behind a given one: what is in its log, and
-    then what comes, to `ended`. Any number of callers may watch a turn, while it
-    runs and for HOWLER_TURN_RETENTION after, and all are told the same. A
-    watcher that leaves leaves the turn to its `on_detach`. Fails with
+    then what comes, to `ended`. Any number of callers may watch a turn, and all
+    are told the same: while it runs, and after its end for HOWLER_TURN_RETENTION,
+    or, of one that is not durable, for ten minutes, less where very many end. A
+    watcher that leaves leaves the turn to its `on_detach`. A durable turn whose
+    process died is told again when another has taken it over. Fails with
     TURN_NOT_FOUND, and with INVALID_REQUEST when `after_seq` is not there yet.
     """
+    GetTurn: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTurnRequest, _task_service_pb2.GetTurnResponse]
+    """GetTurn returns what became of a turn. Fails with TURN_NOT_FOUND."""
     GetTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]
     """GetTask returns one task. Fails with TASK_NOT_FOUND."""
     ListTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]
@@ -144,14 +147,14 @@ class TaskServiceAsyncStub(TaskServiceStub):
     `accepted` on the status is OK and a failure is the event `ended`: the turn
     is never run twice. Fails with INVALID_REQUEST, MODEL_NOT_FOUND,
     PROMPT_TOO_LARGE, NO_ACCOUNT, POOL_EXHAUSTED, TASK_NOT_FOUND, TASK_BUSY,
-    TASK_ENDED, LEASE_LOST, ACCEPTANCE_UNKNOWN and the UPSTREAM_ reasons; after
-    events, only with SLOW_CONSUMER.
+    TASK_ENDED, LEASE_LOST, ACCEPTANCE_UNKNOWN, STORE_UNAVAILABLE and the UPSTREAM_
+    reasons; after events, only where they could not be read back from the store.
 
     Each message holds the events that were ready: one is sent at once when
     none is being written, what comes meanwhile is gathered into the next.
-    A caller that stops reading slows only itself; past 8 MiB of unread events
-    it ends with SLOW_CONSUMER. A caller that leaves (cancel, deadline, lost
-    connection) leaves the turn to `on_detach`.
+    A caller that stops reading slows only itself, for as long as it likes: the
+    turn is a log, and what it has not read stays there. A caller that leaves
+    (cancel, deadline, lost connection) leaves the turn to `on_detach`.
     """
     Relay: _aio.StreamStreamMultiCallable[_relay_pb2.RelayRequest, _relay_pb2.RelayResponse]  # type: ignore[assignment]
     """Relay runs and watches many turns over one stream, for callers that have
@@ -159,9 +162,9 @@ class TaskServiceAsyncStub(TaskServiceStub):
     what a StartTurn means and what the events are is told at Stream.
 
     A caller names each turn by a `tag` of its choice. A tag is in use from its
-    `start` or `watch` until its terminal frame: one that holds `ended`, or one
-    with `failed`, which carries what would be the status of Stream. The
-    failure of a turn never ends the Relay. What does, with INVALID_REQUEST, is
+    `start` or `watch` until its terminal frame: one that holds `ended`, one with
+    `told`, or one with `failed`, which carries what would be the status of Stream.
+    The failure of a turn never ends the Relay. What does, with INVALID_REQUEST, is
     a violation of this protocol: tag 0, a tag in use started again, a grant of
     0 bytes, an empty request. Other requests for a tag that is not in use have
     crossed its end and are ignored.
@@ -172,20 +175,23 @@ class TaskServiceAsyncStub(TaskServiceStub):
     Each tag has a window: the server sends events of a turn as long as its
     credit is above 0, and takes their serialized size, in bytes, from it. The
     credit is 262,144 at first; the caller grants what it has passed on. A turn
-    without credit waits in its log (for 8 MiB at most, then it fails with
-    SLOW_CONSUMER) and delays no other.
+    without credit waits in its log and delays no other.
 
     When the Relay breaks, every turn on it loses this watcher and is left to
     its `on_detach`, with a grace of 5 s at least: time to `watch` it on
-    another Relay from where it was. Events are kept until they were granted.
+    another Relay from where it was.
     """
     Watch: _aio.UnaryStreamMultiCallable[_task_service_pb2.WatchRequest, _task_service_pb2.WatchResponse]  # type: ignore[assignment]
     """Watch tells a turn's events from behind a given one: what is in its log, and
-    then what comes, to `ended`. Any number of callers may watch a turn, while it
-    runs and for HOWLER_TURN_RETENTION after, and all are told the same. A
-    watcher that leaves leaves the turn to its `on_detach`. Fails with
+    then what comes, to `ended`. Any number of callers may watch a turn, and all
+    are told the same: while it runs, and after its end for HOWLER_TURN_RETENTION,
+    or, of one that is not durable, for ten minutes, less where very many end. A
+    watcher that leaves leaves the turn to its `on_detach`. A durable turn whose
+    process died is told again when another has taken it over. Fails with
     TURN_NOT_FOUND, and with INVALID_REQUEST when `after_seq` is not there yet.
     """
+    GetTurn: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTurnRequest, _task_service_pb2.GetTurnResponse]  # type: ignore[assignment]
+    """GetTurn returns what became of a turn. Fails with TURN_NOT_FOUND."""
     GetTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]  # type: ignore[assignment]
     """GetTask returns one task. Fails with TASK_NOT_FOUND."""
     ListTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]  # type: ignore[assignment]
@@ -242,14 +248,14 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         `accepted` on the status is OK and a failure is the event `ended`: the turn
         is never run twice. Fails with INVALID_REQUEST, MODEL_NOT_FOUND,
         PROMPT_TOO_LARGE, NO_ACCOUNT, POOL_EXHAUSTED, TASK_NOT_FOUND, TASK_BUSY,
-        TASK_ENDED, LEASE_LOST, ACCEPTANCE_UNKNOWN and the UPSTREAM_ reasons; after
-        events, only with SLOW_CONSUMER.
+        TASK_ENDED, LEASE_LOST, ACCEPTANCE_UNKNOWN, STORE_UNAVAILABLE and the UPSTREAM_
+        reasons; after events, only where they could not be read back from the store.
 
         Each message holds the events that were ready: one is sent at once when
         none is being written, what comes meanwhile is gathered into the next.
-        A caller that stops reading slows only itself; past 8 MiB of unread events
-        it ends with SLOW_CONSUMER. A caller that leaves (cancel, deadline, lost
-        connection) leaves the turn to `on_detach`.
+        A caller that stops reading slows only itself, for as long as it likes: the
+        turn is a log, and what it has not read stays there. A caller that leaves
+        (cancel, deadline, lost connection) leaves the turn to `on_detach`.
         """
 
     @_abc_1.abstractmethod
@@ -263,9 +269,9 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         what a StartTurn means and what the events are is told at Stream.
 
         A caller names each turn by a `tag` of its choice. A tag is in use from its
-        `start` or `watch` until its terminal frame: one that holds `ended`, or one
-        with `failed`, which carries what would be the status of Stream. The
-        failure of a turn never ends the Relay. What does, with INVALID_REQUEST, is
+        `start` or `watch` until its terminal frame: one that holds `ended`, one with
+        `told`, or one with `failed`, which carries what would be the status of Stream.
+        The failure of a turn never ends the Relay. What does, with INVALID_REQUEST, is
         a violation of this protocol: tag 0, a tag in use started again, a grant of
         0 bytes, an empty request. Other requests for a tag that is not in use have
         crossed its end and are ignored.
@@ -276,12 +282,11 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         Each tag has a window: the server sends events of a turn as long as its
         credit is above 0, and takes their serialized size, in bytes, from it. The
         credit is 262,144 at first; the caller grants what it has passed on. A turn
-        without credit waits in its log (for 8 MiB at most, then it fails with
-        SLOW_CONSUMER) and delays no other.
+        without credit waits in its log and delays no other.
 
         When the Relay breaks, every turn on it loses this watcher and is left to
         its `on_detach`, with a grace of 5 s at least: time to `watch` it on
-        another Relay from where it was. Events are kept until they were granted.
+        another Relay from where it was.
         """
 
     @_abc_1.abstractmethod
@@ -291,11 +296,21 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_task_service_pb2.WatchResponse], _abc.AsyncIterator[_task_service_pb2.WatchResponse]]:
         """Watch tells a turn's events from behind a given one: what is in its log, and
-        then what comes, to `ended`. Any number of callers may watch a turn, while it
-        runs and for HOWLER_TURN_RETENTION after, and all are told the same. A
-        watcher that leaves leaves the turn to its `on_detach`. Fails with
+        then what comes, to `ended`. Any number of callers may watch a turn, and all
+        are told the same: while it runs, and after its end for HOWLER_TURN_RETENTION,
+        or, of one that is not durable, for ten minutes, less where very many end. A
+        watcher that leaves leaves the turn to its `on_detach`. A durable turn whose
+        process died is told again when another has taken it over. Fails with
         TURN_NOT_FOUND, and with INVALID_REQUEST when `after_seq` is not there yet.
         """
+
+    @_abc_1.abstractmethod
+    def GetTurn(
+        self,
+        request: _task_service_pb2.GetTurnRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_task_service_pb2.GetTurnResponse, _abc.Awaitable[_task_service_pb2.GetTurnResponse]]:
+        """GetTurn returns what became of a turn. Fails with TURN_NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def GetTask(
