@@ -59,7 +59,8 @@ async def serve(settings: Settings, listening: socket.socket) -> None:
     """Serve until a signal comes."""
     backend = Backend(settings.target())
     rules = Rules(settings.model_fallback, settings.forward_instructions)
-    app = create_app(Front(backend, rules, settings.max_body_bytes))
+    front = Front(backend, rules, settings.max_body_bytes, presentation=settings.presentation())
+    app = create_app(front)
     config = uvicorn.Config(
         app,
         http="httptools",

@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from facade.openai.presentation import Presentation, ReasoningField, Thinking, ToolDisplay
 from facade.openai.start import ForwardInstructions
 
 PREFIX: Final = "HOWLER_"
@@ -103,6 +104,24 @@ class Settings(BaseSettings):
         description="Whether system and developer text becomes the agent's system prompt: `always`, "
         "`never`, or `auto` (dropped when the request declares client tools, which it describes).",
     )
+    tool_display: ToolDisplay = Field(
+        ToolDisplay.AUTO,
+        description="Where the tools that the agent ran are shown. `auto`: as finished `mcp_call` items of a "
+        "response, as lines of a chat's reasoning. `reasoning`: as reasoning on both. `text`: as `> [tool]` "
+        "lines in the text. `none`: nowhere, nor thoughts; the answer only. `function_call`: as "
+        "`function_call` items with their outputs, on responses; agent loops run those again. A request "
+        "may say otherwise by the header `x-gateway-tool-display`.",
+    )
+    thinking: Thinking = Field(
+        Thinking.REASONING,
+        description="What becomes of the agent's thoughts: `reasoning`, `prefix` (in the text, after "
+        "`[Thinking] `) or `off`. A request may say otherwise by the header `x-gateway-thinking`.",
+    )
+    reasoning_field: ReasoningField = Field(
+        ReasoningField.REASONING_CONTENT,
+        description="Where a chat tells reasoning: `reasoning_content`, `both` (that and `reasoning`), or "
+        "`think_tags` (`<think>` in `content`).",
+    )
     max_body_bytes: int = Field(
         10 * 1024 * 1024, gt=0, description="The largest HTTP request body taken, in bytes; larger is a 413."
     )
@@ -126,6 +145,10 @@ class Settings(BaseSettings):
     def target(self) -> str:
         """Return where the gRPC server is."""
         return self.grpc_target or self.grpc_addr
+
+    def presentation(self) -> Presentation:
+        """Return how answers are told to whom does not say."""
+        return Presentation(self.tool_display, self.thinking, self.reasoning_field)
 
     def level(self) -> int:
         """Return the level of logging."""

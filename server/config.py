@@ -50,6 +50,9 @@ ELSEWHERE: Final = frozenset(
         "HOWLER_GRPC_TARGET",
         "HOWLER_MODEL_FALLBACK",
         "HOWLER_FORWARD_INSTRUCTIONS",
+        "HOWLER_TOOL_DISPLAY",
+        "HOWLER_THINKING",
+        "HOWLER_REASONING_FIELD",
         "HOWLER_MAX_BODY_BYTES",
     }
 )

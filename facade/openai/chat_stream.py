@@ -14,6 +14,7 @@ from howler.task.v1.task_event_pb2 import TaskEvent, TokenUsage
 
 from facade.errors import ApiError
 from facade.openai.chat_turn import ChatTurn
+from facade.openai.presentation import Presentation, ReasoningField
 from facade.openai.usage import chat_usage
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -27,12 +28,21 @@ class ChatStream:
     `created` (seconds since 1970) are the same in all chunks.
     """
 
-    def __init__(self, completion_id: str, created: int, model: str, *, include_usage: bool) -> None:
+    def __init__(
+        self,
+        completion_id: str,
+        created: int,
+        model: str,
+        presentation: Presentation,
+        *,
+        include_usage: bool,
+    ) -> None:
         self._id = completion_id
         self._created = created
         self._model = model
         self._include_usage = include_usage
-        self._turn = ChatTurn(self)
+        self._both_fields = presentation.reasoning_field is ReasoningField.BOTH
+        self._turn = ChatTurn(self, presentation)
         self._out: list[bytes] = []
         self._content_head = self._reasoning_head = self._tail = b""
 
@@ -85,7 +95,14 @@ class ChatStream:
 
     def reasoning(self, text: str) -> None:
         """Tell more of what stands beside the answer."""
-        self._out.append(b"%b%b%b" % (self._reasoning_head, _encode(text), self._tail))
+        told = _encode(text)
+        if self._both_fields:
+            told = b'%b,"reasoning":%b' % (told, told)
+        self._out.append(b"%b%b%b" % (self._reasoning_head, told, self._tail))
+
+    def idle(self) -> None:
+        """Tell a chunk that says nothing."""
+        self._out.append(self._chunk({}))
 
     def finish(self, reason: str, tokens: TokenUsage) -> None:
         """Tell the end."""

@@ -1,11 +1,9 @@
 """Folds the events of a turn into the pieces of a chat completion.
 
-Sans I/O. The answer goes to `content` byte for byte. Thoughts go to
-`reasoning_content` as they are; there too, on lines of their own, one line per
-tool, the plan as a checklist, questions with their answers, images, notices.
-
-A tool's line begins when the tool runs and ends with its outcome; where other
-reasoning came between, the outcome is told only of a failure, on a line of its own.
+Sans I/O. The answer goes to `content` byte for byte. What stands beside it goes
+where the presentation says: by default all of it to `reasoning_content`, thoughts
+as they are, and on lines of their own one line per tool, the plan as a checklist,
+questions with their answers, images, notices.
 """
 
 from collections.abc import Iterable
@@ -14,8 +12,11 @@ from typing import Protocol
 from howler.task.v1.task_event_pb2 import Ended, Question, TaskEvent, TokenUsage, ToolCall
 
 from facade.errors import ApiError
+from facade.openai.asides import INLINE, REASONING, THINK_TAGS
+from facade.openai.beside import Beside
 from facade.openai.narration import checklist, image_line, notice_line, question_line
 from facade.openai.outcome import failure_of, is_cut_short
+from facade.openai.presentation import Presentation, ReasoningField, Thinking, ToolDisplay
 from facade.openai.tools import Tool
 
 
@@ -31,6 +32,9 @@ class ChatSink(Protocol):
     def reasoning(self, text: str) -> None:
         """Take more of what is told beside the answer."""
 
+    def idle(self) -> None:
+        """Take note that nothing happened for a while."""
+
     def finish(self, reason: str, tokens: TokenUsage) -> None:
         """End the answer with its one `finish_reason`."""
 
@@ -41,15 +45,16 @@ class ChatSink(Protocol):
 class ChatTurn:
     """One turn, from its first event to its last; what comes after changes nothing."""
 
-    def __init__(self, sink: ChatSink) -> None:
+    def __init__(self, sink: ChatSink, presentation: Presentation) -> None:
         self._sink = sink
         self._begun = False
         self._tools: dict[str, Tool] = {}
         self._questions: dict[str, Question] = {}
         self._plan = ""
         self._tokens = TokenUsage()
-        self._at_line_start = True
-        self._open_line = ""  # the id of the tool whose line waits for its outcome
+        self._thoughts, self._lines = _places(sink, presentation)
+        self._beside: Beside | None = None  # which of the two told something last, since the answer did
+        self._answered = False
         self.finished = False
 
     def begin(self, model: str = "") -> None:
@@ -69,7 +74,8 @@ class ChatTurn:
             if kind == "text_delta":
                 self._say(event.text_delta.text)
             elif kind == "thought_delta":
-                self._think(event.thought_delta.text)
+                if self._thoughts is not None:
+                    self._turn_to(self._thoughts).think(event.thought_delta.text)
             else:
                 self._take(event, kind)
 
@@ -78,6 +84,7 @@ class ChatTurn:
         if not self.finished:
             self.begin()
             self.finished = True
+            self._hush()
             self._sink.fail(error)
 
     def _take(self, event: TaskEvent, kind: str | None) -> None:
@@ -100,33 +107,34 @@ class ChatTurn:
                 self._line(notice_line(event.notice))
             case "usage" if event.usage.HasField("tokens"):
                 self._tokens = event.usage.tokens
+            case "keep_alive":
+                self._sink.idle()
             case "ended":
                 self._end(event.ended)
 
     def _say(self, text: str) -> None:
-        if self._open_line:
-            self._open_line, self._at_line_start = "", False
+        if self._beside is not None:
+            self._hush()
         if text:
+            self._answered = True
             self._sink.content(text)
 
-    def _think(self, text: str) -> None:
-        if not text:
-            return
-        if self._open_line:
-            self._open_line = ""
-            text = "\n" + text
-        self._sink.reasoning(text)
-        self._at_line_start = text.endswith("\n")
+    def _hush(self) -> None:
+        if self._beside is not None:
+            self._beside.hush()
+            self._beside = None
+
+    def _turn_to(self, place: Beside) -> Beside:
+        """Return the place, where the next thing is told."""
+        if self._beside is not place:
+            self._hush()
+            self._beside = place
+            place.follows_text = self._answered
+        return place
 
     def _line(self, text: str) -> None:
-        if text:
-            self._write(f"{text}\n")
-
-    def _write(self, text: str) -> None:
-        """Tell something that begins a line."""
-        self._open_line = ""
-        self._sink.reasoning(text if self._at_line_start else f"\n{text}")
-        self._at_line_start = text.endswith("\n")
+        if text and self._lines is not None:
+            self._turn_to(self._lines).line(text)
 
     def _call(self, call: ToolCall) -> None:
         tool = self._tools.setdefault(call.id, Tool(call.id))
@@ -134,23 +142,40 @@ class ChatTurn:
             return
         told = tool.is_running()
         tool.merge(call)
+        if self._lines is None or (told and not tool.is_over()):
+            return
         if not tool.is_over():
-            if tool.is_running() and not told:
-                self._write(f"[tool] {tool.summary()}")
-                self._open_line = tool.id
-        elif self._open_line == tool.id:
-            self._open_line = ""
-            self._sink.reasoning(f" -> {tool.outcome()}\n")
-            self._at_line_start = True
-        elif tool.has_failed() or not told:
-            self._line(f"[tool] {tool.summary()} -> {tool.outcome()}")
+            if tool.is_running():
+                self._turn_to(self._lines).begin_tool(tool)
+        elif told:
+            self._turn_to(self._lines).end_tool(tool)
+        else:
+            self._turn_to(self._lines).tell_tool(tool)
 
     def _end(self, ended: Ended) -> None:
         if ended.usage.HasField("tokens"):
             self._tokens = ended.usage.tokens
         self.finished = True
+        self._hush()
         failure = failure_of(ended)
         if failure is not None:
             self._sink.fail(failure)
         else:
             self._sink.finish("length" if is_cut_short(ended) else "stop", self._tokens)
+
+
+def _places(sink: ChatSink, presentation: Presentation) -> tuple[Beside | None, Beside | None]:
+    """Return where thoughts are told and where all else is, None for nowhere."""
+    if presentation.tools is ToolDisplay.NONE:
+        return None, None
+    tagged = presentation.reasoning_field is ReasoningField.THINK_TAGS
+    reasoning = Beside(sink.content, THINK_TAGS) if tagged else Beside(sink.reasoning, REASONING)
+    inline = Beside(sink.content, INLINE)
+    lines = inline if presentation.tools is ToolDisplay.TEXT else reasoning
+    match presentation.thinking:
+        case Thinking.REASONING:
+            return reasoning, lines
+        case Thinking.PREFIX:
+            return inline, lines
+        case Thinking.OFF:
+            return None, lines

@@ -7,6 +7,7 @@ from howler.task.v1.task_event_pb2 import TaskEvent, TokenUsage
 
 from facade.errors import ApiError, internal
 from facade.openai.chat_turn import ChatTurn
+from facade.openai.presentation import Presentation, ReasoningField
 from facade.openai.responses_stream import ResponsesStream
 from facade.openai.usage import chat_usage
 
@@ -17,8 +18,9 @@ class ChatFold:
     `created` is in seconds since 1970; `model` stands where the platform names none.
     """
 
-    def __init__(self, completion_id: str, created: int, model: str) -> None:
-        self._turn = ChatTurn(self)
+    def __init__(self, completion_id: str, created: int, model: str, presentation: Presentation) -> None:
+        self._both_fields = presentation.reasoning_field is ReasoningField.BOTH
+        self._turn = ChatTurn(self, presentation)
         self._id = completion_id
         self._created = created
         self._model = model
@@ -50,6 +52,8 @@ class ChatFold:
         }
         if self._reasoning:
             message["reasoning_content"] = "".join(self._reasoning)
+            if self._both_fields:
+                message["reasoning"] = message["reasoning_content"]
         choice = {
             "index": 0,
             "message": message,
@@ -79,6 +83,9 @@ class ChatFold:
     def reasoning(self, text: str) -> None:
         """Keep more of what stands beside the answer."""
         self._reasoning.append(text)
+
+    def idle(self) -> None:
+        """A whole answer tells no silences."""
 
     def finish(self, reason: str, tokens: TokenUsage) -> None:
         """Keep the end."""

@@ -1,4 +1,4 @@
-"""The output items of a response, each telling its own events in the order of openai-surface.md §6.2.
+"""The messages and reasoning of a response, each item telling its own events (openai-surface.md §6.2).
 
 An item is begun by being made and ended by its `close`; between the two the
 caller may begin others. `item` is what the final response repeats.
@@ -6,11 +6,9 @@ caller may begin others. `item` is what the final response repeats.
 
 from typing import Final
 
+from facade.openai.asides import INLINE
+from facade.openai.beside import Beside
 from facade.openai.event_writer import DeltaTemplate, EventWriter
-from facade.openai.tools import Tool
-
-SERVER_LABEL: Final = "monkeycode"
-"""Whose tools `mcp_call` items show: the agent's own, which ran already."""
 
 COMMENTARY: Final = "commentary"
 FINAL_ANSWER: Final = "final_answer"
@@ -129,50 +127,26 @@ class ReasoningItem:
         self._text = None
 
 
-class ToolItem:
-    """A call of one of the agent's tools, as an `mcp_call`: the one kind that no client runs again.
+class AsideItem:
+    """A message of what is no answer, phase `commentary`; its text is told apart (asides.py)."""
 
-    Arguments and output are told when the call is over, for until then they may change.
-    """
+    def __init__(self, message: MessageItem) -> None:
+        self._message = message
+        self._beside = Beside(message.say, INLINE)
+        self.think = self._beside.think
+        self.line = self._beside.line
+        self.tell_tool = self._beside.tell_tool
 
-    def __init__(self, writer: EventWriter, item_id: str, index: int, tool: Tool) -> None:
-        self._writer = writer
-        self._at: dict[str, object] = {"item_id": item_id, "output_index": index}
-        self._index = index
-        self.tool = tool
-        self.item: dict[str, object] = {
-            "id": item_id,
-            "type": "mcp_call",
-            "status": "in_progress",
-            "name": tool.name(),
-            "arguments": "",
-            "server_label": SERVER_LABEL,
-            "output": None,
-            "error": None,
-            "approval_request_id": None,
-        }
-        writer.write("response.output_item.added", {"output_index": index, "item": self.item})
-        writer.write("response.mcp_call.in_progress", self._at)
+    @property
+    def item(self) -> dict[str, object]:
+        """The message."""
+        return self._message.item
 
-    def close(self) -> None:
-        """Tell the whole call; one that never completed is told failed."""
-        arguments, output = self.tool.arguments(), self.tool.shown_output()
-        done: dict[str, object]
-        if self.tool.is_over() and not self.tool.has_failed():
-            outcome, done = "completed", {"status": "completed", "output": output}
-        else:
-            outcome, done = "failed", {"status": "failed", "error": _tool_error(output)}
-        self.item = self.item | {"arguments": arguments} | done
-        write = self._writer.write
-        write("response.mcp_call_arguments.done", {**self._at, "arguments": arguments})
-        write(f"response.mcp_call.{outcome}", self._at)
-        write("response.output_item.done", {"output_index": self._index, "item": self.item})
+    def close(self, status: str) -> None:
+        """Tell the whole message."""
+        self._beside.hush()
+        self._message.close(status, COMMENTARY)
 
 
 def _text_part(text: str) -> dict[str, object]:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-
-
-def _tool_error(output: str) -> dict[str, object]:
-    content = [{"type": "text", "text": output or "The tool failed."}]
-    return {"type": "mcp_tool_execution_error", "content": content}

@@ -1,15 +1,12 @@
 """Tells a turn as the events of a streamed response (openai-surface.md §6).
 
-Sans I/O. Text becomes messages, thoughts and what people should read beside
-the answer become summary parts of reasoning items, the agent's tools become
-`mcp_call`s. At most one message or reasoning item is open at a time, and a new
-tool closes it; tools that run beside each other, or while the agent goes on
-speaking, stay open until they are over. The last item is always a message,
+Sans I/O. Text becomes messages. By default thoughts and what people should read
+beside the answer become summary parts of reasoning items, and the agent's tools
+`mcp_call`s; presentation.py has the other ways. The last item is always a message,
 were it empty, for agent loops call again without one. The end is exactly one of
 `response.completed`, `incomplete` and `failed`, after all items were closed.
 """
 
-import enum
 from collections.abc import Iterable
 
 from howler.task.v1.task_event_pb2 import Ended, Question, TaskEvent, TokenUsage, ToolCall
@@ -18,27 +15,12 @@ from facade.errors import ApiError
 from facade.openai.event_writer import EventWriter
 from facade.openai.narration import checklist, image_line, notice_line, question_line
 from facade.openai.outcome import failure_of, is_cut_short
-from facade.openai.output_items import (
-    COMMENTARY,
-    COMPLETED,
-    FINAL_ANSWER,
-    INCOMPLETE,
-    MessageItem,
-    ReasoningItem,
-    ToolItem,
-)
+from facade.openai.output import Output
+from facade.openai.output_items import COMPLETED, INCOMPLETE, MessageItem
+from facade.openai.presentation import Audience, Presentation, Thinking, ToolDisplay
 from facade.openai.response_object import ResponseObject
 from facade.openai.responses_request import Echo
 from facade.openai.tools import Tool
-
-
-class Audience(enum.Enum):
-    """Who listens, where it matters."""
-
-    ANY = "any"
-    CODEX = "codex"
-    """Codex hides `mcp_call`s, so each tool is told in a reasoning line too; and it sends a failed turn
-    again unless the failure is called `invalid_prompt` (§4.3), which would run the agent once more."""
 
 
 class ResponsesStream:
@@ -49,18 +31,17 @@ class ResponsesStream:
     """
 
     def __init__(
-        self, unique: str, created_at: int, model: str, echo: Echo, audience: Audience = Audience.ANY
+        self, unique: str, created_at: int, model: str, echo: Echo, presentation: Presentation
     ) -> None:
-        self._unique = unique
+        self._id = f"resp_{unique}"
         self._created_at = created_at
         self._model = model
         self._echo = echo
-        self._audience = audience
+        self._shown = presentation
         self._writer = EventWriter()
         self._object: ResponseObject | None = None
-        self._items: list[MessageItem | ReasoningItem | ToolItem] = []
-        self._speaking: MessageItem | ReasoningItem | None = None
-        self._tools: dict[str, ToolItem] = {}
+        self._output = Output(self._writer, unique)
+        self._tools: dict[str, Tool] = {}
         self._questions: dict[str, Question] = {}
         self._plan = ""
         self._tokens = TokenUsage()
@@ -80,13 +61,14 @@ class ResponsesStream:
 
     def receive(self, events: Iterable[TaskEvent]) -> bytes:
         """Return the frames that the events mean, perhaps none."""
+        output = self._output
         for event in events:
             if self.response is not None:
                 break
             kind = event.WhichOneof("event")
-            if kind == "text_delta" and isinstance(self._speaking, MessageItem):
+            if kind == "text_delta" and isinstance(output.speaking, MessageItem):
                 if text := event.text_delta.text:
-                    self._speaking.say(text)
+                    output.speaking.say(text)
             else:
                 self._begin(event.accepted.model.id if kind == "accepted" else "")
                 self._take(event, kind)
@@ -94,8 +76,8 @@ class ResponsesStream:
 
     def keep_alive(self) -> bytes:
         """Return a repeated `response.in_progress`: Codex's idle timer heeds events only (§8)."""
-        if self._object is not None and not self.finished:
-            self._writer.write("response.in_progress", {"response": self._object.in_progress()})
+        if not self.finished:
+            self._idle()
         return self._writer.take()
 
     def abandon(self, error: ApiError) -> bytes:
@@ -108,9 +90,7 @@ class ResponsesStream:
     def _begin(self, model: str) -> None:
         if self._object is not None:
             return
-        self._object = ResponseObject(
-            f"resp_{self._unique}", self._created_at, model or self._model, self._echo
-        )
+        self._object = ResponseObject(self._id, self._created_at, model or self._model, self._echo)
         for type_ in ("response.created", "response.in_progress"):
             self._writer.write(type_, {"response": self._object.in_progress()})
 
@@ -119,75 +99,71 @@ class ResponsesStream:
             case "started":
                 self._started = True
             case "text_delta" if event.text_delta.text:
-                self._message().say(event.text_delta.text)
+                self._output.message().say(event.text_delta.text)
             case "thought_delta" if event.thought_delta.text:
-                self._reasoning().think(event.thought_delta.text)
+                self._think(event.thought_delta.text)
             case "tool_call":
                 self._call(event.tool_call)
             case "plan":
                 plan = checklist(event.plan)
                 if plan and plan != self._plan:
                     self._plan = plan
-                    self._reasoning().tell("Plan", plan)
+                    self._note("Plan", plan, f"[plan]\n{plan}")
             case "question":
                 self._questions[event.question.question_id] = event.question
             case "question_resolved":
                 resolved = event.question_resolved
-                asked = self._questions.pop(resolved.question_id, Question())
-                self._note("Question", question_line(asked, resolved))
+                line = question_line(self._questions.pop(resolved.question_id, Question()), resolved)
+                self._note("Question", line, line)
             case "image":
-                self._note("Image", image_line(event.image))
+                self._note("Image", image_line(event.image), image_line(event.image))
             case "notice":
-                self._note("Notice", notice_line(event.notice))
+                self._note("Notice", notice_line(event.notice), notice_line(event.notice))
             case "usage" if event.usage.HasField("tokens"):
                 self._tokens = event.usage.tokens
+            case "keep_alive":
+                self._idle()
             case "ended":
                 self._end(event.ended, event.time_unix_ms // 1000)
 
-    def _note(self, heading: str, text: str) -> None:
-        if text:
-            self._reasoning().tell(heading, text)
+    def _idle(self) -> None:
+        if self._object is not None:
+            self._writer.write("response.in_progress", {"response": self._object.in_progress()})
 
-    def _message(self) -> MessageItem:
-        if not isinstance(self._speaking, MessageItem):
-            self._hush()
-            self._speaking = MessageItem(self._writer, self._item_id("msg"), len(self._items))
-            self._items.append(self._speaking)
-        return self._speaking
+    def _think(self, text: str) -> None:
+        if self._shown.tools is ToolDisplay.NONE:
+            return
+        match self._shown.thinking:
+            case Thinking.REASONING:
+                self._output.reasoning().think(text)
+            case Thinking.PREFIX:
+                self._output.aside().think(text)
 
-    def _reasoning(self) -> ReasoningItem:
-        if not isinstance(self._speaking, ReasoningItem):
-            self._hush()
-            self._speaking = ReasoningItem(self._writer, self._item_id("rs"), len(self._items))
-            self._items.append(self._speaking)
-        return self._speaking
+    def _note(self, heading: str, text: str, line: str) -> None:
+        """Tell something beside the answer: a part of reasoning under its heading, or lines."""
+        if not text or self._shown.tools is ToolDisplay.NONE:
+            return
+        if self._shown.tools is ToolDisplay.TEXT:
+            self._output.aside().line(line)
+        else:
+            self._output.reasoning().tell(heading, text)
 
     def _call(self, call: ToolCall) -> None:
-        shown = self._tools.get(call.id)
-        if shown is None:
-            self._hush()
-            tool = Tool(call.id)
-            tool.merge(call)
-            shown = ToolItem(self._writer, self._item_id("mcp"), len(self._items), tool)
-            self._items.append(shown)
-            self._tools[call.id] = shown
-        elif shown.tool.is_over():
+        tool = self._tools.setdefault(call.id, Tool(call.id))
+        if tool.is_over():
             return
-        else:
-            shown.tool.merge(call)
-        if shown.tool.is_over():
-            shown.close()
-            if self._audience is Audience.CODEX:
-                self._reasoning().tell(shown.tool.summary(), shown.tool.outcome())
-
-    def _hush(self) -> None:
-        """Close the open message or reasoning item, for the agent goes on with something else."""
-        match self._speaking:
-            case MessageItem() as message:
-                message.close(COMPLETED, COMMENTARY)
-            case ReasoningItem() as reasoning:
-                reasoning.close(COMPLETED)
-        self._speaking = None
+        tool.merge(call)
+        match self._shown.tools:
+            case ToolDisplay.AUTO:
+                self._output.mcp_call(tool)
+                if tool.is_over() and self._shown.audience is Audience.CODEX:
+                    self._output.reasoning().tell(tool.summary(), tool.outcome())
+            case ToolDisplay.FUNCTION_CALL:
+                self._output.function_call(tool)
+            case ToolDisplay.REASONING if tool.is_over():
+                self._output.reasoning().tell(tool.summary(), tool.outcome())
+            case ToolDisplay.TEXT if tool.is_over():
+                self._output.aside().tell_tool(tool)
 
     def _end(self, ended: Ended, at: int) -> None:
         if ended.usage.HasField("tokens"):
@@ -198,35 +174,18 @@ class ResponsesStream:
             return
         assert self._object is not None
         status = INCOMPLETE if is_cut_short(ended) else COMPLETED
-        self._close_tools()
-        self._message().close(status, FINAL_ANSWER)
+        self._output.end(status)
         if status == COMPLETED:
-            self.response = self._object.completed(self._output(), self._tokens, at or self._created_at)
+            self.response = self._object.completed(self._output.items(), self._tokens, at or self._created_at)
         else:
-            self.response = self._object.incomplete(self._output(), self._tokens)
+            self.response = self._object.incomplete(self._output.items(), self._tokens)
         self._writer.write(f"response.{status}", {"response": self.response})
 
     def _fail(self, error: ApiError) -> None:
         assert self._object is not None
-        self._close_tools()
-        match self._speaking:
-            case MessageItem() as message:
-                message.close(INCOMPLETE, FINAL_ANSWER)
-            case ReasoningItem() as reasoning:
-                reasoning.close(INCOMPLETE)
-        ran = self._started and self._audience is Audience.CODEX
+        self._output.break_off()
+        ran = self._started and self._shown.audience is Audience.CODEX
         code = "invalid_prompt" if ran else error.response_code()
         self.failure = error
-        self.response = self._object.failed(self._output(), self._tokens, error, code)
+        self.response = self._object.failed(self._output.items(), self._tokens, error, code)
         self._writer.write("response.failed", {"response": self.response})
-
-    def _close_tools(self) -> None:
-        for shown in self._tools.values():
-            if not shown.tool.is_over():
-                shown.close()
-
-    def _output(self) -> list[dict[str, object]]:
-        return [item.item for item in self._items]
-
-    def _item_id(self, prefix: str) -> str:
-        return f"{prefix}_{self._unique}_{len(self._items)}"

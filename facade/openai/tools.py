@@ -37,6 +37,10 @@ class Tool:
         """Say whether the call completed or failed: nothing follows."""
         return self.state in _OVER
 
+    def is_done(self) -> bool:
+        """Say whether the call completed."""
+        return self.state == ToolCallState.TOOL_CALL_STATE_COMPLETED
+
     def has_failed(self) -> bool:
         """Say whether the call failed."""
         return self.state == ToolCallState.TOOL_CALL_STATE_FAILED

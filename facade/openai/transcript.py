@@ -1,8 +1,9 @@
 """Writes messages of either API down as a Transcript of the contract.
 
-The agent is given what people and tools said. Reasoning is dropped; calls of
-the client's tools become a line of the assistant that made them, so that the
-results that follow make sense.
+The agent is given what people and tools said. Reasoning is dropped, and so is
+what answers were told to show beside the agent's words (asides.py). Calls of the
+client's tools become a line of the assistant that made them, so that the results
+that follow make sense.
 """
 
 from typing import Final
@@ -10,6 +11,7 @@ from typing import Final
 from howler.task.v1.start_turn_pb2 import Message, Role, Transcript
 
 from facade.errors import ApiError, invalid, unsupported
+from facade.openai.asides import is_own_call, strip_added
 from facade.openai.wire import Part, checked_text
 
 _NO_OUTPUT: Final = "(no output)"
@@ -60,6 +62,8 @@ class TranscriptWriter:
         if known is None:
             raise invalid("The role is none of system, developer, user, assistant, tool.", f"{param}.role")
         self._last = (role, param)
+        if known == _ASSISTANT:
+            text = strip_added(text)
         if known == _TOOL:
             text = text or _NO_OUTPUT
         if text:
@@ -67,6 +71,8 @@ class TranscriptWriter:
 
     def call(self, name: str, arguments: str, call_id: str | None, param: str) -> None:
         """Add an assistant's call of a tool of the client, which its result may name by `call_id`."""
+        if is_own_call(call_id):
+            return
         if call_id:
             self._tools[call_id] = name
         line = checked_text(f"(called the tool {name} with {arguments or '{}'})", param)
@@ -74,6 +80,8 @@ class TranscriptWriter:
 
     def result(self, text: str, call_id: str | None, param: str, name: str = "") -> None:
         """Add the result of a tool of the client."""
+        if is_own_call(call_id):
+            return
         self.say("tool", text, param, name or self._tools.get(call_id or "", ""))
 
     def instructions(self) -> str:

@@ -23,10 +23,11 @@ def chat_routes(front: Front) -> list[BaseRoute]:
         start = start_turn(asked, front.rules, principal(request), request_id(request))
         headers = ignored_header(ignored_of(asked, front.rules))
         completion_id, created, model = f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), asked.named()
+        shown = front.presentation.asked_by(request.headers)
         turn = front.backend.start(start)
         if asked.stream:
-            stream = ChatStream(completion_id, created, model, include_usage=wanted.include_usage)
+            stream = ChatStream(completion_id, created, model, shown, include_usage=wanted.include_usage)
             return TurnStream(turn, stream, headers, front.pace)
-        return TurnAnswer(turn, ChatFold(completion_id, created, model), headers)
+        return TurnAnswer(turn, ChatFold(completion_id, created, model, shown), headers)
 
     return [Route("/v1/chat/completions", create, methods=["POST"])]

@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from facade.backend import Backend
 from facade.errors import ApiError
+from facade.openai.presentation import Presentation
 from facade.openai.start import Rules
 from facade.sse import Header, Pace
 
@@ -22,6 +23,7 @@ class Front:
     rules: Rules
     max_body_bytes: int
     pace: Pace = field(default_factory=Pace)
+    presentation: Presentation = field(default_factory=Presentation)
 
 
 def request_id(request: Request) -> str:

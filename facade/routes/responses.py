@@ -11,7 +11,7 @@ from starlette.websockets import WebSocket
 from facade.errors import ApiError
 from facade.openai.fold import ResponsesFold
 from facade.openai.responses_request import read_responses
-from facade.openai.responses_stream import Audience, ResponsesStream
+from facade.openai.responses_stream import ResponsesStream
 from facade.openai.start import ignored_of, start_turn
 from facade.routes.front import Front, ignored_header, principal, read_body, request_id
 from facade.sse import TurnAnswer, TurnStream
@@ -25,9 +25,8 @@ def responses_routes(front: Front) -> list[BaseRoute]:
         asked = wanted.asked
         start = start_turn(asked, front.rules, principal(request), request_id(request))
         headers = ignored_header(ignored_of(asked, front.rules))
-        stream = ResponsesStream(
-            uuid.uuid4().hex, int(time.time()), asked.named(), wanted.echo, _audience(request)
-        )
+        shown = front.presentation.asked_by(request.headers)
+        stream = ResponsesStream(uuid.uuid4().hex, int(time.time()), asked.named(), wanted.echo, shown)
         turn = front.backend.start(start)
         if asked.stream:
             return TurnStream(turn, stream, headers, front.pace)
@@ -41,8 +40,3 @@ def responses_routes(front: Front) -> list[BaseRoute]:
         )
 
     return [Route("/v1/responses", create, methods=["POST"]), WebSocketRoute("/v1/responses", refuse)]
-
-
-def _audience(request: Request) -> Audience:
-    originator = request.headers.get("originator", "")
-    return Audience.CODEX if originator.lower().startswith("codex") else Audience.ANY

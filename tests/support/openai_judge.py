@@ -18,6 +18,9 @@ from pydantic import BaseModel, TypeAdapter
 
 _EXTRAS_FILE: Final = Path(__file__).parents[1] / "conformance" / "extras.txt"
 _EVENT: Final[TypeAdapter[Any]] = TypeAdapter(ResponseStreamEvent)
+SAFE_ITEMS: Final = frozenset({"message", "reasoning", "mcp_call"})
+"""The kinds of output items that make no client run anything."""
+
 _TERMINALS: Final = {"response.completed", "response.incomplete", "response.failed"}
 
 
@@ -179,6 +182,7 @@ class _Item:
 class ResponseVerdict:
     """What a client of a response stream understood."""
 
+    kinds: frozenset[str] = SAFE_ITEMS
     terminal: str = ""
     response: Any = None
     keep_alives: int = 0
@@ -196,9 +200,12 @@ class ResponseVerdict:
         return "".join(item.text for item in self.items if item.type == "reasoning")
 
 
-def judge_response_stream(raw: bytes) -> ResponseVerdict:
-    """Judge a response stream: created, in_progress, items each in its order, one terminal event."""
-    verdict = ResponseVerdict()
+def judge_response_stream(raw: bytes, kinds: frozenset[str] = SAFE_ITEMS) -> ResponseVerdict:
+    """Judge a response stream: created, in_progress, items each in its order, one terminal event.
+
+    Items of no other kinds may stand in it.
+    """
+    verdict = ResponseVerdict(kinds)
     for number, (name, data) in enumerate(sse_frames(raw)):
         assert not verdict.terminal, f"{name} comes after {verdict.terminal}"
         event = _EVENT.validate_json(data)
@@ -255,10 +262,10 @@ def _item(verdict: ResponseVerdict, event: Any, type_: str) -> _Item:
 
 def _added(verdict: ResponseVerdict, event: Any) -> None:
     assert event.output_index == len(verdict.items)
-    assert event.item.type in {"message", "reasoning", "mcp_call"}, "clients would run it"
+    assert event.item.type in verdict.kinds, "clients would run it"
     assert event.item.status == "in_progress"
     assert event.item.id not in {item.id for item in verdict.items}
-    speaking = [i for i in verdict.items if i.open and i.type != "mcp_call"]
+    speaking = [i for i in verdict.items if i.open and i.type in {"message", "reasoning"}]
     assert not speaking, "a message or reasoning item is still open"
     verdict.items.append(_Item(event.item.id, event.item.type))
 
@@ -275,10 +282,20 @@ def _done(verdict: ResponseVerdict, event: Any) -> None:
         assert "".join(part.text for part in told.summary) == item.text
         assert len(told.summary) == item.parts
         assert all(part.text.lstrip().startswith("**") for part in told.summary)
-    else:
+    elif told.type == "mcp_call":
         assert (told.arguments, told.status) == (item.arguments, item.outcome)
         json.loads(told.arguments)
+    elif told.type == "function_call":
+        assert told.arguments == item.arguments
+        json.loads(told.arguments)
+    else:
+        (call,) = [i.done for i in verdict.items if i.type == "function_call" and _calls(i, told)]
+        assert (told.type, call.status) == ("function_call_output", told.status)
     item.done, item.open = told, False
+
+
+def _calls(item: _Item, output: Any) -> bool:
+    return item.done is not None and item.done.call_id == output.call_id
 
 
 def _part_added(type_: str) -> Any:
@@ -332,10 +349,13 @@ def _call_running(verdict: ResponseVerdict, event: Any) -> None:
     assert item.arguments is None
 
 
-def _arguments_done(verdict: ResponseVerdict, event: Any) -> None:
-    item = _item(verdict, event, "mcp_call")
-    assert item.arguments is None, "arguments are told once"
-    item.arguments = event.arguments
+def _arguments_done(type_: str) -> Any:
+    def step(verdict: ResponseVerdict, event: Any) -> None:
+        item = _item(verdict, event, type_)
+        assert item.arguments is None, "arguments are told once"
+        item.arguments = event.arguments
+
+    return step
 
 
 def _call_over(outcome: str) -> Any:
@@ -360,7 +380,8 @@ _STEPS: Final[dict[str, Any]] = {
     "response.reasoning_summary_text.done": _text_done("reasoning"),
     "response.reasoning_summary_part.done": _part_done("reasoning"),
     "response.mcp_call.in_progress": _call_running,
-    "response.mcp_call_arguments.done": _arguments_done,
+    "response.mcp_call_arguments.done": _arguments_done("mcp_call"),
+    "response.function_call_arguments.done": _arguments_done("function_call"),
     "response.mcp_call.completed": _call_over("completed"),
     "response.mcp_call.failed": _call_over("failed"),
 }

@@ -7,6 +7,7 @@ from howler.task.v1 import task_event_pb2 as pb
 from facade.errors import ApiError
 from facade.openai.chat_stream import ChatStream
 from facade.openai.fold import ChatFold
+from facade.openai.presentation import Presentation
 from tests.support.facade import accepted, ended, failed, plan, started, text, thought, tool
 from tests.support.openai_judge import ChatVerdict, judge_chat_completion, judge_chat_stream
 
@@ -27,7 +28,7 @@ BUSY_TURN = [
 
 
 def told(events: list[pb.TaskEvent], *, include_usage: bool = False) -> ChatVerdict:
-    stream = ChatStream("chatcmpl-1", 1_795_000_000, "asked", include_usage=include_usage)
+    stream = ChatStream("chatcmpl-1", 1_795_000_000, "asked", Presentation(), include_usage=include_usage)
     return judge_chat_stream(stream.receive(events), include_usage=include_usage)
 
 
@@ -46,7 +47,7 @@ def test_answer_in_content_and_the_rest_beside_it() -> None:
 
 
 def test_whole_answer_is_the_fold_of_the_stream() -> None:
-    fold = ChatFold("chatcmpl-1", 1_795_000_000, "asked")
+    fold = ChatFold("chatcmpl-1", 1_795_000_000, "asked", Presentation())
     fold.receive(BUSY_TURN)
     whole, streamed = judge_chat_completion(fold.answer()), told(BUSY_TURN, include_usage=True)
     message = whole.choices[0].message
@@ -87,7 +88,7 @@ def test_failure_names_its_code_and_is_no_whole_answer() -> None:
     error = told(events).error
     assert error is not None
     assert (error["code"], error["message"]) == ("insufficient_quota", "no balance left")
-    fold = ChatFold("chatcmpl-1", 1, "asked")
+    fold = ChatFold("chatcmpl-1", 1, "asked", Presentation())
     fold.receive(events)
     with pytest.raises(ApiError) as caught:
         fold.answer()
@@ -95,7 +96,7 @@ def test_failure_names_its_code_and_is_no_whole_answer() -> None:
 
 
 def test_nothing_follows_the_end() -> None:
-    stream = ChatStream("chatcmpl-1", 1, "asked", include_usage=False)
+    stream = ChatStream("chatcmpl-1", 1, "asked", Presentation(), include_usage=False)
     assert stream.receive([accepted(), ended()])
     assert stream.finished
     late = [text("late"), ended(), failed()]
@@ -103,14 +104,14 @@ def test_nothing_follows_the_end() -> None:
 
 
 def test_opened_before_it_was_accepted() -> None:
-    stream = ChatStream("chatcmpl-1", 1, "asked", include_usage=False)
+    stream = ChatStream("chatcmpl-1", 1, "asked", Presentation(), include_usage=False)
     raw = stream.open() + stream.keep_alive() + stream.receive([accepted(), text("a"), ended()])
     verdict = judge_chat_stream(raw)
     assert (verdict.model, verdict.content, verdict.keep_alives) == ("asked", "a", 1)
 
 
 def test_cut_off() -> None:
-    stream = ChatStream("chatcmpl-1", 1, "asked", include_usage=True)
+    stream = ChatStream("chatcmpl-1", 1, "asked", Presentation(), include_usage=True)
     raw = stream.receive([accepted(), text("a")])
     raw += stream.abandon(ApiError.of(ErrorReason.ERROR_REASON_BACKEND_UNAVAILABLE))
     verdict = judge_chat_stream(raw, include_usage=True)

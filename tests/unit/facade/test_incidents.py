@@ -19,6 +19,7 @@ from facade.backend import Backend
 from facade.backend.relay import RunningTurn
 from facade.openai.chat_stream import ChatStream
 from facade.openai.fold import ChatFold, ResponsesFold
+from facade.openai.presentation import Presentation
 from facade.openai.responses_request import Echo
 from facade.openai.responses_stream import ResponsesStream
 from facade.openai.start import Rules
@@ -77,11 +78,11 @@ class CannotKeepAlive(ChatStream):
 
 
 def chat(kind: type[ChatStream]) -> ChatStream:
-    return kind("chatcmpl-1", 1_795_000_000, "m", include_usage=False)
+    return kind("chatcmpl-1", 1_795_000_000, "m", Presentation(), include_usage=False)
 
 
 def response() -> ResponsesStream:
-    return TripsInResponse("1", 1_795_000_000, "m", Echo())
+    return TripsInResponse("1", 1_795_000_000, "m", Echo(), Presentation())
 
 
 @contextlib.asynccontextmanager
@@ -173,7 +174,7 @@ async def test_response_that_breaks_half_way(caplog: pytest.LogCaptureFixture) -
     [
         streamed(chat(TripsInChat)),
         streamed(response()),
-        whole(TripsInFold("chatcmpl-1", 1_795_000_000, "m")),
+        whole(TripsInFold("chatcmpl-1", 1_795_000_000, "m", Presentation())),
         whole(ResponsesFold(response())),
     ],
     ids=["chat", "response", "whole chat", "whole response"],

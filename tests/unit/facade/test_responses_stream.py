@@ -8,8 +8,9 @@ from howler.task.v1 import task_event_pb2 as pb
 
 from facade.errors import ApiError
 from facade.openai.fold import ResponsesFold
+from facade.openai.presentation import Audience, Presentation
 from facade.openai.responses_request import Echo
-from facade.openai.responses_stream import Audience, ResponsesStream
+from facade.openai.responses_stream import ResponsesStream
 from facade.openai.tools import MOST_OUTPUT
 from facade.openai.wire import FunctionTool
 from tests.support.facade import accepted, ended, failed, plan, started, text, thought, tool
@@ -31,12 +32,13 @@ BUSY_TURN = [
 ]
 
 
-def machine(echo: Echo | None = None, audience: Audience = Audience.ANY) -> ResponsesStream:
-    return ResponsesStream("u1", 1_795_000_000, "asked", echo or Echo(), audience)
+def machine(echo: Echo | None = None, shown: Presentation | None = None) -> ResponsesStream:
+    return ResponsesStream("u1", 1_795_000_000, "asked", echo or Echo(), shown or Presentation())
 
 
 def told(events: list[pb.TaskEvent], audience: Audience = Audience.ANY) -> ResponseVerdict:
-    return judge_response_stream(machine(audience=audience).receive(events))
+    shown = Presentation(audience=audience)
+    return judge_response_stream(machine(shown=shown).receive(events))
 
 
 def test_each_kind_of_item() -> None:
