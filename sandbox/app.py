@@ -20,8 +20,10 @@ def build(backend: Backend) -> web.Application:
     app[BACKEND] = backend
     app[OPEN] = OpenSockets()
     app[uploads.SIGNED] = {}
-    for part in (users, offers, create, rounds, tasks, stream, control, uploads, oracle):
+    for part in (users, offers, create, rounds, tasks, stream, control, oracle):
         app.add_routes(part.routes)
+    if backend.settings.storage == "true":  # else the routes do not exist (§5.9)
+        app.add_routes(uploads.routes)
     app.on_shutdown.append(_close_sockets)
     return app
 

@@ -27,6 +27,7 @@ class Settings:
     basic_auth: str = ""  # user:password demanded by the proxy in front; empty = none
     dialect: Literal["native", "text", "legacy"] = "native"  # of its sockets (protocol §10)
     runs_content: Literal["true", "false"] = "true"  # whether a task's content runs as its first turn
+    storage: Literal["true", "false"] = "true"  # whether there is an object storage for uploads
     boot_ms: float = 300.0  # from create until a task is `processing`
     ping_s: float = 10.0  # between two JSON pings on a socket
     sleep_s: float = 900.0  # idle time after which a machine hibernates

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 
-from sandbox.agent.step import Scene
+from sandbox.agent.step import Enclosed, Scene
 
 _QUOTED = 200  # characters of a prompt that are quoted
 _REMEMBERED = 60  # characters of an earlier prompt that are quoted
@@ -25,7 +25,14 @@ def sentences(scene: Scene) -> Iterator[str]:
     if scene.system_prompt:
         yield f"The system prompt has {len(scene.system_prompt)} characters."
     if scene.attachments:
-        yield f"Attached: {', '.join(scene.attachments)}."
+        yield f"Attached: {', '.join(map(_described, scene.attachments))}."
+
+
+def _described(enclosed: Enclosed) -> str:
+    if enclosed.content is None:
+        return f"{enclosed.filename} (nothing there)"
+    digest = hashlib.sha256(enclosed.content).hexdigest()
+    return f"{enclosed.filename} ({len(enclosed.content)} bytes, SHA-256 {digest})"
 
 
 def quote(text: str) -> str:

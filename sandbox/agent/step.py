@@ -54,6 +54,14 @@ Script = Generator[Step, Reply | None, None]
 
 
 @dataclass(frozen=True, slots=True)
+class Enclosed:
+    """A file that came with the prompt; `content` is None where there is none at its address."""
+
+    filename: str
+    content: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """What the agent knows when a turn begins.
 
@@ -62,7 +70,7 @@ class Scene:
     """
 
     prompt: str
-    attachments: tuple[str, ...] = ()
+    attachments: tuple[Enclosed, ...] = ()
     turn: int = 1
     earlier: tuple[str, ...] = ()
     system_prompt: str = ""

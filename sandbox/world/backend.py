@@ -20,9 +20,9 @@ class Backend:
     accounts: Accounts
     faults: Faults
     lifecycle: Lifecycle
+    storage: Storage
     tasks: Tasks = field(default_factory=Tasks)
     oracle: Oracle = field(default_factory=Oracle)
-    storage: Storage = field(default_factory=Storage)
 
     @property
     def dialect(self) -> Dialect:
@@ -37,5 +37,6 @@ class Backend:
 
 def build(settings: Settings) -> Backend:
     """Make a fresh backend; AccountsFileError if its accounts cannot be read."""
-    faults = Faults()
-    return Backend(settings, Accounts(load(settings.accounts)), faults, Lifecycle(settings, faults))
+    faults, storage = Faults(), Storage()
+    lifecycle = Lifecycle(settings, faults, storage)
+    return Backend(settings, Accounts(load(settings.accounts)), faults, lifecycle, storage)

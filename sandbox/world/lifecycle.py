@@ -10,6 +10,7 @@ from sandbox.wire.dialect import DIALECTS
 from sandbox.world.faults import Faults
 from sandbox.world.machine import Machine, Power, Progress
 from sandbox.world.session import AgentSession
+from sandbox.world.storage import Storage
 from sandbox.world.task import Task
 from sandbox.world.turn import Ending
 
@@ -26,8 +27,8 @@ def now() -> int:
 class Lifecycle:
     """Moves tasks through their states."""
 
-    def __init__(self, settings: Settings, faults: Faults) -> None:
-        self._settings, self._faults = settings, faults
+    def __init__(self, settings: Settings, faults: Faults, storage: Storage) -> None:
+        self._settings, self._faults, self._storage = settings, faults, storage
 
     def start(self, task: Task, machine: Machine) -> None:
         """Give a task its machine and boot it; then its content runs, where the settings say so."""
@@ -39,6 +40,7 @@ class Lifecycle:
             DIALECTS[self._settings.dialect],
             system_prompt=task.order.system_prompt,
             question_s=self._settings.question_s,
+            fetch=self._storage.referred,
             active=lambda: self.touch(task),
         )
         self.touch(task)

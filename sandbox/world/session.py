@@ -12,10 +12,10 @@ from functools import partial
 from sandbox.agent import acp
 from sandbox.agent.answer import tokens
 from sandbox.agent.repertoire import REPERTOIRE
-from sandbox.agent.step import Ask, Crash, Emit, OpenPort, Pause, Scene, Script, Step, Write
+from sandbox.agent.step import Ask, Crash, Emit, Enclosed, OpenPort, Pause, Scene, Script, Step, Write
 from sandbox.wire import gojson
 from sandbox.wire.dialect import Dialect
-from sandbox.wire.prompt import Prompt, Reply, write_prompt
+from sandbox.wire.prompt import Attachment, Prompt, Reply, write_prompt
 from sandbox.world.channel import Channel
 from sandbox.world.faults import Faults
 from sandbox.world.history import text_of
@@ -46,6 +46,7 @@ class AgentSession:
         system_prompt: str,
         question_s: float,
         active: Callable[[], None],
+        fetch: Callable[[Attachment], bytes | None],
     ) -> None:
         self.turns: list[Turn] = []
         self.stats = Stats()
@@ -53,6 +54,7 @@ class AgentSession:
         self.is_dead = False
         self._channel, self._machine, self._faults, self._dialect = channel, machine, faults, dialect
         self._system_prompt, self._question_s, self._active = system_prompt, question_s, active
+        self._fetch = fetch
         self._memory: list[str] = []
         self._inbox: deque[tuple[Prompt, str]] = deque()
         self._running: asyncio.Task[None] | None = None
@@ -134,7 +136,7 @@ class AgentSession:
                 self._channel.tell(entry)
         scene = Scene(
             prompt=turn.prompt.text,
-            attachments=tuple(attachment.filename for attachment in turn.prompt.attachments),
+            attachments=tuple(Enclosed(one.filename, self._fetch(one)) for one in turn.prompt.attachments),
             turn=turn.number,
             earlier=tuple(self._memory),
             system_prompt=self._system_prompt,

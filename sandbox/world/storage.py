@@ -36,6 +36,10 @@ class Storage:
         """Return an object."""
         return self._objects.get(key)
 
+    def referred(self, attachment: Attachment) -> bytes | None:
+        """Return what an attachment refers to, None where nothing was uploaded there."""
+        return self.get(_key_of(attachment.url))
+
 
 def object_key(account: Account, filename: str) -> str:
     """Return the key of an upload: the same name overwrites (§5.9)."""
@@ -48,6 +52,10 @@ def access_url(key: str) -> str:
     return f"/api/v1/assets?key={quote(key, safe='')}"
 
 
+def _key_of(url: str) -> str:
+    return (parse_qs(urlsplit(url).query).get("key") or [""])[0]
+
+
 def check_attachments(attachments: tuple[Attachment, ...], account: Account) -> None:
     """Raise BadAttachmentError unless the platform takes these from this account."""
     if len(attachments) > _MOST:
@@ -56,7 +64,7 @@ def check_attachments(attachments: tuple[Attachment, ...], account: Account) -> 
         if not attachment.url.strip() or not attachment.filename.strip():
             raise BadAttachmentError("an attachment without url or filename")
         parts = urlsplit(attachment.url)
-        key = (parse_qs(parts.query).get("key") or [""])[0]
+        key = _key_of(attachment.url)
         own = key.startswith(_PREFIX) and PurePosixPath(key).name.startswith(account.id)
         if parts.scheme or parts.path != "/api/v1/assets" or not (own or key.startswith(_SHARED)):
             # Other addresses must match a configured prefix; the default list is empty.

@@ -1,6 +1,7 @@
 """Tasks over REST (protocol §5), over real sockets."""
 
 import asyncio
+import hashlib
 
 import pytest
 
@@ -212,11 +213,37 @@ async def test_uploads_are_owned(caller: Caller, other: Caller) -> None:
     assert (await caller.call("GET", access, headers={"Cookie": ""})).status == 401
     attachment = {"url": access, "filename": "shot.png"}
     task_id = await caller.create("look", attachments=[attachment])
-    assert "Attached: shot.png." in answer_of(await caller.follow(task_id))
+    told = f"Attached: shot.png (5 bytes, SHA-256 {hashlib.sha256(b'bytes').hexdigest()})."
+    assert told in answer_of(await caller.follow(task_id))
+    assert told in answer_of(await caller.follow(task_id, "again", (attachment,)))
+    nothing = {"url": access.replace(".png", ".gif"), "filename": "gone.gif"}
+    assert "gone.gif (nothing there)" in answer_of(await caller.follow(task_id, "gone?", (nothing,)))
     refused = await other.call("POST", TASKS, await other.order("look", attachments=[attachment]))
     assert refused.status == 400
     too_many = await caller.order("look", attachments=[attachment] * 11)
     assert (await caller.call("POST", TASKS, too_many)).status == 400
+
+
+async def test_the_same_name_overwrites(caller: Caller) -> None:
+    """§5.9: an object is keyed by its user and its name."""
+    access = []
+    for content in (b"first", b"second"):
+        presigned = (await caller.call("POST", "/api/v1/uploader/presign", {"filename": "a.txt"})).data
+        access.append(presigned["access_url"])
+        put = await caller.call(
+            "PUT", presigned["upload_url"], data=content, skip_auto_headers=["Content-Type"]
+        )
+        assert put.status == 200
+    assert access[0] == access[1]
+    assert (await caller.call("GET", access[0])).text == "second"
+
+
+async def test_a_platform_without_storage() -> None:
+    """§5.9: the routes do not exist."""
+    async with Sandbox(HOWLER_SANDBOX_STORAGE="false") as bare, Caller(bare.url) as caller:
+        presign = await caller.call("POST", "/api/v1/uploader/presign", {"filename": "a.txt"})
+        assert (presign.status, presign.text) == (404, '{"message":"Not Found"}')
+        assert (await caller.call("GET", "/api/v1/assets?key=x")).status == 404
 
 
 async def test_bodies_beyond_ten_megabytes_are_refused(caller: Caller) -> None:

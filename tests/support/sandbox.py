@@ -268,11 +268,13 @@ class Caller:
         async with self.http.ws_connect(path, max_msg_size=0) as ws:
             yield ws
 
-    async def follow(self, task_id: str, said: str | None = None) -> list[Heard]:
+    async def follow(
+        self, task_id: str, said: str | None = None, attachments: tuple[dict[str, str], ...] = ()
+    ) -> list[Heard]:
         """Attach to the latest turn, or say a prompt in a new one; return its frames but pings."""
         async with self.socket(task_id, "attach" if said is None else "new") as ws:
             if said is not None:
-                await ws.send_str(prompt(said))
+                await ws.send_str(prompt(said, attachments))
             return await heard_until(ws, "task-ended")
 
 
