@@ -40,9 +40,16 @@ class Reply(msgspec.Struct, frozen=True):
     cancelled: bool
 
 
+class Enclosed(msgspec.Struct, frozen=True):
+    """A file that goes with a prompt: where it was uploaded, and its name for the agent (§5.9)."""
+
+    url: str
+    filename: str
+
+
 class _Input(msgspec.Struct):
     content: str
-    attachments: tuple[()] = ()
+    attachments: tuple[Enclosed, ...]
 
 
 class _Answer(msgspec.Struct):
@@ -61,14 +68,15 @@ class _Call(msgspec.Struct, tag_field="type", tag="call"):
     data: str
 
 
-def prompt_frame(text: str, dialect: Dialect) -> str:
-    """Return the frame that gives the agent a prompt.
+def prompt_frame(text: str, dialect: Dialect, enclosed: tuple[Enclosed, ...] = ()) -> str:
+    """Return the frame that gives the agent a prompt; files go with it in the native dialect alone.
 
     Raises FrameTooLarge: the largest ASCII prompt of the native dialect is 18,390 bytes (§6.4).
     """
+    assert not enclosed or dialect is Dialect.NATIVE, "no other dialect has attachments"
     match dialect:
         case Dialect.NATIVE:
-            inner = _json(_Input(content=_base64(text.encode())))
+            inner = _json(_Input(content=_base64(text.encode()), attachments=enclosed))
             frame = _Uplink("user-input", _base64(inner))
         case Dialect.TEXT:
             frame = _Uplink("user-input", text)

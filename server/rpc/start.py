@@ -1,15 +1,21 @@
 """Checks what a caller says about a turn, the same for every door."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from google.protobuf.message import Message
-from howler.task.v1.start_turn_pb2 import Role, StartTurn, Transcript
+from howler.task.v1.start_turn_pb2 import Attachment, Role, StartTurn, Transcript
 
 from server.rpc.checks import check_priority, check_size, invalid, seconds_of
+from server.turn.enclosures import MOST_FILES
 
 _MAX_ID_BYTES: Final = 128
 _TURN_ID: Final = re.compile("turn_[0-9a-f]{32}")
+_NO_NAME: Final = re.compile(r"[/\\\x00-\x1f\x7f]")
+_MAX_NAME_BYTES: Final = 255
+_MAX_FILE_BYTES: Final = 10 << 20  # what the proxy in front of the platform takes (§1.1)
+_MAX_FILES_BYTES: Final = 15 << 20  # a message of the server's holds 16 MiB
 _MAX_SECONDS: Final = 315_576_000_000  # what google.protobuf.Duration states
 
 
@@ -38,6 +44,7 @@ def check_start(start: StartTurn) -> None:
     if start.HasField("idempotency") and not start.idempotency.key:
         raise invalid("start.idempotency.key is empty")
     check_priority("start.priority", start.priority)
+    _check_attachments(start.attachments)
     _check_enums(start, "start")
 
 
@@ -49,6 +56,21 @@ def _check_messages(messages: Transcript) -> None:
         raise invalid("start.messages: the last message must be the user's or a tool's")
     if not newest.text.strip():
         raise invalid("start.messages: the last message has no text")
+
+
+def _check_attachments(files: Sequence[Attachment]) -> None:
+    if len(files) > MOST_FILES:
+        raise invalid(f"start.attachments: at most {MOST_FILES}")
+    for index, file in enumerate(files):
+        name = f"start.attachments[{index}]"
+        if not file.filename.strip(". ") or _NO_NAME.search(file.filename):
+            raise invalid(f"{name}.filename must be a name without a path")
+        check_size(f"{name}.filename", file.filename, _MAX_NAME_BYTES)
+        check_size(f"{name}.mime_type", file.mime_type, _MAX_NAME_BYTES)
+        if len(file.data) > _MAX_FILE_BYTES:
+            raise invalid(f"{name}.data is larger than {_MAX_FILE_BYTES >> 20} MiB")
+    if sum(len(file.data) for file in files) > _MAX_FILES_BYTES:
+        raise invalid(f"start.attachments: together larger than {_MAX_FILES_BYTES >> 20} MiB")
 
 
 def _check_enums(message: Message, path: str) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -21,6 +21,7 @@ from server.catalog.resolve import resolve
 from server.errors import ServiceError
 from server.pool.account import AccountId, Session, TaskId
 from server.pool.fence import Fence
+from server.turn.enclosures import Enclosures
 from server.turn.live import Cause, LiveTurn
 from server.turn.rooms import Rooms
 from server.upstream.platform import NewTask
@@ -96,9 +97,12 @@ class Grants:
         among = listing.accounts.get(model.upstream_id)
         return model, matched_by, frozenset(map(AccountId, among)) if among is not None else None
 
-    async def create_task(self, model: Model, among: frozenset[AccountId] | None, prompt: str) -> Grant:
+    async def create_task(
+        self, model: Model, among: frozenset[AccountId] | None, prompt: str, enclosures: Enclosures
+    ) -> Grant:
         """Create a task on some account that has the model; when this returns the turn is accepted.
 
+        The files are uploaded as each account that is tried.
         Raises Interrupted, POOL_EXHAUSTED, NO_ACCOUNT, ACCEPTANCE_UNKNOWN and
         what the last account tried was refused with.
         """
@@ -119,7 +123,7 @@ class Grants:
             except ServiceError as error:
                 raise refusal or error from None
             try:
-                return await self._create_on(grant, task, model)
+                return await self._create_on(grant, task, model, enclosures)
             except ServiceError as error:
                 await self.give_back(refusal=error)
                 if error.reason not in _ELSEWHERE or grant.held:
@@ -173,13 +177,15 @@ class Grants:
             raise Cause.LEASE_LOST.error
         return self._rooms.pool.session(grant.account_id, grant.lease)
 
-    async def _create_on(self, grant: Grant, task: NewTask, model: Model) -> Grant:
+    async def _create_on(self, grant: Grant, task: NewTask, model: Model, enclosures: Enclosures) -> Grant:
         """Create the task and record it. Once it is created no failure may lead to another try."""
         rooms, live = self._rooms, self._live
         await live.begin(grant.lease)
         session = self.session()
         try:
-            grant.task_id = await rooms.creator.create(session, task)
+            async with live.waiting():
+                enclosed = await enclosures.uploaded(session)
+            grant.task_id = await rooms.creator.create(session, replace(task, enclosed=enclosed))
         except ServiceError as error:
             await rooms.pool.report(grant.account_id, error, model.upstream_id, session)
             raise

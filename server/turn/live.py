@@ -118,7 +118,7 @@ class LiveTurn:
                 conversation_id=start.conversation_id,
                 principal=start.principal,
                 key=start.idempotency.key,
-                digest=digest_of(start) if start.idempotency.key else b"",
+                digest=digest_of(self.start) if start.idempotency.key else b"",
             )
         )
 

@@ -17,10 +17,11 @@ from howler.task.v1.start_turn_pb2 import ApprovalPolicy
 from howler.task.v1.task_event_pb2 import Accepted, EndReason, TaskEvent
 
 from server.acp.turn import Turn
-from server.acp.uplink import AUTO_APPROVE, NO_AUTO_APPROVE, FrameTooLarge, prompt_frame
+from server.acp.uplink import AUTO_APPROVE, NO_AUTO_APPROVE
 from server.conversation.transcript import as_prompt, guided, last_input
 from server.errors import ServiceError, incident
 from server.pool.account import TaskId
+from server.turn.enclosures import Enclosures
 from server.turn.ending import may_stay
 from server.turn.first import FirstTurn
 from server.turn.follow import Follower
@@ -50,6 +51,7 @@ class Runner:
         self._is_new = not live.start.task_id
         self._grants = Grants(live, rooms)
         self._sockets = AsyncExitStack()
+        self._enclosures = Enclosures(live.start.attachments, rooms.platform, rooms.spoken)
         self._prompt = _prompt_of(live, is_new=self._is_new)
         given = len(self._prompt.encode()) + len(live.start.instructions.encode())
         self._machine = Turn(given, live.start.question_policy)
@@ -81,7 +83,7 @@ class Runner:
         live = self._live
         async with live.waiting():
             model, matched_by, among = await self._grants.model()
-        grant = await self._grants.create_task(model, among, self._prompt)
+        grant = await self._grants.create_task(model, among, self._prompt, self._enclosures)
         live.task_id = grant.task_id
         self._accepted(model, matched_by)
         first = FirstTurn(
@@ -101,14 +103,8 @@ class Runner:
         async with live.waiting():
             grant, model = await self._grants.take_task(TaskId(live.task_id))
             await live.begin(grant.lease)
-        try:
-            frame = prompt_frame(self._prompt, self._rooms.spoken.dialect)
-        except FrameTooLarge as error:
-            raise ServiceError(
-                _E.ERROR_REASON_PROMPT_TOO_LARGE,
-                f"the prompt makes {error}; a new task takes prompts of any length",
-            ) from None
-        session = self._grants.session()
+            session = self._grants.session()
+            self._prompt, frame = await self._enclosures.prompt(self._prompt, session)
         socket = await self._sockets.enter_async_context(
             self._rooms.platform.stream(session, grant.task_id, "new")
         )
@@ -129,6 +125,8 @@ class Runner:
     def _accepted(self, model: Model, matched_by: MatchedBy) -> None:
         live = self._live
         live.accepted(model.id)
+        self._enclosures.drop()
+        live.start.ClearField("attachments")  # they may be large, and nobody needs them any more
         told = Accepted(turn_id=live.id, task_id=live.task_id, model=model, matched_by=matched_by)
         live.tell_with_next(TaskEvent(accepted=told))
 

@@ -31,7 +31,7 @@ _FRESH: Final = 2.0  # seconds that a connection may have been idle for a call t
 _QUICK: Final = 5.0  # seconds; what failed later than that is not tried again
 _PASSING: Final = (_E.ERROR_REASON_UPSTREAM_UNAVAILABLE, _E.ERROR_REASON_UPSTREAM_ERROR)
 
-_fence: ContextVar[Fence | None] = ContextVar("fence of the call under way", default=None)
+fence_of_call: ContextVar[Fence | None] = ContextVar("fence of the call under way", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Http:
             headers=self._headers,
             timeout=self._timeout,
             trust_env=False,
-            request_class=_Fenced,
+            request_class=FencedRequest,
         )
 
     async def repeatable(self, call: Call) -> Any:
@@ -117,7 +117,7 @@ class Http:
         # aiohttp itself repeats what may be repeated; a POST takes one that was in use just now (no server
         # or proxy drops it so soon), or a new one.
         session = self._fresh if call.method == "POST" else self._kept
-        _fence.set(call.fence)
+        fence_of_call.set(call.fence)
         try:
             async with session.request(
                 call.method,
@@ -168,11 +168,11 @@ async def twice(attempt: Callable[[], Awaitable[_T]]) -> _T:
     return await attempt()
 
 
-class _Fenced(aiohttp.ClientRequest):
+class FencedRequest(aiohttp.ClientRequest):
     """A request whose fence is checked when its connection is there, right before it is written."""
 
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        if (fence := _fence.get()) is not None:
+        if (fence := fence_of_call.get()) is not None:
             fence.check()
         return await super().send(conn)
 

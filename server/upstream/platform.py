@@ -32,6 +32,7 @@ from server.upstream.tasks import (
     read_created,
     read_task,
 )
+from server.upstream.uploads import Uploads
 from server.upstream.users import User
 
 __all__ = ["Chunk", "Control", "NewTask", "Platform", "Socket", "Subscription", "TaskInfo", "User", "Wallet"]
@@ -82,14 +83,18 @@ class Platform:
         headers = spoken(profiles.api, self._base_url) | passing
         self._http = Http(self._base_url, headers, connect_timeout, read_timeout, self._tls)
         self._places = Places(self._http, image_id, host_id)
+        agent = profiles.api["User-Agent"]
+        self._uploads = Uploads(self._http, self._base_url, agent, passing, connect_timeout, self._tls)
 
     async def __aenter__(self) -> Self:
         self._http.open()
+        self._uploads.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._uploads.close()
         await self._http.close()
 
     async def login(self, email: str, password: str) -> str:
@@ -156,6 +161,13 @@ class Platform:
         if task_id is None:
             raise _unknown("the answer names no task")
         return task_id
+
+    async def upload(self, session: Session, filename: str, data: bytes) -> str:
+        """Store a file for the account's prompts and return its address there (§5.9).
+
+        A file of the same name is overwritten. Raises UNSUPPORTED_VALUE where the platform has no storage.
+        """
+        return await self._uploads.upload(session, filename, data)
 
     async def task(self, session: Session, task_id: TaskId) -> TaskInfo:
         """Return a task. Raises TASK_NOT_FOUND for one that is not the account's."""

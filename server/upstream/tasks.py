@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from server.acp.uplink import Enclosed
 from server.pool.account import TaskId
 from server.upstream.shapes import number, object_in, objects_in, text, wrong_shape
 
@@ -15,11 +16,15 @@ _RESOURCE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """What a task is made of. `content` is the prompt of its first turn, `model_id` the platform's id."""
+    """What a task is made of. `content` is the prompt of its first turn, `model_id` the platform's id.
+
+    `enclosed` are uploads of the account that the task is made as.
+    """
 
     content: str = field(repr=False)
     model_id: str
     system_prompt: str = field(default="", repr=False)
+    enclosed: tuple[Enclosed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +90,8 @@ def create_body(task: NewTask, image_id: str, host_id: str) -> dict[str, Any]:
     }
     if task.system_prompt:
         body["system_prompt"] = task.system_prompt
+    if task.enclosed:
+        body["attachments"] = task.enclosed
     return body
 
 

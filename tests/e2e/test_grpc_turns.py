@@ -238,15 +238,15 @@ async def test_only_the_last_message_goes_to_a_task_that_remembers(howler: Howle
     assert second[0].accepted.matched_by == MatchedBy.MATCHED_BY_UNSPECIFIED
 
 
-async def test_a_prompt_that_fits_no_frame_is_refused_before_anything_is_written(howler: Howler) -> None:
-    """§6.4: 18,390 ASCII bytes fit."""
-    task_id = (await howler.turn("first", retention=KEEP))[0].accepted.task_id
-    sockets = (await howler.sandbox.state())["sockets"]["opened"]
-    told = await refusal(howler, prompt="x" * 18_391, task_id=task_id)
-    assert told[:2] == ("PROMPT_TOO_LARGE", grpc.StatusCode.INVALID_ARGUMENT)
-    assert (await howler.sandbox.state())["sockets"]["opened"] == sockets
-    events = await howler.turn("x" * 18_390, task_id=task_id)
-    assert "That is 18390 characters" in text_of(events)
+async def test_the_largest_prompt_that_a_frame_holds(howler: Howler) -> None:
+    """§6.4: 18,390 ASCII bytes fit; one more goes as a file (test_grpc_attachments.py)."""
+    first = await howler.turn("first", retention=KEEP)
+    task_id = first[0].accepted.task_id
+    for size in (18_390, 18_391):
+        await howler.turn("x" * size, task_id=task_id)
+    turns = (await task_of(howler, first))["turns"]
+    assert [len(turn["prompt"]) for turn in turns[1:]] == [18_390, len(turns[2]["prompt"])]
+    assert [bool(turn["attachments"]) for turn in turns] == [False, False, True]
 
 
 @pytest.mark.parametrize(

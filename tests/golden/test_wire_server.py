@@ -27,7 +27,7 @@ from server.acp.frames import (
     Thought,
     Unknown,
 )
-from server.acp.uplink import Dialect, FrameTooLarge, Reply, call_frame, prompt_frame, reply_frame
+from server.acp.uplink import Dialect, Enclosed, FrameTooLarge, Reply, call_frame, prompt_frame, reply_frame
 
 LINES: Final[list[dict[str, Any]]] = [
     json.loads(line)
@@ -87,6 +87,9 @@ MEANINGS: Final[dict[str, Frame]] = {
 REPLY = Reply(request_id="q1", answers={"Which pipeline?": "all"}, cancelled=False)
 WRITTEN: Final = {
     "canonical": prompt_frame("hello", Dialect.NATIVE),
+    "one attachment": prompt_frame(
+        "hello", Dialect.NATIVE, (Enclosed("/api/v1/assets?key=temp%2F5f0c_9a.png", "shot.png"),)
+    ),
     "real": prompt_frame("hello", Dialect.NATIVE),
     "RE-TS": prompt_frame("hello", Dialect.TEXT),
     "RE-PY": prompt_frame("hello", Dialect.LEGACY),
@@ -98,7 +101,6 @@ WRITTEN: Final = {
     ),
 }
 UNWRITTEN: Final = {
-    "one attachment": "uploads are a later issue",
     "bytes are the prompt": "the platform's fallback for what is not canonical",
     "plaintext storage form": "how the platform stores prompts",
     "RE-TS doc": "a comment of the TypeScript proxy that its code does not follow",
