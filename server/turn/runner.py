@@ -58,21 +58,26 @@ class Runner:
         self._follower = Follower(live, self._machine, rooms.spoken, rooms.limits)
 
     async def run(self) -> None:
-        """Run the turn; every failure ends up in its log."""
+        """Run the turn. A failure ends up in its log, once what the turn held is free for the next one."""
         live = self._live
         deadline = asyncio.get_running_loop().call_later(self._time_limit(), live.interrupt, Cause.TIME_LIMIT)
+        failure: ServiceError | None = None
         try:
             await (self._run_on_new_task() if self._is_new else self._run_on_held_task())
         except Interrupted as interruption:
-            live.fail(interruption.cause.error)
+            failure = interruption.cause.error
         except ServiceError as error:
-            live.fail(error)
+            failure = error
         except Exception as error:
-            live.fail(incident(error, live.id))
+            failure = incident(error, live.id)
         finally:
             deadline.cancel()
-            await self._sockets.aclose()
-            await self._grants.give_back()
+            try:
+                await self._sockets.aclose()
+                await self._grants.give_back()
+            finally:
+                if failure is not None:
+                    live.fail(failure)
 
     def _time_limit(self) -> float:
         limit = self._rooms.limits.turn
