@@ -48,6 +48,7 @@ class _Envelope(msgspec.Struct):
     data: Any = None
     kind: str = ""
     timestamp: int = 0
+    seq: int = 0
 
 
 _Envelopes = msgspec.json.Decoder(_Envelope)
@@ -60,6 +61,7 @@ class _Running(msgspec.Struct):
     kind: Literal["acp_event"]
     data: bytes
     timestamp: int = 0
+    seq: int = 0
 
 
 class _Text(msgspec.Struct):
@@ -103,7 +105,12 @@ class Decoder:
             return self._decode_any(message)
         self.native = True
         meaning = Said if chunk.sessionUpdate == "agent_message_chunk" else Thought
-        return meaning(text=chunk.content.text, at=_at(running.timestamp))
+        return meaning(text=chunk.content.text, at=_at(running.timestamp), seq=running.seq)
+
+    def stored(self, event: str, kind: str, data: str | None, at: int, seq: int) -> Frame:
+        """Return what a stored message means (§5.7); `at` in milliseconds."""
+        size = len(data) if data is not None else 0
+        return self._opened(_Envelope(type=event, data=data, kind=kind, timestamp=at, seq=seq), size)
 
     def _decode_any(self, message: str | bytes) -> Frame:
         try:
@@ -113,11 +120,16 @@ class Decoder:
             if slow is None:
                 return Junk()
             envelope = slow
+        return self._opened(envelope, len(message))
+
+    def _opened(self, envelope: _Envelope, size: int) -> Frame:
         try:
             frame = self._frame(envelope)
-            if len(message) > MAX_LIST_BYTES and isinstance(frame, Answered | Asked | Offered | Planned):
+            if envelope.seq > 0:
+                msgspec.structs.force_setattr(frame, "seq", envelope.seq)  # made here, seen by nobody yet
+            if size > MAX_LIST_BYTES and isinstance(frame, Answered | Asked | Offered | Planned):
                 data = text_of(self.payload(envelope.data))
-                return Unknown(type=envelope.type, kind=envelope.kind, data=data, at=frame.at)
+                return Unknown(type=envelope.type, kind=envelope.kind, data=data, at=frame.at, seq=frame.seq)
             return frame
         except (ValueError, TypeError, OverflowError, RecursionError):
             return Junk(at=_at(envelope.timestamp))
@@ -213,12 +225,13 @@ def _read_slowly(message: str | bytes) -> _Envelope | None:
     kind = fields.get("type")
     if not isinstance(kind, str):
         return None
-    stamp = fields.get("timestamp")
+    stamp, seq = fields.get("timestamp"), fields.get("seq")
     return _Envelope(
         type=kind,
         data=fields.get("data"),
         kind=text_of(fields.get("kind")),
         timestamp=int(stamp) if isinstance(stamp, int | float) and abs(stamp) < 1 << 63 else 0,
+        seq=seq if isinstance(seq, int) else 0,
     )
 
 

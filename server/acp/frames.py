@@ -1,7 +1,8 @@
 """What a frame of the platform can mean: the words that the turn understands.
 
 One type per meaning, whatever dialect the frame came in. `at` is the platform's
-time in milliseconds since 1970, 0 where it tells none.
+time in milliseconds since 1970, `seq` its number of the message; either is 0
+where it tells none. Of a stored message that holds several, `seq` is the first's.
 """
 
 from howler.task.v1.task_event_pb2 import (
@@ -20,6 +21,7 @@ class Frame(Struct, frozen=True, kw_only=True):
     """A message from the platform, read."""
 
     at: int = 0
+    seq: int = 0
 
 
 class Silent(Frame, frozen=True):

@@ -3,7 +3,7 @@
 PURE. Both carriers of a question (upstream-protocol §7.6) arrive here as `Asked`; one id is one question.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from howler.task.v1.start_turn_pb2 import QuestionPolicy
@@ -27,14 +27,26 @@ _SETTLED: Final = {
 }
 
 
-class Questions:
-    """The questions of one turn, by id."""
+_OURS: Final = {
+    _R.QUESTION_RESOLUTION_AUTO,
+    _R.QUESTION_RESOLUTION_ANSWERED,
+    _R.QUESTION_RESOLUTION_DECLINED,
+}
 
-    def __init__(self, policy: QuestionPolicy) -> None:
+
+class Questions:
+    """The questions of one turn, by id.
+
+    `answered` holds how questions were resolved of which a replay may tell again: they are
+    resolved alike, and the platform is owed the reply once more unless the replay shows it.
+    """
+
+    def __init__(self, policy: QuestionPolicy, answered: Mapping[str, QuestionResolved | None]) -> None:
         self._policy = policy
+        self._answered = answered
         self._open: dict[str, tuple[QuestionItem, ...]] = {}
         self._seen: set[str] = set()
-        self._owed: list[Reply] = []
+        self._owed: dict[str, Reply] = {}
 
     def asked(self, frame: Asked) -> list[TaskEvent]:
         """Tell a new question and, where the policy says so, its answer."""
@@ -45,6 +57,10 @@ class Questions:
         events = [TaskEvent(question=Question(question_id=frame.id, items=frame.items))]
         if frame.state in _SETTLED:
             return events + self.changed(frame)
+        if (known := self._answered.get(frame.id)) is not None:
+            if known.resolution not in _OURS:
+                return events + self._drop(frame.id, known.resolution, known.answers)
+            return events + self.resolve(frame.id, known.resolution, known.answers)
         match self._policy:
             case QuestionPolicy.QUESTION_POLICY_ASK:
                 return events
@@ -93,7 +109,7 @@ class Questions:
         if not fits(reply):
             raise ValueError("together they are larger than the platform takes")
         del self._open[name]
-        self._owed.append(reply)
+        self._owed[name] = reply
         return [_resolved(name, resolution, answers)]
 
     def answered_elsewhere(self, frame: Answered) -> list[TaskEvent]:
@@ -106,6 +122,7 @@ class Questions:
     def _drop(
         self, name: str, resolution: QuestionResolution, answers: Sequence[Answer] = ()
     ) -> list[TaskEvent]:
+        self._owed.pop(name, None)  # the platform has its answer, or wants none any more
         if self._open.pop(name, None) is None:
             return []
         return [_resolved(name, resolution, answers)]
@@ -118,7 +135,8 @@ class Questions:
 
     def owed(self) -> list[Reply]:
         """Drain the replies owed to the platform."""
-        owed, self._owed = self._owed, []
+        owed = list(self._owed.values())
+        self._owed.clear()
         return owed
 
 

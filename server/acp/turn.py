@@ -5,6 +5,7 @@ Sans I/O: no await, no clock, no logging. A frame is understood, passed on as
 whatever order, the events obey the grammar stated at TaskEvent.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -20,6 +21,7 @@ from howler.task.v1.task_event_pb2 import (
     NoticeKind,
     Plan,
     QuestionResolution,
+    QuestionResolved,
     Raw,
     Started,
     TaskEvent,
@@ -53,6 +55,7 @@ from server.acp.frames import (
     Unknown,
 )
 from server.acp.questions import Questions
+from server.acp.told import Told, Track
 from server.acp.tools import Tools
 from server.acp.uplink import Reply
 
@@ -68,17 +71,24 @@ class Turn:
     of its tokens. `began` is True once the platform showed a sign of the agent,
     `ended` once the turn is over, `severed` holds what the platform said when it
     gave the socket up, `ignored` counts the messages that no dialect explains.
+    `told` is the fold of its events. `answered` holds how questions were answered
+    of which a replay may tell again.
     """
 
-    def __init__(self, prompt_bytes: int, questions: QuestionPolicy) -> None:
+    def __init__(
+        self,
+        prompt_bytes: int,
+        questions: QuestionPolicy,
+        answered: Mapping[str, QuestionResolved | None] | None = None,
+    ) -> None:
         self.began = False
         self.ended = False
         self.severed: str | None = None
         self.ignored = 0
         self._prompt_bytes = prompt_bytes
-        self._answer_bytes = 0
+        self.told = Told()
         self._tools = Tools()
-        self._questions = Questions(questions)
+        self._questions = Questions(questions, answered or {})
         self._meter = Metered()
         self._complaint: str | None = None
         self._interruption: tuple[EndReason, ErrorReason, str] | None = None
@@ -95,11 +105,18 @@ class Turn:
     def _understand(self, frame: Frame) -> list[TaskEvent]:
         match frame:
             case Said(text=text):
-                return self._spoken(text, [_text_delta(piece) for piece in pieces(text)])
+                return self._spoken(self.told.text, text, [_text_delta(piece) for piece in pieces(text)])
             case Thought(text=text):
-                return self._spoken(
-                    text, [TaskEvent(thought_delta=ThoughtDelta(text=piece)) for piece in pieces(text)]
-                )
+                thoughts = [TaskEvent(thought_delta=ThoughtDelta(text=piece)) for piece in pieces(text)]
+                return self._spoken(self.told.thought, text, thoughts)
+        events = self._shown(frame)
+        for event in events:
+            self.told.note(event)
+        return events
+
+    def _shown(self, frame: Frame) -> list[TaskEvent]:
+        """Return what a frame means that is no piece of a text."""
+        match frame:
             case Silent() | Echo():
                 return []
             case Began():
@@ -162,10 +179,10 @@ class Turn:
                 return [TaskEvent(raw=raw)]
         raise AssertionError(f"no case for {type(frame).__name__}")
 
-    def _spoken(self, text: str, deltas: list[TaskEvent]) -> list[TaskEvent]:
+    def _spoken(self, track: Track, text: str, deltas: list[TaskEvent]) -> list[TaskEvent]:
         if not deltas:
             return []
-        self._answer_bytes += len(text.encode())
+        track.add(text)
         self._complaint = None  # the agent went on: its error was not the end
         return self._content(deltas)
 
@@ -173,7 +190,7 @@ class Turn:
         """Put `started` before the first content, told by the platform or not."""
         if self.began:
             return events
-        self.began = True
+        self.began = self.told.started = True
         return [TaskEvent(started=Started()), *events]
 
     def _metered(self, told: Metered) -> list[TaskEvent]:
@@ -244,7 +261,10 @@ class Turn:
             if decline
             else QuestionResolution.QUESTION_RESOLUTION_ANSWERED
         )
-        return self._questions.resolve(question_id, resolution, [] if decline else answers)
+        events = self._questions.resolve(question_id, resolution, [] if decline else answers)
+        for event in events:
+            self.told.note(event)
+        return events
 
     def to_send(self) -> list[Reply]:
         """Drain the replies owed to the platform."""
@@ -253,7 +273,8 @@ class Turn:
     def _used(self) -> Usage:
         usage = _usage(self._meter)
         if not usage.HasField("tokens"):
-            read, written = -(-self._prompt_bytes // 4), -(-self._answer_bytes // 4)
+            answer = self.told.text.length + self.told.thought.length
+            read, written = -(-self._prompt_bytes // 4), -(-answer // 4)
             usage.tokens.CopyFrom(
                 TokenUsage(
                     input_tokens=read,

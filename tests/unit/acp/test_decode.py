@@ -242,7 +242,7 @@ def test_extensions_are_notices() -> None:
 def test_life_cycle_frames() -> None:
     """P6.7"""
     assert read(type="ping", data=None, kind="", timestamp=0) == Silent()
-    assert read(type="task-started", data=None, kind="", seq=2, timestamp=7) == Began(at=7)
+    assert read(type="task-started", data=None, kind="", seq=2, timestamp=7) == Began(at=7, seq=2)
     assert read(type="task-ended", data=None) == Over()
     assert read(type="task_ended", data=b64({"usage": {"input_tokens": 4}})) == Over(
         usage=Metered(input_tokens=4)
