@@ -49,6 +49,7 @@ from server.turn.hub import Hub
 from server.turn.journal import Journal
 from server.turn.limits import Limits
 from server.turn.rooms import Rooms
+from server.turn.sweep import Sweep
 from server.turn.workspaces import Workspaces
 from server.upstream.listing import Offers, keep_current
 
@@ -123,6 +124,10 @@ async def serve(settings: Settings) -> None:
         stack.callback(current.cancel)
         journal = await stack.enter_async_context(Journal(store.turns))
         hub = Hub(rooms_of(settings, parts, catalog, journal))
+        sweep = Sweep(
+            hub.finished, store.turns, retention=settings.turn_retention, longest=settings.turn_timeout
+        )
+        stack.callback(asyncio.create_task(sweep.run(), name="sweep of turns").cancel)
         stack.push_async_callback(hub.close, settings.shutdown_grace)
         await pool.register(accounts)
 
@@ -204,6 +209,7 @@ def rooms_of(settings: Settings, parts: Parts, catalog: Catalog, journal: Journa
             idle=settings.idle_timeout,
             turn=settings.turn_timeout,
             detach=settings.disconnect_grace,
+            retention=settings.turn_retention,
         ),
     )
 

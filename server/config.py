@@ -145,6 +145,8 @@ class Settings(BaseSettings):
     disconnect_grace: Grace = 10.0
     """How long a turn goes on when its last caller has left, for clients and people come back; then it is
     cancelled. 0 cancels it at once."""
+    turn_retention: Annotated[float, Field(gt=0, le=90 * 86_400)] = 86_400.0
+    """How long the log of a durable turn is kept after its end."""
     shutdown_grace: Grace = 10.0
     """How long the turns that run may go on at a shutdown."""
     relay_gather_ms: Annotated[float, Field(ge=0, le=20)] = 0.0

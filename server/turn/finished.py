@@ -1,4 +1,4 @@
-"""Turns that are over and still in memory: for RETRY_SECONDS, and no more than BUDGET_BYTES of them."""
+"""Turns that are over and still in memory: for ten minutes, and no more than BUDGET_BYTES of them."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -8,7 +8,6 @@ from typing import Final
 from howler.task.v1.task_service_pb2 import TurnRecord
 
 from server.store.turns import StoredTurn
-from server.turn.keys import RETRY_SECONDS
 from server.turn.live import LiveTurn
 from server.turn.log import DurableLog, Keeper, TurnLog
 
@@ -30,10 +29,16 @@ class FinishedTurn:
 
 
 class Finished:
-    """Those turns, the oldest first. `dropped` is told which are forgotten; a durable one is in the store."""
+    """Those turns, the oldest first. `dropped` is told which are forgotten; a durable one is in the store.
 
-    def __init__(self, clock: Callable[[], float], dropped: Callable[[FinishedTurn], None]) -> None:
+    `seconds` is how long they are kept, by the clock.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float], seconds: float, dropped: Callable[[FinishedTurn], None]
+    ) -> None:
         self._clock = clock
+        self._seconds = seconds
         self._dropped = dropped
         self._turns: OrderedDict[str, FinishedTurn] = OrderedDict()
         self._bytes = 0
@@ -64,8 +69,8 @@ class Finished:
                 break
 
     def expire(self) -> None:
-        """Forget what ended RETRY_SECONDS ago."""
-        before = self._clock() - RETRY_SECONDS
+        """Forget what ended so long ago."""
+        before = self._clock() - self._seconds
         while self._turns and next(iter(self._turns.values())).at <= before:
             if not self._drop_oldest():
                 break

@@ -51,7 +51,8 @@ class Hub:
         self._turns: dict[TurnId, LiveTurn] = {}
         self._tasks: dict[TurnId, asyncio.Task[None]] = {}
         self._keys = Keys()
-        self.finished = Finished(time.monotonic, self._forget)
+        seconds = min(RETRY_SECONDS, rooms.limits.retention)
+        self.finished = Finished(time.monotonic, seconds, self._forget)
         self._closing = False
         self.closed = False
         self.doors: set[Callable[[], None]] = set()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from howler.task.v1.task_event_pb2 import TaskEvent, ToolCallState
 
-_BEFORE = {"progress", "notice", "raw"}
+_BEFORE = {"progress", "notice", "raw", "keep_alive"}
 _CONTENT = {
     "text_delta",
     "thought_delta",
@@ -17,6 +17,7 @@ _CONTENT = {
     "image",
     "notice",
     "raw",
+    "keep_alive",
 }
 _FINAL = (ToolCallState.TOOL_CALL_STATE_COMPLETED, ToolCallState.TOOL_CALL_STATE_FAILED)
 

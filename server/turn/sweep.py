@@ -1,0 +1,50 @@
+"""What is done about turns every so often, for nobody in particular."""
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from server.errors import incident
+from server.store.errors import StoreError
+from server.store.turns import TurnStore
+from server.turn.finished import Finished
+
+_log = logging.getLogger(__name__)
+
+_PERIOD: Final = 30.0  # seconds between two rounds, at most
+_BATCH: Final = 20  # turns that one write drops: it holds up others no longer than that
+
+
+class Sweep:
+    """Forgets turns that nobody may ask for any more.
+
+    `retention` is how long, in seconds, the log of a durable turn is kept after its end; `longest` how long a
+    turn may take.
+    """
+
+    def __init__(self, finished: Finished, turns: TurnStore, *, retention: float, longest: float) -> None:
+        self._finished = finished
+        self._turns = turns
+        self._retention = retention
+        self._longest = longest
+        self._period = min(_PERIOD, retention / 4)
+
+    async def run(self) -> None:
+        """Make a round every so often, for ever."""
+        while True:
+            await asyncio.sleep(self._period)
+            try:
+                await self.once()
+            except StoreError as error:
+                _log.warning("old turns could not be forgotten yet: %s", error)
+            except Exception as error:
+                incident(error, "sweep")
+
+    async def once(self) -> None:
+        """Make a round. Raises StoreError."""
+        self._finished.expire()
+        ended_us = int((time.time() - self._retention) * 1e6)
+        made_us = ended_us - int(self._longest * 1e6)
+        while await self._turns.sweep(ended_us, made_us, _BATCH) == _BATCH:
+            await asyncio.sleep(0)
