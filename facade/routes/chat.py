@@ -6,25 +6,30 @@ import uuid
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 
+from facade.openai.auxiliary import auxiliary_answer
 from facade.openai.chat_request import read_chat
 from facade.openai.chat_stream import ChatStream
 from facade.openai.fold import ChatFold
+from facade.openai.hints import read_hints
 from facade.openai.start import ignored_of, start_turn
+from facade.openai.told import told_turn
 from facade.routes.front import Front, ignored_header, principal, read_body, request_id
-from facade.sse import TurnAnswer, TurnStream
+from facade.sse import ToldTurn, TurnAnswer, TurnStream
 
 
 def chat_routes(front: Front) -> list[BaseRoute]:
     """Return the route, bound to the facade's parts."""
 
     async def create(request: Request) -> TurnStream | TurnAnswer:
-        wanted = read_chat(await read_body(request, front.max_body_bytes))
+        body = await read_body(request, front.max_body_bytes)
+        wanted = read_chat(body)
         asked = wanted.asked
         start = start_turn(asked, front.rules, principal(request), request_id(request))
         headers = ignored_header(ignored_of(asked, front.rules))
         completion_id, created, model = f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), asked.named()
         shown = front.presentation.asked_by(request.headers)
-        turn = front.backend.start(start)
+        answer = auxiliary_answer(asked, read_hints(request.headers, body))
+        turn = front.backend.start(start) if answer is None else ToldTurn(told_turn(answer, asked.named()))
         if asked.stream:
             stream = ChatStream(completion_id, created, model, shown, include_usage=wanted.include_usage)
             return TurnStream(turn, stream, headers, front.pace)

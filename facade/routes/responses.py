@@ -9,25 +9,30 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from facade.errors import ApiError
+from facade.openai.auxiliary import auxiliary_answer
 from facade.openai.fold import ResponsesFold
+from facade.openai.hints import read_hints
 from facade.openai.responses_request import read_responses
 from facade.openai.responses_stream import ResponsesStream
 from facade.openai.start import ignored_of, start_turn
+from facade.openai.told import told_turn
 from facade.routes.front import Front, ignored_header, principal, read_body, request_id
-from facade.sse import TurnAnswer, TurnStream
+from facade.sse import ToldTurn, TurnAnswer, TurnStream
 
 
 def responses_routes(front: Front) -> list[BaseRoute]:
     """Return the routes, bound to the facade's parts."""
 
     async def create(request: Request) -> TurnStream | TurnAnswer:
-        wanted = read_responses(await read_body(request, front.max_body_bytes))
+        body = await read_body(request, front.max_body_bytes)
+        wanted = read_responses(body)
         asked = wanted.asked
         start = start_turn(asked, front.rules, principal(request), request_id(request))
         headers = ignored_header(ignored_of(asked, front.rules))
         shown = front.presentation.asked_by(request.headers)
         stream = ResponsesStream(uuid.uuid4().hex, int(time.time()), asked.named(), wanted.echo, shown)
-        turn = front.backend.start(start)
+        answer = auxiliary_answer(asked, read_hints(request.headers, body))
+        turn = front.backend.start(start) if answer is None else ToldTurn(told_turn(answer, asked.named()))
         if asked.stream:
             return TurnStream(turn, stream, headers, front.pace)
         return TurnAnswer(turn, ResponsesFold(stream), headers)

@@ -2,6 +2,7 @@
 
 from facade.sse.asgi import Header, Turn, send_json
 from facade.sse.stream import Pace, Stream, TurnStream
+from facade.sse.told import ToldTurn
 from facade.sse.whole import Fold, TurnAnswer
 
-__all__ = ["Fold", "Header", "Pace", "Stream", "Turn", "TurnAnswer", "TurnStream", "send_json"]
+__all__ = ["Fold", "Header", "Pace", "Stream", "ToldTurn", "Turn", "TurnAnswer", "TurnStream", "send_json"]

@@ -1,0 +1,123 @@
+"""Answers what clients ask beside the user's turns: titles, tags, compactions (openai-surface.md §7.2). Pure.
+
+An agent would start a VM for each of them, and act on their prompts. A request
+is taken for one only where it declares no tools and is, word for word, what
+that client sends; everything else is a turn.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import msgspec
+from howler.task.v1.start_turn_pb2 import Message, Role
+
+from facade.openai.hints import Hints
+from facade.openai.start import Asked
+
+_USER: Final = Role.ROLE_USER
+_ASSISTANT: Final = Role.ROLE_ASSISTANT
+
+TITLE_WORDS: Final = 8
+_MOST_TITLE: Final = 80  # characters: a word may be a whole file
+COMPACTION_BYTES: Final = 8192
+"""How much of what the user said a compaction repeats."""
+
+_OPENCODE_TITLE: Final = "You are a title generator. You output ONLY a thread title."
+_CHERRY_TITLES: Final = (
+    "Summarize the conversation into a title in ",
+    "You are an assistant skilled in conversation. You need to summarize the user's conversation into",
+    "你是一名擅长会话的助理，你需要将用户的会话总结为",
+)
+_LIBRECHAT_TITLE: Final = re.compile(
+    r"Provide a concise, 5-word-or-less title for the conversation, .*"
+    r"Only return the title itself\.\s+Conversation:\s+(?P<said>.*)",
+    re.DOTALL,
+)
+_OPEN_WEBUI_TASK: Final = "### Task:\n"
+_ENVIRONMENT: Final = "<environment_context>"
+
+
+def auxiliary_answer(asked: Asked, hints: Hints) -> str | None:
+    """Return the answer, where the request is such a call of a client that is known; None for a turn."""
+    messages = asked.conversation.messages
+    if asked.declares_tools or messages[-1].role != _USER:
+        return None
+    if hints.kind == "compaction":
+        return _compaction(messages, hints.client_session)
+    if asked.instructions.startswith(_OPENCODE_TITLE):
+        return title_of(messages[-1].text)
+    if len(messages) > 1:
+        return None
+    prompt = messages[0].text
+    if asked.instructions.startswith(_CHERRY_TITLES):
+        return title_of(_last_in_json(prompt))
+    if found := _LIBRECHAT_TITLE.fullmatch(prompt):
+        return title_of(_last_said(found["said"], "User: ", "AI: "))
+    return _open_webui(prompt) if prompt.startswith(_OPEN_WEBUI_TASK) else None
+
+
+def title_of(text: str) -> str:
+    """Return the first eight words."""
+    words = text.strip().strip("\"'").split()[:TITLE_WORDS]
+    return " ".join(words)[:_MOST_TITLE] or "Conversation"
+
+
+_OPEN_WEBUI: Final[dict[str, Callable[[str], dict[str, object]]]] = {
+    "Generate a concise, 3-5 word title": lambda said: {"title": title_of(said)},
+    "Generate 1-3 broad tags categorizing": lambda _: {"tags": ["General"]},
+    "Suggest 3-5 relevant follow-up questions": lambda _: {"follow_ups": []},
+    "You are an autocompletion system.": lambda _: {"text": ""},
+}
+
+
+def _open_webui(prompt: str) -> str | None:
+    """Return the JSON that one of Open WebUI's own prompts asks for; None for one that an admin wrote."""
+    task, _, rest = prompt.removeprefix(_OPEN_WEBUI_TASK).partition("<chat_history>\n")
+    conversation, found, _ = rest.rpartition("</chat_history>")
+    make = next((make for opening, make in _OPEN_WEBUI.items() if task.startswith(opening)), None)
+    if make is None or not found or "JSON format" not in task:
+        return None
+    return msgspec.json.encode(make(_last_said(conversation, "USER: ", "ASSISTANT: "))).decode()
+
+
+def _compaction(messages: Sequence[Message], conversation: str) -> str:
+    """Return what Codex goes on with in place of the history; the last message is its prompt for it."""
+    history = messages[:-1]
+    spoken = [m.text for m in history if m.role == _USER and not m.text.lstrip().startswith(_ENVIRONMENT)]
+    answers = [m.text for m in history if m.role == _ASSISTANT]
+    parts = ["What the user said, newest first:", *_within(reversed(spoken), COMPACTION_BYTES)]
+    if answers:
+        parts += ["The last answer:", answers[-1]]
+    where = f" {conversation}" if conversation else ""
+    parts.append(f"The agent keeps the whole of this conversation{where}; it remembers the rest.")
+    return "\n\n".join(parts)
+
+
+def _within(texts: Iterable[str], most: int) -> list[str]:
+    """Return the texts as they are while they fit into `most` bytes; the one that does not is cut."""
+    kept: list[str] = []
+    for text in texts:
+        whole = text.encode()
+        if len(whole) > most:
+            cut = whole[:most].decode(errors="ignore")
+            return [*kept, f"{cut}…"] if cut else kept
+        kept.append(text)
+        most -= len(whole)
+    return kept
+
+
+def _last_said(conversation: str, user: str, agent: str) -> str:
+    """Return what the user said last in a conversation that is written down with a name before each part."""
+    _, found, last = f"\n{conversation}".rpartition(f"\n{user}")
+    return last.partition(f"\n{agent}")[0] if found else conversation
+
+
+def _last_in_json(text: str) -> str:
+    """Return what the user said last in Cherry Studio's list of messages, or the text where it is none."""
+    try:
+        told = msgspec.json.decode(text, type=list[dict[str, object]])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return text
+    spoken = [one.get("mainText") or one.get("content") for one in told if one.get("role") == "user"]
+    return next((said for said in reversed(spoken) if isinstance(said, str)), text)

@@ -1,0 +1,103 @@
+"""What a request tells of the conversation that it belongs to (openai-surface.md §3, §7.1). Pure.
+
+`previous_response_id` and `conversation`, which are the API's own words for it,
+stand in the body of a response; they rank between `session` and `client_session`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+SESSION_HEADER: Final = "x-gateway-session-id"
+
+_NOTHING: Final = Raw(b"null")
+_MOST: Final = 128  # characters of an id
+
+
+class _Clues(Struct):
+    """The fields of a body that tell it. Whatever else stands in them is none."""
+
+    metadata: Raw = _NOTHING
+    client_metadata: Raw = _NOTHING
+    prompt_cache_key: Raw = _NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """What a request tells of its conversation; each is empty where it tells nothing.
+
+    `session` is what the caller names on purpose. `client_session` is the
+    client's own id of its conversation, after the client's name and a colon.
+    `client_turn` is its id of the turn, the same when it sends the turn again;
+    `is_retry` says that an SDK does so. `kind` is what the request is for, in
+    Codex's words: `turn`, `compaction`, `prewarm`.
+    """
+
+    session: str = ""
+    client_session: str = ""
+    client_turn: str = ""
+    is_retry: bool = False
+    kind: str = ""
+
+
+def read_hints(headers: Mapping[str, str], body: bytes) -> Hints:
+    """Return what headers, their names in lower case, and a body that was read already tell."""
+    clues = msgspec.json.decode(body, type=_Clues)
+    codex = headers.get("originator", "").lower().startswith("codex")
+    own = _strings(clues.client_metadata)
+    about_turn = headers.get("x-codex-turn-metadata") or own.get("x-codex-turn-metadata", "")
+    turn = _strings(Raw(about_turn.encode(errors="replace")))
+    return Hints(
+        session=_first(headers.get(SESSION_HEADER), _strings(clues.metadata).get("session_id")),
+        client_session=_client_session(headers, clues, turn if codex else {}),
+        client_turn=_first(turn.get("turn_id"), own.get("turn_id")) if codex else "",
+        is_retry=_first(headers.get("x-stainless-retry-count")) not in {"", "0"},
+        kind=_first(turn.get("request_kind")) if codex else "",
+    )
+
+
+def _client_session(headers: Mapping[str, str], clues: _Clues, turn: Mapping[str, str]) -> str:
+    """Return the client's own id; a `prompt_cache_key` counts only of clients known to name a chat by it."""
+    if headers.get("originator", "").lower().startswith("codex"):
+        name = "codex"
+        found = _first(
+            headers.get("thread-id"),
+            headers.get("session-id"),
+            turn.get("thread_id"),
+            _string(clues.prompt_cache_key),
+        )
+    elif chat := _first(headers.get("x-openwebui-chat-id")):
+        name, found = "open-webui", chat
+    elif headers.get("user-agent", "").startswith("opencode/"):
+        name = "opencode"
+        found = _first(
+            headers.get("x-session-id"), headers.get("x-session-affinity"), _string(clues.prompt_cache_key)
+        )
+    else:
+        return ""
+    return f"{name}:{found}" if found else ""
+
+
+def _first(*given: str | None) -> str:
+    """Return the first that can be an id: one short line of visible characters."""
+    ids = (text.strip() for text in given if text is not None)
+    return next((text for text in ids if text and len(text) <= _MOST and text.isprintable()), "")
+
+
+def _string(value: Raw) -> str | None:
+    try:
+        return msgspec.json.decode(value, type=str)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _strings(value: Raw) -> dict[str, str]:
+    """Return the members of an object that are strings; none where it is no object."""
+    try:
+        members = msgspec.json.decode(value, type=dict[str, object])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return {}
+    return {name: member for name, member in members.items() if isinstance(member, str)}
