@@ -1,12 +1,8 @@
-"""The accounts' life cycle, whole: every class of failure and its treatment, outages, logins, PoolService.
-
-Against the sandbox, with its faults; `Row` says what a failure does to the account and what callers are told.
-"""
+"""The accounts' life cycle, whole: expiries, outages, logins, PoolService. Against the sandbox."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +13,11 @@ from howler.pool.v1 import pool_service_pb2 as pb
 from howler.task.v1.start_turn_pb2 import TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason
 
-from tests.support.front import CHAT, Front, chat_body, told
 from tests.support.howler import Howler, accounts_file, reason_of
 from tests.support.sandbox import accounts
 
-CREATE = "/api/v1/users/tasks"
 STOP = TaskRetention.TASK_RETENTION_STOP
 ACTIVE = pb.ACCOUNT_STATE_ACTIVE
-G = grpc.StatusCode
 
 
 def cookie_only(number: int = 0, slots: int = 8) -> dict[str, object]:
@@ -36,134 +29,13 @@ def with_password(number: int = 0) -> dict[str, object]:
     return {name: own[name] for name in ("email", "password", "cookie", "slots")}
 
 
-@dataclass(frozen=True)
-class Row:
-    """A failure of create: how the sandbox makes it, what callers are told, what becomes of the account.
-
-    `cooldown` is the reason and the scope of the cooldown that begins, `turns` how many turns that takes.
-    """
-
-    reason: str
-    fault: dict[str, Any]
-    code: grpc.StatusCode
-    status: int
-    state: pb.AccountState = ACTIVE
-    cooldown: tuple[str, pb.CooldownScope] | None = None
-    turns: int = 1
-    closes: bool = field(default=False)
-
-
-ACCOUNT, MODEL, UPSTREAM = (
-    pb.COOLDOWN_SCOPE_ACCOUNT,
-    pb.COOLDOWN_SCOPE_ACCOUNT_MODEL,
-    pb.COOLDOWN_SCOPE_UPSTREAM,
-)
-ROWS = [
-    Row("SESSION_EXPIRED", {"do": "unauthorized"}, G.UNAUTHENTICATED, 503, pb.ACCOUNT_STATE_EXPIRED),
-    Row("LOGIN_FAILED", {"do": "code", "code": 10606}, G.UNAUTHENTICATED, 503, pb.ACCOUNT_STATE_EXPIRED),
-    Row("ACCOUNT_BLOCKED", {"do": "code", "code": 10605}, G.PERMISSION_DENIED, 503, pb.ACCOUNT_STATE_INVALID),
-    Row(
-        "QUOTA_EXHAUSTED",
-        {"do": "code", "code": 10609},
-        G.RESOURCE_EXHAUSTED,
-        429,
-        cooldown=("QUOTA_EXHAUSTED", ACCOUNT),
-    ),
-    Row(
-        "RATE_LIMITED",
-        {"do": "status", "status": 429},
-        G.RESOURCE_EXHAUSTED,
-        429,
-        cooldown=("RATE_LIMITED", ACCOUNT),
-    ),
-    Row(
-        "MODEL_ACCESS_DENIED",
-        {"do": "code", "code": 10812},
-        G.PERMISSION_DENIED,
-        403,
-        cooldown=("MODEL_ACCESS_DENIED", MODEL),
-    ),
-    Row(
-        "HOST_UNAVAILABLE",
-        {"do": "code", "code": 10204},
-        G.UNAVAILABLE,
-        503,
-        cooldown=("HOST_UNAVAILABLE", UPSTREAM),
-    ),
-    Row(
-        "UPSTREAM_UNAVAILABLE",
-        {"do": "code", "code": 10000},
-        G.UNAVAILABLE,
-        503,
-        cooldown=("UPSTREAM_UNAVAILABLE", UPSTREAM),
-        turns=5,
-    ),
-    Row("UPSTREAM_ERROR", {"do": "code", "code": 500}, G.INTERNAL, 503),
-    Row("UPSTREAM_REJECTED", {"do": "code", "code": 400}, G.INVALID_ARGUMENT, 400),
-    Row("UPSTREAM_FORBIDDEN", {"do": "code", "code": 10001}, G.PERMISSION_DENIED, 503),
-    Row("CONCURRENCY_LIMIT", {"do": "code", "code": 10811}, G.RESOURCE_EXHAUSTED, 429, closes=True),
-]
-
-
-class Gateway:
-    """A gateway with one account, and a client of its HTTP front."""
-
-    def __init__(self, howler: Howler, front: Front) -> None:
-        self.howler = howler
-        self.front = front
-
-    async def account(self) -> pb.Account:
-        (account,) = (await self.howler.pool.ListAccounts(pb.ListAccountsRequest())).accounts
-        return account  # type: ignore[no-any-return]
-
-    async def break_creates(self, fault: dict[str, Any]) -> None:
-        """Let every create fail in this way."""
-        route = {"method": "POST", "path": CREATE, "times": 100, **fault}
-        await self.howler.sandbox.faults(routes=[route])
-
-    async def mend(self) -> None:
-        """Take the faults back, end the cooldowns, and give the account a good session."""
-        await self.howler.sandbox.reset()
-        pool, account_id = self.howler.pool, (await self.account()).account_id
-        for named in ("", account_id):
-            await pool.ResetCooldown(pb.ResetCooldownRequest(account_id=named))
-        account = (await pool.CheckAccount(pb.CheckAccountRequest(account_id=account_id))).account
-        assert account.state == ACTIVE
-        assert not account.cooldowns
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
-    folder = tmp_path_factory.mktemp("rows")
-    env = {
-        "HOWLER_ACCOUNTS_FILE": accounts_file(folder, [cookie_only()]),
-        "HOWLER_QUEUE_TIMEOUT": "1",
-    }
-    async with Howler(folder, env=env) as howler, Front(howler.facade.address) as front:
-        yield Gateway(howler, front)
-
-
-@pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.reason)
-async def test_a_failure_its_treatment_and_what_callers_are_told(gateway: Gateway, row: Row) -> None:
-    """Field-notes §6: the failure classes, provoked at the create of a turn."""
-    await gateway.break_creates(row.fault)
-    for _ in range(row.turns):
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await gateway.howler.turn("hi")
-        assert (reason_of(caught.value), caught.value.code()) == (row.reason, row.code)
-    account = await gateway.account()
-    assert account.state == row.state
-    assert [(one.reason, one.scope) for one in account.cooldowns] == ([row.cooldown] if row.cooldown else [])
-    assert bool(account.slots_closed) == row.closes
-    await gateway.mend()
-    await gateway.break_creates(row.fault)
-    answer = await gateway.front.http.post(CHAT, json=chat_body("hi"))
-    assert answer.status_code == row.status, told(answer)
-    await gateway.mend()
-    if not row.closes:
-        events = await gateway.howler.turn("and now", retention=STOP)
-        assert events[-1].ended.reason == EndReason.END_REASON_COMPLETED
+async def howler(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Howler]:
+    """A server with one account."""
+    folder = tmp_path_factory.mktemp("accounts")
+    env = {"HOWLER_ACCOUNTS_FILE": accounts_file(folder, [cookie_only()])}
+    async with Howler(folder, facade=False, env=env) as running:
+        yield running
 
 
 async def test_two_hundred_requests_meet_an_expired_session(tmp_path: Path) -> None:
@@ -315,16 +187,16 @@ async def test_accounts_from_the_first_to_the_last_call(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.asyncio(loop_scope="module")
-async def test_what_cannot_be_meant_is_refused(gateway: Gateway, call: str, request_: Any) -> None:
+async def test_what_cannot_be_meant_is_refused(howler: Howler, call: str, request_: Any) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await getattr(gateway.howler.pool, call)(request_)
+        await getattr(howler.pool, call)(request_)
     assert reason_of(caught.value) == "INVALID_REQUEST"
 
 
 @pytest.mark.parametrize("call", ["EnableAccount", "DisableAccount", "CheckAccount", "ResetCooldown"])
 @pytest.mark.asyncio(loop_scope="module")
-async def test_an_account_that_is_not_there(gateway: Gateway, call: str) -> None:
+async def test_an_account_that_is_not_there(howler: Howler, call: str) -> None:
     request = getattr(pb, f"{call}Request")(account_id="acc_none")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await getattr(gateway.howler.pool, call)(request)
+        await getattr(howler.pool, call)(request)
     assert reason_of(caught.value) == "ACCOUNT_NOT_FOUND"
