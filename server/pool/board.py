@@ -37,7 +37,8 @@ class Held:
 
     `deadline` is when it lapses, of a foreign one when its slot may be reclaimed; infinite until the ledger
     has it. `fence` is open while its holder may believe in it. `kept` says that the pool renews it, `claimed`
-    is set while a turn runs on it for the caller who holds it, `ending` from the moment it is being ended.
+    is the fence of the turn that runs on it for the caller who holds it, `ending` is set from the moment it
+    is being ended.
     """
 
     lease: Lease
@@ -46,7 +47,7 @@ class Held:
     fence: Fence = field(default_factory=Fence)
     kept: bool = False
     foreign: bool = False
-    claimed: bool = False
+    claimed: Fence | None = None
     ending: bool = False
 
     @property

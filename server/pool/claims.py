@@ -30,9 +30,9 @@ class Claims:
         held = await self._leases.live(lease_id, token)
         if not held.exclusive:
             raise ServiceError(_E.ERROR_REASON_INVALID_REQUEST, "lease: a turn needs an exclusive lease")
-        if not held.claimed:
+        if held.claimed is None:
             held = await self._adopt(held)
-        if held.claimed:
+        if held.claimed is not None:
             raise ServiceError(_E.ERROR_REASON_TASK_BUSY, "a turn is running on this lease")
         if held.task_id != task_id:
             raise ServiceError(
@@ -43,7 +43,7 @@ class Claims:
             )
         if not held.fence.holds:
             raise lost()
-        held.claimed = True
+        held.claimed = held.fence
         return copied(held.lease)
 
     async def _adopt(self, held: Held) -> Held:
@@ -65,11 +65,19 @@ class Claims:
         return found
 
     async def unclaim(self, lease_id: LeaseId) -> None:
-        """Give a claimed lease back to its caller, whose it stays; no turn runs on its task any more."""
+        """Give a claimed lease back to its caller, whose it stays; no turn runs on its task any more.
+
+        Where the turn was cut off, for the lease was believed in no longer, it ends with the turn, though its
+        caller has renewed it since: what is left on the platform is no one's to go on with.
+        """
         held = self._desk.board.leases.get(lease_id)
-        if held is not None and held.claimed and not held.fence.fallen:
-            if held.task_id:
-                now_us = self._desk.now_us()
-                await self._desk.ledger.rest_task(held.task_id, now_us)
-                self._desk.board.rest(held.task_id, now_us)
-            held.claimed = False
+        if held is None or held.claimed is None or held.ending:
+            return
+        if held.claimed.fallen:
+            await self._leases.give_up(held)
+            return
+        if held.task_id:
+            now_us = self._desk.now_us()
+            await self._desk.ledger.rest_task(held.task_id, now_us)
+            self._desk.board.rest(held.task_id, now_us)
+        held.claimed = None

@@ -9,7 +9,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import Lease, PoolEvent
 
 from server.errors import ServiceError
-from server.pool.account import LeaseId, TaskId
+from server.pool.account import AccountId, LeaseId, TaskId
 from server.pool.board import NO_TASK, Held
 from server.pool.desk import Desk
 from server.pool.fence import lost
@@ -89,7 +89,7 @@ class Leases:
             if error.reason == _E.ERROR_REASON_LEASE_LOST:
                 return
             raise
-        if held.claimed or held.foreign:
+        if held.claimed is not None or held.foreign:
             await self._desk.chores.settle(self.give_up(held))
         else:
             await self._desk.chores.settle(self.end(held))
@@ -133,7 +133,7 @@ class Leases:
                 reclaimable |= held.deadline <= now
             elif not held.ending and held.lease.token:
                 if not held.fence.holds and not held.fence.fallen:
-                    if held.kept or held.claimed:
+                    if held.kept or held.claimed is not None:
                         _log.warning("lease %s (%s) is believed in no longer", held.id, held.lease.purpose)
                     held.fence.fall()
                 if held.deadline <= now:
@@ -142,19 +142,24 @@ class Leases:
             self._desk.chores.spawn(self.reclaim())
 
     async def reclaim(self) -> None:
-        """Have the ledger end the leases that nobody can hold any more; see what it ended."""
+        """Have the ledger end the leases that nobody can hold any more; see what it ended.
+
+        What is late then is looked at again: the ledger may have been away, or have less time than we.
+        """
         self._reclaiming = True
         try:
             reclaimed = await self._desk.ledger.reclaim()
-            now = self._desk.now()
-            late = {
-                held.account_id
-                for held in self._desk.board.leases.values()
-                if held.foreign and held.deadline <= now
-            }
-            self._desk.mirror.heard(reclaimed | late)
+            self._desk.mirror.heard(reclaimed | self._late())
         finally:
             self._reclaiming = False
+            if self._late():
+                self._desk.alarm.by(self._desk.now() + _RETRY_PAUSE)
+
+    def _late(self) -> set[AccountId]:
+        """Return whose slots should have been reclaimed from other replicas by now."""
+        now = self._desk.now()
+        leases = self._desk.board.leases.values()
+        return {held.account_id for held in leases if held.foreign and held.deadline <= now}
 
     async def _lapse(self, held: Held) -> None:
         """End a lease of ours whose time is up, unless its caller renewed it at another replica."""

@@ -13,9 +13,10 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.errors import ServiceError
-from server.pool.account import TaskId
+from server.pool.account import AccountId, TaskId
 from server.pool.pool import Pool
 from server.pool.terms import Terms
+from server.store.errors import StoreError
 from server.store.sqlite import Store
 from tests.support.process import ROOT
 from tests.unit.pool.stand_in import (
@@ -266,3 +267,48 @@ async def test_what_a_killed_process_held_is_free_at_once(tmp_path: Path) -> Non
     async with pool_in(tmp_path, platform, Terms(ttl=600.0)) as (pool, _):
         assert (await take(pool, wait=20)).token > 1
         assert platform.stopped == ["left"]
+
+
+@pytest.mark.parametrize("renewed", ["before", "after"])
+async def test_a_turn_that_lost_its_lease_takes_the_lease_along(tmp_path: Path, renewed: str) -> None:
+    """Its agent may be at work still: a renewal that comes late must not give the task to a next turn."""
+    platform = Platform()
+    async with pool_in(tmp_path, platform) as (pool, _):
+        await with_accounts(pool, platform, "ann")
+        lease = await take(pool, ttl=1.6)
+        claimed = await pool.claim(lease.lease_id, lease.token, TaskId(""))
+        fence = pool.fence(claimed)
+        await pool.record_task(Task(task_id="t"), claimed)
+        await until(lambda: fence.fallen)
+        if renewed == "before":
+            await pool.renew(lease.lease_id, lease.token, 60)
+        await pool.unclaim(lease.lease_id)
+        assert await reason_of(pool.renew(lease.lease_id, lease.token, 60)) == E.ERROR_REASON_LEASE_LOST
+        claiming = pool.claim(lease.lease_id, lease.token, TaskId("t"))
+        assert await reason_of(claiming) == E.ERROR_REASON_LEASE_LOST
+        await until(lambda: platform.stopped == ["t"])
+
+
+async def test_a_reclaim_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The database may be away at the very moment when a dead replica's slot is to be had."""
+    platform = Platform()
+    async with (
+        pool_in(tmp_path, platform, SHORT) as (one, _),
+        pool_in(tmp_path, platform, SHORT) as (two, store),
+    ):
+        (ann,) = await with_accounts(one, platform, "ann")
+        await until(lambda: ann in two._desk.board.seats)
+        lease = await take(one)
+        await until(lambda: lease.lease_id in two._desk.board.leases)
+        reclaim, tries = store.reclaim, list[None]()
+
+        async def away_at_first() -> frozenset[AccountId]:
+            tries.append(None)
+            if len(tries) == 1:
+                raise StoreError("away")
+            return await reclaim()
+
+        monkeypatch.setattr(store, "reclaim", away_at_first)
+        await one._desk.chores.close()  # it stands still
+        one._desk.alarm.off()
+        assert (await take(two, wait=8)).token > lease.token
