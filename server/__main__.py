@@ -139,7 +139,7 @@ async def serve(settings: Settings) -> None:
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog), server)
         pool_service_pb2_grpc.add_PoolServiceServicer_to_server(
-            PoolService(pool, settings.queue_timeout), server
+            PoolService(pool, settings.queue_timeout, settings.lease_ttl), server
         )
         response_service_pb2_grpc.add_ResponseServiceServicer_to_server(
             ResponseService(Responses(store)), server

@@ -18,17 +18,21 @@ _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"  # generic in the stu
 _MAX_NAME_BYTES: Final = 128
 _MAX_CREDENTIAL_BYTES: Final = 4096
 _MAX_LIST_BYTES: Final = 1 << 20
-_MIN_TTL, _TTL, _MAX_TTL = 1.0, 15.0, 3600.0  # seconds
+_MIN_TTL, _MAX_TTL = 1.0, 3600.0  # seconds
 _MAX_SLOTS: Final = 1000
 
 
 class PoolService(PoolServiceServicer):
     """The door to the pool. Credentials go in and never come out."""
 
-    def __init__(self, pool: Pool, queue_timeout: float) -> None:
-        """`queue_timeout` (seconds) is how long a caller waits for a lease, by default and at most."""
+    def __init__(self, pool: Pool, queue_timeout: float, lease_ttl: float) -> None:
+        """`queue_timeout` (seconds) is how long a caller waits for a lease, by default and at most.
+
+        `lease_ttl` is how long it lasts by default.
+        """
         self._pool = pool
         self._queue_timeout = queue_timeout
+        self._lease_ttl = lease_ttl
 
     async def Acquire(self, request: pb.AcquireRequest, context: _Context) -> pb.AcquireResponse:
         """Wait for a lease and grant it."""
@@ -47,7 +51,7 @@ class PoolService(PoolServiceServicer):
             holder=request.holder,
             purpose=request.purpose,
             wait=wait,
-            ttl=_ttl(request),
+            ttl=self._ttl(request),
             account_id=AccountId(request.account_id) if request.account_id else None,
             priority=request.priority,
         )
@@ -55,7 +59,7 @@ class PoolService(PoolServiceServicer):
 
     async def Renew(self, request: pb.RenewRequest, context: _Context) -> pb.RenewResponse:
         """Move a lease's end."""
-        lease = await self._pool.renew(request.lease_id, request.token, _ttl(request))
+        lease = await self._pool.renew(request.lease_id, request.token, self._ttl(request))
         return pb.RenewResponse(lease=lease)
 
     async def Release(self, request: pb.ReleaseRequest, context: _Context) -> pb.ReleaseResponse:
@@ -141,19 +145,18 @@ class PoolService(PoolServiceServicer):
             async for event in events:
                 yield event
 
+    def _ttl(self, request: pb.AcquireRequest | pb.RenewRequest) -> float:
+        """Return how long the lease shall last, in seconds."""
+        if not request.HasField("ttl"):
+            return self._lease_ttl
+        ttl = seconds_of(request.ttl)
+        if not _MIN_TTL <= ttl <= _MAX_TTL:
+            raise invalid("ttl must be between 1 s and 1 h")
+        return ttl
+
 
 def _imported(result: tuple[pb.Account, bool] | ServiceError) -> pb.ImportedAccount:
     if isinstance(result, ServiceError):
         return pb.ImportedAccount(refusal=reason_name(result.reason), message=result.message)
     account, created = result
     return pb.ImportedAccount(account=account, created=created)
-
-
-def _ttl(request: pb.AcquireRequest | pb.RenewRequest) -> float:
-    """Return how long the lease shall last, in seconds."""
-    if not request.HasField("ttl"):
-        return _TTL
-    ttl = seconds_of(request.ttl)
-    if not _MIN_TTL <= ttl <= _MAX_TTL:
-        raise invalid("ttl must be between 1 s and 1 h")
-    return ttl

@@ -28,7 +28,7 @@ async def stub(tmp_path: Path, platform: Platform) -> AsyncIterator["PoolService
     """Serve a pool on loopback."""
     async with pool_in(tmp_path, platform) as (pool, _):
         server = grpc.aio.server(interceptors=[Edge()])
-        add_PoolServiceServicer_to_server(PoolService(pool, queue_timeout=0.2), server)
+        add_PoolServiceServicer_to_server(PoolService(pool, queue_timeout=0.2, lease_ttl=7.0), server)
         port = server.add_insecure_port("127.0.0.1:0")
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -53,6 +53,9 @@ async def test_a_lease_from_end_to_end(stub: PoolServiceStub, platform: Platform
     assert imported.created
     lease = (await stub.Acquire(pb.AcquireRequest(holder="svc", purpose="p"))).lease
     assert (lease.account_id, lease.mode) == (imported.account.account_id, pb.LEASE_MODE_EXCLUSIVE)
+    (account,) = (await stub.ListAccounts(pb.ListAccountsRequest())).accounts
+    lasts = lease.expire_time.ToMicroseconds() - account.last_used_time.ToMicroseconds()
+    assert 7_000_000 <= lasts < 15_000_000, "as long as the setting says"
     assert await refused(stub.Acquire(pb.AcquireRequest())) == "POOL_EXHAUSTED"
     key = {"lease_id": lease.lease_id, "token": lease.token}
     renewed = (await stub.Renew(pb.RenewRequest(**key, ttl=Duration(seconds=60)))).lease
