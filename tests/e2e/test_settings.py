@@ -2,6 +2,8 @@
 
 import os
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,19 @@ async def test_a_taken_port_is_one_line(tmp_path: Path, program: str, setting: s
 
 async def test_the_server_needs_a_platform(tmp_path: Path) -> None:
     assert "HOWLER_UPSTREAM_URL" in await last_words("server", tmp_path, {"HOWLER_UPSTREAM_URL": ""})
+
+
+async def test_a_database_of_a_newer_howler(tmp_path: Path) -> None:
+    """Issue 4: it is refused, and left as it is."""
+    database = tmp_path / "newer.db"
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT")
+        connection.execute("INSERT INTO schema_version (version) VALUES (9999)")
+    before = database.read_bytes()
+    line = await last_words("server", tmp_path, {"HOWLER_DATABASE_URL": f"sqlite:///{database}"})
+    assert line.startswith("server: the database has schema 9999, this Howler knows ")
+    assert "use the newer Howler" in line
+    assert database.read_bytes()[100:] == before[100:], "all but the header, in which SQLite notes its WAL"
 
 
 async def test_an_accounts_file_that_makes_no_sense(tmp_path: Path) -> None:
