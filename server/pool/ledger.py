@@ -144,7 +144,7 @@ class Ledger(Protocol):
         """Record an active task on which a turn runs, in the slot of the lease that it was made under.
 
         Where the lease has ended, or has a task already, the task takes a free slot of its account, else one
-        beyond its limit; False then.
+        beyond its limit; False then. Where the account is gone it is recorded as ended.
         """
 
     async def touch_task(self, task_id: TaskId, turn_id: str, now_us: int) -> None:

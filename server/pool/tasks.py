@@ -22,6 +22,7 @@ _E = ErrorReason
 _NEEDED: Final = "was idle longest and its slot is needed"
 _ORPHANED: Final = "was left in the middle of a turn"
 _EVICT_PAUSE: Final = 60.0  # seconds before a task that could not be stopped is tried again
+_TAKE_PAUSE: Final = 1.0  # the same for one that another replica had, and may have given back since
 
 
 class Evict(Protocol):
@@ -57,8 +58,6 @@ class Tasks:
         """
         task_id, account_id = TaskId(task.task_id), AccountId(task.account_id)
         bound = await self._desk.ledger.record_task(task, lease_id)
-        if account_id not in self._desk.board.seats:  # removed meanwhile: nobody could ever use the task
-            await self._desk.ledger.end_task(task_id, self._desk.now_us())
         self._desk.board.enter(task, lease_id if bound else NO_LEASE)
         await self._health.proven(account_id, lease_id)
         active = self._desk.board.tasks.get(task_id)
@@ -104,7 +103,7 @@ class Tasks:
             if held is None:
                 await self._desk.mirror.refresh({active.account_id})  # another replica has it
                 if active.id in self._desk.board.tasks and not active.lease_id:
-                    self._not_before(active)
+                    self._not_before(active, _TAKE_PAUSE)
                 return
             _log.info("task %s is stopped: it %s", active.id, why)
             await self._evict(copied(active.task), held.lease)
@@ -120,8 +119,8 @@ class Tasks:
             active.evicting = False
             self._queue.stir()
 
-    def _not_before(self, active: ActiveTask) -> None:
-        active.evict_after = self._desk.now() + _EVICT_PAUSE
+    def _not_before(self, active: ActiveTask, pause: float = _EVICT_PAUSE) -> None:
+        active.evict_after = self._desk.now() + pause
         self._desk.alarm.by(active.evict_after)
 
     def make_room(self, account_id: AccountId) -> None:

@@ -95,6 +95,7 @@ async def test_removing_an_account_ends_what_it_has(store: AnyStore, other: AnyS
     assert ([kept.account_id for kept in books.members], books.leases, books.cooldowns) == ([BOB], [], [])
     assert await granted(store, "l3") is None
     assert not await store.record_task(task("t2"), LeaseId("l2"))
+    assert await state_of(other, "t2") == TaskState.TASK_STATE_ENDED, "nobody could use it, or stop it"
     await other.remove_account(ANN, 6)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.pool.v1.pool_service_pb2 import Lease
 from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.errors import ServiceError
@@ -312,3 +313,22 @@ async def test_a_reclaim_that_fails_is_tried_again(tmp_path: Path, monkeypatch: 
         await one._desk.chores.close()  # it stands still
         one._desk.alarm.off()
         assert (await take(two, wait=8)).token > lease.token
+
+
+async def test_a_task_that_another_replica_had_for_a_moment_makes_room_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is idle again by the time that the books are read: no reason to let callers wait for a minute."""
+    platform = Platform()
+    async with pool_in(tmp_path, platform) as (pool, store):
+        await with_accounts(pool, platform, "ann")
+        await idle_task(pool, "t")
+        grant, tries = store.grant, list[TaskId]()
+
+        async def taken_at_first(lease: Lease, task_id: TaskId, ttl: float, now_us: int) -> int | None:
+            tries.append(task_id)
+            return await grant(lease, task_id, ttl, now_us) if len(tries) > 1 else None
+
+        monkeypatch.setattr(store, "grant", taken_at_first)
+        assert (await take(pool, wait=20)).token
+        assert (platform.stopped, tries) == (["t"], ["t", "t", ""])

@@ -19,8 +19,11 @@ WITH bound AS (
 SELECT account_id FROM recorded;
 
 -- name: record_task
--- A task without such a lease takes a free slot of its account, else one beyond the limit; it may have one.
-WITH own AS (
+-- A task without such a lease takes a free slot of its account, else one beyond the limit; it may have one. It
+-- has ended where its account is forgotten; who is about to forget it waits, or is waited for.
+WITH known AS (
+  SELECT account_id FROM account WHERE account_id = :account_id FOR KEY SHARE
+), own AS (
   SELECT account_id, number FROM slot
    WHERE account_id = :account_id AND task_id = :task_id
 ), free AS (
@@ -36,13 +39,16 @@ WITH own AS (
 ), more AS (
   INSERT INTO slot (account_id, number, task_id)
   SELECT account.account_id, coalesce((SELECT max(number) FROM slot WHERE account_id = :account_id), 0) + 1, :task_id
-    FROM account
-   WHERE account.account_id = :account_id AND NOT EXISTS (SELECT FROM own) AND NOT EXISTS (SELECT FROM free)
+    FROM known AS account
+   WHERE NOT EXISTS (SELECT FROM own) AND NOT EXISTS (SELECT FROM free)
 ), recorded AS (
-  INSERT INTO task (task_id, account_id, model, principal, turn_id, busy, create_us, last_used_us)
-  VALUES (:task_id, :account_id, :model, :principal, :turn_id, 1, :create_us, :last_used_us)
+  INSERT INTO task (task_id, account_id, model, principal, turn_id, busy, create_us, last_used_us, end_us)
+  SELECT :task_id, :account_id, :model, :principal, :turn_id, count(*), :create_us, :last_used_us,
+         CASE count(*) WHEN 0 THEN :last_used_us :: BIGINT END
+    FROM known
   ON CONFLICT (task_id) DO UPDATE
-     SET turn_id = excluded.turn_id, last_used_us = excluded.last_used_us, busy = 1, end_us = NULL
+     SET turn_id = excluded.turn_id, last_used_us = excluded.last_used_us, busy = excluded.busy,
+         end_us = excluded.end_us
   RETURNING account_id
 )
 SELECT pg_notify('howler', :replica || ',' || account_id) FROM recorded;

@@ -4,11 +4,15 @@ UPDATE lease SET task_id = :task_id WHERE lease_id = :lease_id AND end_us IS NUL
 RETURNING account_id;
 
 -- name: put_task
--- A task that was made on the platform, with a turn on it.
-INSERT INTO task (task_id, account_id, model, principal, turn_id, busy, create_us, last_used_us)
-VALUES (:task_id, :account_id, :model, :principal, :turn_id, 1, :create_us, :last_used_us)
+-- A task that was made on the platform, with a turn on it; it has ended where its account is forgotten.
+INSERT INTO task (task_id, account_id, model, principal, turn_id, busy, create_us, last_used_us, end_us)
+SELECT :task_id, :account_id, :model, :principal, :turn_id, known, :create_us, :last_used_us,
+       CASE known WHEN 0 THEN :last_used_us END
+  FROM (SELECT EXISTS (SELECT 1 FROM account WHERE account_id = :account_id) AS known)
+ WHERE true
 ON CONFLICT (task_id) DO UPDATE
-   SET turn_id = excluded.turn_id, last_used_us = excluded.last_used_us, busy = 1, end_us = NULL;
+   SET turn_id = excluded.turn_id, last_used_us = excluded.last_used_us, busy = excluded.busy,
+       end_us = excluded.end_us;
 
 -- name: slot_to_task
 -- The slot of the lease is the task's as well.
