@@ -199,7 +199,7 @@ async def test_replicas_never_share_a_slot(postgres_url: str) -> None:
         await asyncio.gather(
             *(work(store, f"{which}{n}") for which, store in enumerate(stores) for n in range(3))
         )
-        assert most == 3
+        assert 1 < most <= 3
         assert sorted(tokens) == list(range(1, len(tokens) + 1)), "each grant has the next token"
         assert (await one.books()).leases == []
 
