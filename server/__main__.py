@@ -18,6 +18,7 @@ import uvloop
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
+from howler.conversation.v1 import conversation_service_pb2, conversation_service_pb2_grpc
 from howler.model.v1 import model_service_pb2, model_service_pb2_grpc
 from howler.pool.v1 import pool_service_pb2, pool_service_pb2_grpc
 from howler.response.v1 import response_service_pb2, response_service_pb2_grpc
@@ -35,12 +36,14 @@ from server.config import Misconfigured, Settings, host_and_port, read_settings
 from server.errors import ServiceError, reason_name
 from server.parts import Parts, credentials, keys_of, opened, store_of
 from server.pool.account import TaskId
+from server.rpc.conversation_service import ConversationService
 from server.rpc.interceptors import Edge
 from server.rpc.listening import listen
 from server.rpc.model_service import ModelService
 from server.rpc.pool_service import PoolService
 from server.rpc.response_service import ResponseService
 from server.rpc.task_service import TaskService
+from server.store.conversations import Conversations
 from server.store.errors import StoreError
 from server.store.responses import Responses
 from server.turn.create import Creator
@@ -49,6 +52,7 @@ from server.turn.hub import Hub
 from server.turn.journal import Journal
 from server.turn.limits import Limits
 from server.turn.rooms import Rooms
+from server.turn.speakers import Speakers
 from server.turn.sweep import Sweep
 from server.turn.workspaces import Workspaces
 from server.upstream.listing import Offers, keep_current
@@ -57,6 +61,7 @@ _log = logging.getLogger("howler")
 
 SERVICES: Final = (
     task_service_pb2.DESCRIPTOR.services_by_name["TaskService"].full_name,
+    conversation_service_pb2.DESCRIPTOR.services_by_name["ConversationService"].full_name,
     model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
     pool_service_pb2.DESCRIPTOR.services_by_name["PoolService"].full_name,
     response_service_pb2.DESCRIPTOR.services_by_name["ResponseService"].full_name,
@@ -123,7 +128,8 @@ async def serve(settings: Settings) -> None:
         current = asyncio.create_task(keep_current(pool, catalog), name="catalogue keeper")
         stack.callback(current.cancel)
         journal = await stack.enter_async_context(Journal(store.turns))
-        hub = Hub(rooms_of(settings, parts, catalog, journal))
+        rooms = rooms_of(settings, parts, catalog, journal)
+        hub = Hub(rooms)
         sweep = Sweep(
             hub.finished, store.turns, retention=settings.turn_retention, longest=settings.turn_timeout
         )
@@ -136,6 +142,9 @@ async def serve(settings: Settings) -> None:
         workspaces = Workspaces(pool, parts.platform, store)
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(
             TaskService(hub, store, workspaces, settings.relay_gather_ms / 1000), server
+        )
+        conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server(
+            ConversationService(rooms.conversations, hub), server
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog), server)
         pool_service_pb2_grpc.add_PoolServiceServicer_to_server(
@@ -199,6 +208,8 @@ def rooms_of(settings: Settings, parts: Parts, catalog: Catalog, journal: Journa
         store=parts.store,
         turns=parts.store.turns,
         journal=journal,
+        conversations=Conversations(parts.store),
+        speakers=Speakers(),
         creator=Creator(parts.platform, recorded, time.time),
         stopper=parts.stopper,
         spoken=Spoken(settings.upstream_dialect),

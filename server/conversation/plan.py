@@ -57,10 +57,11 @@ class Why(Enum):
     NOTHING_SAID = "nothing was said before"
     FIRST_TURN = "it is the conversation's first turn"
     REMEMBERED = "its agent remembers what was said"
-    OTHER_MODEL = "its agent remembers what was said and changes its model"
+    OTHER_MODEL = "its agent runs another model"
     NEVER_LEFT_HERE = "no conversation was left where the new messages begin"
     TASK_GONE = "its task is gone"
     BUSY = "another turn runs in the conversation that was left here"
+    TOO_LONG = "the new messages are too long for a task that runs"
     OTHER_INSTRUCTIONS = "it has other instructions now"
 
 

@@ -241,6 +241,10 @@ class Pool:
         """Record that a turn begins on a task."""
         await self._tasks.touch(task_id, turn_id)
 
+    def retire(self, task_id: TaskId) -> None:
+        """Stop a task that nobody will speak to again, in the background, unless a turn runs on it."""
+        self._tasks.retire(task_id)
+
     async def task_ended(self, task_id: TaskId) -> None:
         """Record that a task has ended on the platform: its slot is free. Again is no error."""
         await self._desk.chores.settle(self._tasks.ended(task_id))

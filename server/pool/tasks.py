@@ -21,6 +21,7 @@ _E = ErrorReason
 
 _NEEDED: Final = "was idle longest and its slot is needed"
 _ORPHANED: Final = "was left in the middle of a turn"
+_DONE_WITH: Final = "is needed no more"
 _EVICT_PAUSE: Final = 60.0  # seconds before a task that could not be stopped is tried again
 _TAKE_PAUSE: Final = 1.0  # the same for one that another replica had, and may have given back since
 
@@ -79,6 +80,12 @@ class Tasks:
         await self._desk.ledger.end_task(task_id, self._desk.now_us())
         if self._desk.board.leave(task_id) is not None:
             self._queue.stir()
+
+    def retire(self, task_id: TaskId) -> None:
+        """Stop a task that nobody will speak to again, in the background, unless a turn runs on it."""
+        active = self._desk.board.tasks.get(task_id)
+        if active is not None and not (active.lease_id or active.busy or active.evicting):
+            self.start_eviction(active, _DONE_WITH)
 
     def stop_orphans(self) -> None:
         """Stop the tasks that a turn was cut off on: their agents may be at work still."""

@@ -13,7 +13,9 @@ _GONE = (
 )
 
 
-def may_stay(retention: TaskRetention, ended: Ended, cause: Cause | None, *, is_new: bool) -> bool:
+def may_stay(
+    retention: TaskRetention, ended: Ended, cause: Cause | None, *, is_new: bool, in_conversation: bool
+) -> bool:
     """Tell whether the task stays, idle, for another turn (TaskRetention states the rules).
 
     A task stays only if its turn came to an orderly end (`ended.resumable`): an
@@ -23,8 +25,8 @@ def may_stay(retention: TaskRetention, ended: Ended, cause: Cause | None, *, is_
         return False
     if not ended.resumable:
         return False
-    if not is_new:
-        return True
-    if retention == TaskRetention.TASK_RETENTION_STOP:
+    if retention == TaskRetention.TASK_RETENTION_STOP and (is_new or in_conversation):
         return False
+    if not is_new or in_conversation:
+        return True
     return retention == TaskRetention.TASK_RETENTION_KEEP or cause is not Cause.DETACHED

@@ -7,9 +7,10 @@ account that failed is reported to the pool, which treats it.
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -24,7 +25,7 @@ from server.pool.fence import Fence
 from server.turn.enclosures import Enclosures
 from server.turn.live import Cause, LiveTurn
 from server.turn.rooms import Rooms
-from server.upstream.platform import NewTask
+from server.upstream.platform import NewTask, TaskInfo
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
@@ -32,6 +33,9 @@ _E = ErrorReason
 HOLDER: Final = "howler"
 _ATTEMPTS: Final = 4
 _NO_TASK: Final = TaskId("")
+
+Claim = Callable[[Lease], Awaitable[None]]
+"""Told the lease that a task is about to be made under; what it raises is raised, and no task made."""
 
 _ELSEWHERE: Final = frozenset(
     {
@@ -78,6 +82,25 @@ class Grant:
         return AccountId(self.lease.account_id)
 
 
+class Choice(NamedTuple):
+    """The model of a turn, how its name was found, and the accounts that have it (None: any)."""
+
+    model: Model
+    matched_by: MatchedBy
+    among: frozenset[AccountId] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A task to make: on which model, what its agent is told, and its files."""
+
+    choice: Choice
+    prompt: str
+    instructions: str
+    enclosures: Enclosures
+    claim: Claim
+
+
 class Grants:
     """Gets and gives back what one turn runs on. `current` is what it holds now."""
 
@@ -86,31 +109,25 @@ class Grants:
         self._rooms = rooms
         self.current: Grant | None = None
 
-    async def model(self) -> tuple[Model, MatchedBy, frozenset[AccountId] | None]:
-        """Resolve the model and say which accounts have it; None means any.
+    async def choice(self, usual: str = "") -> Choice:
+        """Resolve the model asked for, else the `usual` one.
 
         Raises MODEL_NOT_FOUND, NO_ACCOUNT and the platform's failures.
         """
         listing = await self._rooms.catalog.listing()
         start = self._live.start
-        model, matched_by = resolve(listing, start.model, strict=start.strict_model)
+        model, matched_by = resolve(listing, start.model or usual, strict=start.strict_model)
         among = listing.accounts.get(model.upstream_id)
-        return model, matched_by, frozenset(map(AccountId, among)) if among is not None else None
+        return Choice(model, matched_by, frozenset(map(AccountId, among)) if among is not None else None)
 
-    async def create_task(
-        self, model: Model, among: frozenset[AccountId] | None, prompt: str, enclosures: Enclosures
-    ) -> Grant:
+    async def create_task(self, wanted: Wanted) -> Grant:
         """Create a task on some account that has the model; when this returns the turn is accepted.
 
-        The files are uploaded as each account that is tried.
-        Raises Interrupted, POOL_EXHAUSTED, NO_ACCOUNT, ACCEPTANCE_UNKNOWN and
-        what the last account tried was refused with.
+        The files are uploaded as each account that is tried. Raises what the claim does, Interrupted,
+        POOL_EXHAUSTED, NO_ACCOUNT, ACCEPTANCE_UNKNOWN and what the last account tried was refused with.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + self._rooms.limits.queue
-        task = NewTask(
-            content=prompt, model_id=model.upstream_id, system_prompt=self._live.start.instructions
-        )
         avoid: set[AccountId] = set()
         refusal: ServiceError | None = None
         tries = 0
@@ -119,11 +136,12 @@ class Grants:
             if refusal is not None and refusal.reason in _AWAY:
                 wait = 0.0  # another account that is free now is worth a try; no queue mends the platform
             try:
-                grant = await self._lease(model, among, frozenset(avoid), wait)
+                grant = await self._lease(wanted.choice, frozenset(avoid), wait)
             except ServiceError as error:
                 raise refusal or error from None
             try:
-                return await self._create_on(grant, task, model, enclosures)
+                await wanted.claim(grant.lease)
+                return await self._create_on(grant, wanted)
             except ServiceError as error:
                 await self.give_back(refusal=error)
                 if error.reason not in _ELSEWHERE or grant.held:
@@ -137,9 +155,7 @@ class Grants:
         assert refusal is not None
         raise refusal
 
-    async def _lease(
-        self, model: Model, among: frozenset[AccountId] | None, avoid: frozenset[AccountId], wait: float
-    ) -> Grant:
+    async def _lease(self, choice: Choice, avoid: frozenset[AccountId], wait: float) -> Grant:
         held = self._live.start.lease
         if held.lease_id:
             return self._hold(await self._rooms.pool.claim(held.lease_id, held.token, _NO_TASK), _NO_TASK)
@@ -150,9 +166,9 @@ class Grants:
                 purpose=self._live.id,
                 wait=wait,
                 priority=self._live.start.priority,
-                among=among,
+                among=choice.among,
                 avoid=avoid,
-                upstream_model_id=model.upstream_id,
+                upstream_model_id=choice.model.upstream_id,
             )
         return self._hold(lease, _NO_TASK)
 
@@ -177,15 +193,16 @@ class Grants:
             raise Cause.LEASE_LOST.error
         return self._rooms.pool.session(grant.account_id, grant.lease)
 
-    async def _create_on(self, grant: Grant, task: NewTask, model: Model, enclosures: Enclosures) -> Grant:
+    async def _create_on(self, grant: Grant, wanted: Wanted) -> Grant:
         """Create the task and record it. Once it is created no failure may lead to another try."""
-        rooms, live = self._rooms, self._live
+        rooms, live, model = self._rooms, self._live, wanted.choice.model
         await live.begin(grant.lease)
         session = self.session()
         try:
             async with live.waiting():
-                enclosed = await enclosures.uploaded(session)
-            grant.task_id = await rooms.creator.create(session, replace(task, enclosed=enclosed))
+                enclosed = await wanted.enclosures.uploaded(session)
+            task = NewTask(wanted.prompt, model.upstream_id, wanted.instructions, enclosed)
+            grant.task_id = await rooms.creator.create(session, task)
         except ServiceError as error:
             await rooms.pool.report(grant.account_id, error, model.upstream_id, session)
             raise
@@ -211,8 +228,8 @@ class Grants:
             rooms.creator.settled(grant.task_id)
         return grant
 
-    async def take_task(self, task_id: TaskId) -> tuple[Grant, Model]:
-        """Take a task that Howler holds for its next turn.
+    async def take_task(self, task_id: TaskId) -> tuple[Model, TaskInfo]:
+        """Take a task that Howler holds for its next turn; return what it runs and how it is.
 
         Raises TASK_NOT_FOUND, TASK_BUSY, TASK_ENDED, UNSUPPORTED_VALUE when
         another model is asked for, and the platform's failures.
@@ -224,15 +241,23 @@ class Grants:
         model = await self._model_of(task)
         if start.lease.lease_id:
             lease = await rooms.pool.claim(start.lease.lease_id, start.lease.token, task_id)
-        else:
-            lease = await rooms.pool.acquire_task(task_id, holder=HOLDER, purpose=self._live.id, wait=0)
-        grant = self._hold(lease, task_id)
-        await self._check_task(grant)
-        await rooms.pool.touch_task(task_id, turn_id=self._live.id)
-        return grant, model
+            return model, await self._use(self._hold(lease, task_id))
+        return model, await self.use_task(task_id)
 
-    async def _check_task(self, grant: Grant) -> None:
-        """Raise TASK_ENDED, and record it, where the platform has ended the task."""
+    async def use_task(self, task_id: TaskId, wait: float = 0.0) -> TaskInfo:
+        """Take an idle task, and return how it is; the wait is for its account's login only.
+
+        Raises TASK_NOT_FOUND, TASK_BUSY, TASK_ENDED, NO_ACCOUNT, SESSION_EXPIRED and the platform's failures.
+        """
+        pool = self._rooms.pool
+        lease = await pool.acquire_task(task_id, holder=HOLDER, purpose=self._live.id, wait=wait)
+        return await self._use(self._hold(lease, task_id))
+
+    async def _use(self, grant: Grant) -> TaskInfo:
+        """Return how the platform says that a task is; a turn begins on it then.
+
+        Raises TASK_ENDED, and records it, where the platform has ended the task.
+        """
         pool, session = self._rooms.pool, self.session()
         try:
             info = await self._rooms.platform.task(session, grant.task_id)
@@ -242,10 +267,12 @@ class Grants:
                 raise
             status = "gone"
         else:
+            if info.status == "processing":
+                await pool.touch_task(grant.task_id, turn_id=self._live.id)
+                return info
             status = info.status
-        if status != "processing":
-            await pool.task_ended(grant.task_id)
-            raise ServiceError(_E.ERROR_REASON_TASK_ENDED, f"the platform says that the task is {status}")
+        await pool.task_ended(grant.task_id)
+        raise ServiceError(_E.ERROR_REASON_TASK_ENDED, f"the platform says that the task is {status}")
 
     async def _model_of(self, task: Task) -> Model:
         """Return the task's model; refuse a request for another one."""

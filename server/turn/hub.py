@@ -194,6 +194,18 @@ class Hub:
         await self._rooms.stopper.stop_once(task)
         return await self._task(task_id)
 
+    async def end_conversation(self, conversation_id: str, task_id: TaskId) -> None:
+        """End the turn that runs in a conversation and stop its task ("" for none).
+
+        Raises the platform's failures.
+        """
+        for live in list(self._turns.values()):
+            if live.conversation_id == conversation_id and not live.over.is_set():
+                live.interrupt(Cause.STOPPED)
+                await live.over.wait()
+        if task_id:
+            await self.stop_task(task_id)
+
     async def _task(self, task_id: TaskId) -> Task:
         task = await self._rooms.store.task(task_id)
         if task is None:

@@ -70,7 +70,8 @@ class LiveTurn:
     """One turn from its start to its end.
 
     `cause` is what interrupted it, None while nothing did. `task_id` is empty
-    until the platform accepted a new task. `over` is set once the log has ended.
+    until the platform accepted a new task, `conversation_id` while the turn is in
+    none. `over` is set once the log has ended. `listener` hears what is told.
     """
 
     def __init__(self, turn_id: TurnId, start: StartTurn, journal: Journal, *, detach_grace: float) -> None:
@@ -82,10 +83,12 @@ class LiveTurn:
         self.end_ns = 0
         self.cause: Cause | None = None
         self.task_id = start.task_id
+        self.conversation_id = start.conversation_id
         self.end_reason = _NOT_OVER
         self.over = asyncio.Event()
         self.on_interrupt: Callable[[], None] | None = None
         self.answerer: Callable[[str, list[Answer], bool], None] | None = None
+        self.listener: Callable[[list[TaskEvent]], None] | None = None
         told = start.on_detach
         self._detach_grace = told.grace.ToMilliseconds() / 1000 if told.HasField("grace") else detach_grace
         self._desertion: asyncio.TimerHandle | None = None
@@ -115,7 +118,7 @@ class LiveTurn:
                 lease_id=lease.lease_id,
                 create_us=self.create_ns // 1000,
                 task_id=self.task_id,
-                conversation_id=start.conversation_id,
+                conversation_id=self.conversation_id,
                 principal=start.principal,
                 key=start.idempotency.key,
                 digest=digest_of(self.start) if start.idempotency.key else b"",
@@ -144,7 +147,7 @@ class LiveTurn:
         record = TurnRecord(
             turn_id=self.id,
             task_id=self.task_id,
-            conversation_id=self.start.conversation_id,
+            conversation_id=self.conversation_id,
             principal=self.start.principal,
             end_reason=self.end_reason,
             last_seq=(self.log.next_seq if self.log.ended else self.log.shown) - 1,
@@ -158,6 +161,8 @@ class LiveTurn:
     def tell(self, events: list[TaskEvent]) -> None:
         """Append events to the log; those that the platform did not date happen now."""
         self._told_at = self._clock()
+        if self.listener is not None:
+            self.listener(events)
         if self._held is not None:
             self._held.cancel()
             self._held = None

@@ -8,11 +8,13 @@ from howler.task.v1.task_service_pb2 import Task
 from server.catalog.cache import Catalog
 from server.pool.account import TaskId
 from server.pool.pool import Pool
+from server.store.conversations import Conversations
 from server.store.turns import TurnStore
 from server.turn.create import Creator
 from server.turn.dialect import Spoken
 from server.turn.journal import Journal
 from server.turn.limits import Limits
+from server.turn.speakers import Speakers
 from server.turn.stopper import Stopper
 from server.upstream.platform import Platform
 
@@ -34,6 +36,8 @@ class Rooms:
     store: Records
     turns: TurnStore
     journal: Journal
+    conversations: Conversations
+    speakers: Speakers
     creator: Creator
     stopper: Stopper
     spoken: Spoken

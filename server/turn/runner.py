@@ -12,26 +12,26 @@ from contextlib import AsyncExitStack
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.model.v1.model_service_pb2 import MatchedBy, Model
 from howler.task.v1.start_turn_pb2 import ApprovalPolicy
-from howler.task.v1.task_event_pb2 import Accepted, EndReason, TaskEvent
+from howler.task.v1.task_event_pb2 import EndReason, Notice, NoticeKind, TaskEvent
 
 from server.acp.turn import Turn
 from server.acp.uplink import AUTO_APPROVE, NO_AUTO_APPROVE
-from server.conversation.transcript import as_prompt, guided, last_input
 from server.errors import ServiceError, incident
-from server.pool.account import TaskId
+from server.turn.conversing import place_of
 from server.turn.enclosures import Enclosures
 from server.turn.ending import may_stay
 from server.turn.first import FirstTurn
 from server.turn.follow import Follower
 from server.turn.grant import Grant, Grants
+from server.turn.ground import Ground
 from server.turn.live import Cause, Interrupted, LiveTurn
 from server.turn.rooms import Rooms
 from server.turn.settle import Settlement
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
+_REPLAYED: Final = NoticeKind.NOTICE_KIND_CONVERSATION_REPLAYED
 _MANUAL: Final = ApprovalPolicy.APPROVAL_POLICY_MANUAL
 _Follow = Callable[[], Awaitable[list[TaskEvent]]]
 
@@ -48,14 +48,13 @@ class Runner:
     def __init__(self, live: LiveTurn, rooms: Rooms) -> None:
         self._live = live
         self._rooms = rooms
-        self._is_new = not live.start.task_id
         self._grants = Grants(live, rooms)
-        self._sockets = AsyncExitStack()
         self._enclosures = Enclosures(live.start.attachments, rooms.platform, rooms.spoken)
-        self._prompt = _prompt_of(live, is_new=self._is_new)
-        given = len(self._prompt.encode()) + len(live.start.instructions.encode())
-        self._machine = Turn(given, live.start.question_policy)
-        self._follower = Follower(live, self._machine, rooms.spoken, rooms.limits)
+        self._place = place_of(live, rooms, self._grants, self._enclosures)
+        self._sockets = AsyncExitStack()
+        self._ground: Ground
+        self._machine: Turn
+        self._follower: Follower
 
     async def run(self) -> None:
         """Run the turn. A failure ends up in its log, once what the turn held is free for the next one."""
@@ -63,7 +62,12 @@ class Runner:
         deadline = asyncio.get_running_loop().call_later(self._time_limit(), live.interrupt, Cause.TIME_LIMIT)
         failure: ServiceError | None = None
         try:
-            await (self._run_on_new_task() if self._is_new else self._run_on_held_task())
+            self._ground = ground = await self._place.ground()
+            given = len(ground.prompt.encode()) + len(ground.instructions.encode())
+            self._machine = Turn(given, live.start.question_policy)
+            self._follower = Follower(live, self._machine, self._rooms.spoken, self._rooms.limits)
+            live.task_id = ground.grant.task_id
+            await (self._run_on_new_task() if ground.is_new else self._run_on_held_task())
         except Interrupted as interruption:
             failure = interruption.cause.error
         except ServiceError as error:
@@ -74,6 +78,7 @@ class Runner:
             deadline.cancel()
             try:
                 await self._sockets.aclose()
+                await self._place.left()
                 await self._grants.give_back()
             finally:
                 if failure is not None:
@@ -85,31 +90,25 @@ class Runner:
         return min(limit, told.ToMilliseconds() / 1000) if self._live.start.HasField("deadline") else limit
 
     async def _run_on_new_task(self) -> None:
-        live = self._live
-        async with live.waiting():
-            model, matched_by, among = await self._grants.model()
-        grant = await self._grants.create_task(model, among, self._prompt, self._enclosures)
-        live.task_id = grant.task_id
-        self._accepted(model, matched_by)
+        grant = self._ground.grant
+        self._accepted()
         first = FirstTurn(
-            live,
+            self._live,
             self._rooms,
             self._follower,
             self._sockets,
             task_id=grant.task_id,
             session=self._grants.session,
             approval=self._approval(),
-            prompt=self._prompt,
+            prompt=self._ground.prompt,
         )
         await self._carry_out(grant, first.follow)
 
     async def _run_on_held_task(self) -> None:
-        live = self._live
+        live, grant = self._live, self._ground.grant
         async with live.waiting():
-            grant, model = await self._grants.take_task(TaskId(live.task_id))
             await live.begin(grant.lease)
-            session = self._grants.session()
-            self._prompt, frame = await self._enclosures.prompt(self._prompt, session)
+        session = self._grants.session()
         socket = await self._sockets.enter_async_context(
             self._rooms.platform.stream(session, grant.task_id, "new")
         )
@@ -117,23 +116,25 @@ class Runner:
         if live.cause is not None:
             raise Interrupted(live.cause)
         try:
-            socket.send(frame)
+            socket.send(self._ground.frame)
         except ServiceError as error:
             if error.reason == _E.ERROR_REASON_LEASE_LOST:
                 raise  # nothing was written
             raise ServiceError(
                 _E.ERROR_REASON_ACCEPTANCE_UNKNOWN, f"the prompt may have arrived, or not: {error.message}"
             ) from None
-        self._accepted(model, MatchedBy.MATCHED_BY_UNSPECIFIED)
+        self._accepted()
         await self._carry_out(grant, lambda: self._follower.follow(socket))
 
-    def _accepted(self, model: Model, matched_by: MatchedBy) -> None:
+    def _accepted(self) -> None:
         live = self._live
-        live.accepted(model.id)
+        ground = self._ground
+        live.accepted(ground.model.id)
         self._enclosures.drop()
         live.start.ClearField("attachments")  # they may be large, and nobody needs them any more
-        told = Accepted(turn_id=live.id, task_id=live.task_id, model=model, matched_by=matched_by)
-        live.tell_with_next(TaskEvent(accepted=told))
+        live.tell_with_next(TaskEvent(accepted=ground.accepted(live.id)))
+        if ground.notice:
+            live.tell_with_next(TaskEvent(notice=Notice(kind=_REPLAYED, message=ground.notice)))
 
     def _approval(self) -> str:
         return NO_AUTO_APPROVE if self._live.start.approval_policy == _MANUAL else AUTO_APPROVE
@@ -150,7 +151,7 @@ class Runner:
                 events = _interrupted(machine, live.cause)
             else:
                 why = await self._diagnosed(grant, error)
-                settled = not self._is_new and await self._settled(grant)
+                settled = not self._ground.is_new and await self._settled(grant)
                 events = _failed(machine, why, resumable=settled)
         except Exception as error:
             events = _failed(machine, incident(error, live.id))
@@ -158,9 +159,18 @@ class Runner:
             _log.warning("turn %s: %d messages of the platform could not be read", live.id, machine.ignored)
         await self._finish(grant, events)
 
+    async def _remember(self, last: list[TaskEvent], *, task_stays: bool) -> None:
+        """Record what the turn leaves of its conversation. Where that fails the end is told all the same."""
+        try:
+            await self._place.over(last, task_stays=task_stays)
+        except Exception as error:  # the task was heard by a turn without a record, and is resumed by nobody
+            incident(error, self._live.id)
+
     async def _settled(self, grant: Grant) -> bool:
         session, limit = self._grants.session, self._rooms.limits.cancel
-        return await Settlement(self._rooms.platform, session, grant.task_id, self._prompt, limit).settle()
+        return await Settlement(
+            self._rooms.platform, session, grant.task_id, self._ground.prompt, limit
+        ).settle()
 
     async def _diagnosed(self, grant: Grant, error: ServiceError) -> ServiceError:
         """Ask the platform why a stream went silent or was lost: its task may have ended (§6.5)."""
@@ -181,8 +191,15 @@ class Runner:
         """Tell the end. A task that stays is free for its next turn before anybody reads of the end."""
         live = self._live
         ended = events[-1].ended
-        stays = may_stay(live.start.retention, ended, live.cause, is_new=self._is_new)
+        stays = may_stay(
+            live.start.retention,
+            ended,
+            live.cause,
+            is_new=self._ground.is_new,
+            in_conversation=bool(self._ground.conversation_id),
+        )
         ended.resumable = stays
+        await self._remember(events, task_stays=stays)
         if stays:
             try:
                 await self._grants.give_back()
@@ -193,14 +210,6 @@ class Runner:
         await self._sockets.aclose()
         if not stays and await self._rooms.stopper.stop(grant.task_id, grant.lease):
             await self._grants.give_back(ended_task=grant.task_id)
-
-
-def _prompt_of(live: LiveTurn, *, is_new: bool) -> str:
-    start = live.start
-    if start.WhichOneof("input") == "prompt":
-        return guided(start.prompt, start.guidance)
-    messages = start.messages.messages
-    return guided(as_prompt(messages) if is_new else last_input(messages), start.guidance)
 
 
 def _interrupted(machine: Turn, cause: Cause) -> list[TaskEvent]:

@@ -11,6 +11,7 @@ import grpc
 import openai
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
+from howler.conversation.v1.conversation_service_pb2_grpc import ConversationServiceStub
 from howler.model.v1.model_service_pb2_grpc import ModelServiceStub
 from howler.pool.v1.pool_service_pb2_grpc import PoolServiceStub
 from howler.task.v1.start_turn_pb2 import StartTurn
@@ -86,6 +87,11 @@ class Howler:
     def tasks(self) -> Any:
         """The TaskService."""
         return TaskServiceStub(self.channel)
+
+    @property
+    def conversations(self) -> Any:
+        """The ConversationService."""
+        return ConversationServiceStub(self.channel)
 
     @property
     def models(self) -> Any:

@@ -34,4 +34,22 @@ GONE = Ended(resumable=True, error=ErrorReason.ERROR_REASON_TASK_ENDED)
 def test_retention(
     retention: TaskRetention, ended: Ended, cause: Cause | None, *, is_new: bool, stays: bool
 ) -> None:
-    assert may_stay(retention, ended, cause, is_new=is_new) is stays
+    assert may_stay(retention, ended, cause, is_new=is_new, in_conversation=False) is stays
+
+
+@pytest.mark.parametrize(
+    ("retention", "ended", "cause", "stays"),
+    [
+        (DEFAULT, FINE, Cause.DETACHED, True),
+        (KEEP, FINE, None, True),
+        (STOP, FINE, None, False),
+        (DEFAULT, BROKEN, None, False),
+        (DEFAULT, FINE, Cause.STOPPED, False),
+    ],
+)
+def test_retention_in_a_conversation(
+    retention: TaskRetention, ended: Ended, cause: Cause | None, *, stays: bool
+) -> None:
+    """New or not makes no difference there."""
+    for is_new in (True, False):
+        assert may_stay(retention, ended, cause, is_new=is_new, in_conversation=True) is stays

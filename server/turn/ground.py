@@ -1,0 +1,138 @@
+"""What a turn stands on: its task, and what its agent is told.
+
+A turn is alone, on a task of its own or on one that its caller names, or it is in a conversation
+(conversing.py), which finds or makes its task.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from howler.model.v1.model_service_pb2 import MatchedBy, Model
+from howler.pool.v1.pool_service_pb2 import Lease
+from howler.task.v1.start_turn_pb2 import Message
+from howler.task.v1.task_event_pb2 import Accepted, Continuation, TaskEvent
+
+from server.conversation.transcript import as_prompt, guided, last_input
+from server.pool.account import TaskId
+from server.turn.awake import awake
+from server.turn.enclosures import Enclosures
+from server.turn.grant import Grant, Grants, Wanted
+from server.turn.live import LiveTurn
+from server.turn.rooms import Rooms
+from server.upstream.platform import TaskInfo
+
+_ALONE: Final = Continuation.CONTINUATION_UNSPECIFIED
+_ON_A_HELD_TASK: Final = MatchedBy.MATCHED_BY_UNSPECIFIED
+_AWAKE: Final = ("online", "", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A task for a turn, and what its agent is told.
+
+    `frame` gives the prompt to a task that exists; it is empty for a new one, which runs its prompt already.
+    `instructions` are what else a new one was told. `notice` is a line for people where the conversation's
+    task was gone.
+    """
+
+    grant: Grant
+    model: Model
+    matched_by: MatchedBy
+    prompt: str
+    frame: str = ""
+    instructions: str = ""
+    conversation_id: str = ""
+    continuation: Continuation = _ALONE
+    notice: str = ""
+
+    @property
+    def is_new(self) -> bool:
+        """The task was made for this turn."""
+        return not self.frame
+
+    def accepted(self, turn_id: str) -> Accepted:
+        """Return what the caller is told of it."""
+        return Accepted(
+            turn_id=turn_id,
+            task_id=self.grant.task_id,
+            model=self.model,
+            matched_by=self.matched_by,
+            conversation_id=self.conversation_id,
+            continuation=self.continuation,
+        )
+
+
+class Place(Protocol):
+    """Where a turn takes place."""
+
+    async def ground(self) -> Ground:
+        """Get the turn what it needs. Raises Interrupted and why it cannot be had."""
+
+    async def over(self, last: list[TaskEvent], *, task_stays: bool) -> None:
+        """Record what the accepted turn leaves, with its `last` events, before anybody hears of its end."""
+
+    async def left(self) -> None:
+        """Let go of all but the lease."""
+
+
+async def nobody_asks(lease: Lease) -> None:
+    """Claim nothing: see Claim."""
+
+
+async def wake(live: LiveTurn, rooms: Rooms, grants: Grants, info: TaskInfo, sockets: AsyncExitStack) -> None:
+    """Wake the VM of a task that was taken, where it sleeps (upstream-protocol §6.12, §8).
+
+    `sockets` gets the control socket, which keeps it awake. Raises what `awake` does.
+    """
+    if info.vm_status not in _AWAKE:
+        async with live.waiting():
+            await sockets.enter_async_context(
+                awake(rooms.platform, grants.session(), info.task_id, rooms.limits.boot)
+            )
+
+
+class Alone:
+    """The place of a turn that is in no conversation."""
+
+    def __init__(self, live: LiveTurn, rooms: Rooms, grants: Grants, enclosures: Enclosures) -> None:
+        self._live = live
+        self._rooms = rooms
+        self._grants = grants
+        self._enclosures = enclosures
+        self._sockets = AsyncExitStack()
+
+    async def ground(self) -> Ground:
+        """See Place."""
+        return await (self._held_task() if self._live.start.task_id else self._new_task())
+
+    async def _new_task(self) -> Ground:
+        start = self._live.start
+        async with self._live.waiting():
+            choice = await self._grants.choice()
+        prompt = self._prompt(as_prompt)
+        wanted = Wanted(choice, prompt, start.instructions, self._enclosures, nobody_asks)
+        grant = await self._grants.create_task(wanted)
+        return Ground(grant, choice.model, choice.matched_by, prompt, instructions=start.instructions)
+
+    async def _held_task(self) -> Ground:
+        async with self._live.waiting():
+            model, info = await self._grants.take_task(TaskId(self._live.start.task_id))
+        await wake(self._live, self._rooms, self._grants, info, self._sockets)
+        async with self._live.waiting():
+            sent = await self._enclosures.prompt(self._prompt(last_input), self._grants.session())
+        assert self._grants.current is not None, "it was taken"
+        return Ground(self._grants.current, model, _ON_A_HELD_TASK, sent.text, sent.frame)
+
+    def _prompt(self, written: Callable[[Sequence[Message]], str]) -> str:
+        start = self._live.start
+        told = start.prompt if start.WhichOneof("input") == "prompt" else written(start.messages.messages)
+        return guided(told, start.guidance)
+
+    async def over(self, last: list[TaskEvent], *, task_stays: bool) -> None:
+        """See Place: nothing is left of it."""
+
+    async def left(self) -> None:
+        """See Place."""
+        await self._sockets.aclose()
