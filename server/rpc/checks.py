@@ -7,6 +7,9 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 
 from server.errors import ServiceError
 
+MAX_ID_BYTES: Final = 128
+"""Of principals and of ids that callers make."""
+
 _MAX_PRIORITY: Final = 100
 
 

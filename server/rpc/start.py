@@ -7,10 +7,9 @@ from typing import Final
 from google.protobuf.message import Message
 from howler.task.v1.start_turn_pb2 import Attachment, Role, StartTurn, Transcript
 
-from server.rpc.checks import check_priority, check_size, invalid, seconds_of
+from server.rpc.checks import MAX_ID_BYTES, check_priority, check_size, invalid, seconds_of
 from server.turn.enclosures import MOST_FILES
 
-_MAX_ID_BYTES: Final = 128
 _TURN_ID: Final = re.compile("turn_[0-9a-f]{32}")
 _NO_NAME: Final = re.compile(r"[/\\\x00-\x1f\x7f]")
 _MAX_NAME_BYTES: Final = 255
@@ -29,7 +28,8 @@ def check_start(start: StartTurn) -> None:
         case "messages":
             _check_messages(start.messages)
     for name in ("principal", "request_id"):
-        check_size(f"start.{name}", getattr(start, name), _MAX_ID_BYTES)
+        check_size(f"start.{name}", getattr(start, name), MAX_ID_BYTES)
+    _check_conversation(start)
     if start.turn_id and not _TURN_ID.fullmatch(start.turn_id):
         raise invalid("start.turn_id must be turn_ and 32 hexadecimal digits")
     if start.task_id and start.instructions:
@@ -40,12 +40,22 @@ def check_start(start: StartTurn) -> None:
         raise invalid("start.on_detach.grace must not be negative and less than 10,000 years")
     if start.HasField("keep_alive") and not 1 <= seconds_of(start.keep_alive) <= _MAX_SECONDS:
         raise invalid("start.keep_alive must be at least a second and less than 10,000 years")
-    check_size("start.idempotency.key", start.idempotency.key, _MAX_ID_BYTES)
+    check_size("start.idempotency.key", start.idempotency.key, MAX_ID_BYTES)
     if start.HasField("idempotency") and not start.idempotency.key:
         raise invalid("start.idempotency.key is empty")
     check_priority("start.priority", start.priority)
     _check_attachments(start.attachments)
     _check_enums(start, "start")
+
+
+def _check_conversation(start: StartTurn) -> None:
+    if start.conversation_id and start.recognise_history:
+        raise invalid("start.recognise_history: a conversation that is named needs no recognition")
+    if start.conversation_id or start.recognise_history:
+        if start.task_id:
+            raise invalid("start.task_id: a conversation has its own task")
+        if start.lease.lease_id:
+            raise invalid("start.lease: a conversation gets its own lease")
 
 
 def _check_messages(messages: Transcript) -> None:

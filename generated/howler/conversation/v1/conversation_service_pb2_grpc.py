@@ -33,6 +33,11 @@ class ConversationServiceStub:
     turn runs on a new one that is told what was said before. A turn runs in a
     conversation by StartTurn.conversation_id, or finds it by
     StartTurn.recognise_history; one turn at a time.
+
+    Conversations made here, and by turns that are not EPHEMERAL, keep what was
+    said until they are deleted. Those of EPHEMERAL turns keep a fingerprint: they
+    can be found once their first turn is over, and are forgotten a day after
+    their last one.
     """
 
     def __init__(self, channel):
@@ -71,11 +76,16 @@ class ConversationServiceServicer:
     turn runs on a new one that is told what was said before. A turn runs in a
     conversation by StartTurn.conversation_id, or finds it by
     StartTurn.recognise_history; one turn at a time.
+
+    Conversations made here, and by turns that are not EPHEMERAL, keep what was
+    said until they are deleted. Those of EPHEMERAL turns keep a fingerprint: they
+    can be found once their first turn is over, and are forgotten a day after
+    their last one.
     """
 
     def Create(self, request, context):
         """Create makes a conversation without a task: its first turn makes that.
-        Fails with INVALID_REQUEST and MODEL_NOT_FOUND.
+        Fails with INVALID_REQUEST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -96,8 +106,8 @@ class ConversationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Delete(self, request, context):
-        """Delete ends a turn that runs in it, stops its task and forgets it. One that
-        is not there is no error.
+        """Delete forgets it, ends a turn that runs in it and stops its task. One that
+        is not there is no error. Fails with what the platform says.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -142,6 +152,11 @@ class ConversationService:
     turn runs on a new one that is told what was said before. A turn runs in a
     conversation by StartTurn.conversation_id, or finds it by
     StartTurn.recognise_history; one turn at a time.
+
+    Conversations made here, and by turns that are not EPHEMERAL, keep what was
+    said until they are deleted. Those of EPHEMERAL turns keep a fingerprint: they
+    can be found once their first turn is over, and are forgotten a day after
+    their last one.
     """
 
     @staticmethod

@@ -34,6 +34,11 @@ class ConversationServiceStub:
     turn runs on a new one that is told what was said before. A turn runs in a
     conversation by StartTurn.conversation_id, or finds it by
     StartTurn.recognise_history; one turn at a time.
+
+    Conversations made here, and by turns that are not EPHEMERAL, keep what was
+    said until they are deleted. Those of EPHEMERAL turns keep a fingerprint: they
+    can be found once their first turn is over, and are forgotten a day after
+    their last one.
     """
 
     @_typing.overload
@@ -42,15 +47,15 @@ class ConversationServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ConversationServiceAsyncStub: ...
     Create: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.CreateRequest, _conversation_service_pb2.CreateResponse]
     """Create makes a conversation without a task: its first turn makes that.
-    Fails with INVALID_REQUEST and MODEL_NOT_FOUND.
+    Fails with INVALID_REQUEST.
     """
     Get: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.GetRequest, _conversation_service_pb2.GetResponse]
     """Get returns a conversation and what was said in it. Fails with CONVERSATION_NOT_FOUND."""
     List: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ListRequest, _conversation_service_pb2.ListResponse]
     """List returns conversations, the one used last first."""
     Delete: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteRequest, _conversation_service_pb2.DeleteResponse]
-    """Delete ends a turn that runs in it, stops its task and forgets it. One that
-    is not there is no error.
+    """Delete forgets it, ends a turn that runs in it and stops its task. One that
+    is not there is no error. Fails with what the platform says.
     """
 
 @_typing.type_check_only
@@ -62,20 +67,25 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     turn runs on a new one that is told what was said before. A turn runs in a
     conversation by StartTurn.conversation_id, or finds it by
     StartTurn.recognise_history; one turn at a time.
+
+    Conversations made here, and by turns that are not EPHEMERAL, keep what was
+    said until they are deleted. Those of EPHEMERAL turns keep a fingerprint: they
+    can be found once their first turn is over, and are forgotten a day after
+    their last one.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Create: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.CreateRequest, _conversation_service_pb2.CreateResponse]  # type: ignore[assignment]
     """Create makes a conversation without a task: its first turn makes that.
-    Fails with INVALID_REQUEST and MODEL_NOT_FOUND.
+    Fails with INVALID_REQUEST.
     """
     Get: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.GetRequest, _conversation_service_pb2.GetResponse]  # type: ignore[assignment]
     """Get returns a conversation and what was said in it. Fails with CONVERSATION_NOT_FOUND."""
     List: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ListRequest, _conversation_service_pb2.ListResponse]  # type: ignore[assignment]
     """List returns conversations, the one used last first."""
     Delete: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteRequest, _conversation_service_pb2.DeleteResponse]  # type: ignore[assignment]
-    """Delete ends a turn that runs in it, stops its task and forgets it. One that
-    is not there is no error.
+    """Delete forgets it, ends a turn that runs in it and stops its task. One that
+    is not there is no error. Fails with what the platform says.
     """
 
 class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -86,6 +96,11 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     turn runs on a new one that is told what was said before. A turn runs in a
     conversation by StartTurn.conversation_id, or finds it by
     StartTurn.recognise_history; one turn at a time.
+
+    Conversations made here, and by turns that are not EPHEMERAL, keep what was
+    said until they are deleted. Those of EPHEMERAL turns keep a fingerprint: they
+    can be found once their first turn is over, and are forgotten a day after
+    their last one.
     """
 
     @_abc_1.abstractmethod
@@ -95,7 +110,7 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.CreateResponse, _abc.Awaitable[_conversation_service_pb2.CreateResponse]]:
         """Create makes a conversation without a task: its first turn makes that.
-        Fails with INVALID_REQUEST and MODEL_NOT_FOUND.
+        Fails with INVALID_REQUEST.
         """
 
     @_abc_1.abstractmethod
@@ -120,8 +135,8 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _conversation_service_pb2.DeleteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.DeleteResponse, _abc.Awaitable[_conversation_service_pb2.DeleteResponse]]:
-        """Delete ends a turn that runs in it, stops its task and forgets it. One that
-        is not there is no error.
+        """Delete forgets it, ends a turn that runs in it and stops its task. One that
+        is not there is no error. Fails with what the platform says.
         """
 
 def add_ConversationServiceServicer_to_server(servicer: ConversationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
