@@ -79,8 +79,9 @@ test: check ## everything: the checks, then all tests, in three parts side by si
 	@echo "test: about six minutes"
 	@$(MAKE) --no-print-directory -j3 unit e2e replicas
 
-test-full: $(STAMP) ## the long ones: ten minutes of killed and stopped processes on each store
+test-full: $(STAMP) ## the long ones: ten minutes of killed and stopped processes on each store, a minute of readers that stall
 	@HOWLER_TEST_SECONDS=600 $(BIN)/python -m pytest tests/replicas -s
+	@HOWLER_TEST_SECONDS=60 $(BIN)/python -m pytest tests/e2e/test_grpc_stalled.py -s
 
 .PHONY: bench
 bench: $(STAMP) ## measure CPU, time and memory per token, under 10 minutes (ARGS=--quick: one); bench/README.md

@@ -43,7 +43,7 @@ from server.pool.mirror import Mirror
 from server.pool.queue import Queue
 from server.pool.roster import Roster
 from server.pool.sessions import Authenticator
-from server.pool.tasks import Evict, Tasks, copied
+from server.pool.tasks import Adopt, Evict, Tasks, copied
 from server.pool.terms import Terms
 from server.pool.treatment import SLOT_CLOSED
 from server.pool.watchers import Watchers
@@ -101,8 +101,8 @@ class Pool:
     async def __aenter__(self) -> Self:
         """Open the pool and look after it: its sessions, and what dead processes left.
 
-        A task whose turn such a process left in the middle is stopped: its agent may be at work still, and
-        a next turn would be told the words of the one before.
+        A task whose turn such a process left in the middle is stopped, unless somebody adopts the turn: its
+        agent may be at work still, and a next turn would be told the words of the one before.
         """
         await self._open()
         self._attends = True
@@ -137,6 +137,10 @@ class Pool:
         await desk.ledger.reclaim()
         await desk.mirror.refresh()
         desk.chores.spawn(repeat(desk.terms.renew, self._leases.renew_kept))
+
+    def offer_orphans(self, adopt: Adopt) -> None:
+        """Have turns adopted whose tasks were left in the middle. To be called before the pool is opened."""
+        self._tasks.adopt = adopt
 
     async def acquire(
         self,

@@ -33,8 +33,20 @@ class Evict(Protocol):
         """Stop it under a lease on it, where one is given: nothing is sent once that is lost."""
 
 
+class Adopt(Protocol):
+    """Goes on with the turn that was left in the middle on a task."""
+
+    async def __call__(self, task: Task, lease: Lease) -> bool:
+        """Take a lease on the task over, to end it when the turn is; False where the turn cannot go on."""
+
+
 class Tasks:
-    """Active tasks. `evict` stops one on the platform: when it returns the task counts as ended."""
+    """Active tasks. `evict` stops one on the platform: when it returns the task counts as ended.
+
+    `adopt` is asked before one is stopped that was left in the middle of a turn.
+    """
+
+    adopt: Adopt | None = None
 
     def __init__(
         self,
@@ -88,7 +100,7 @@ class Tasks:
             self.start_eviction(active, _DONE_WITH)
 
     def stop_orphans(self) -> None:
-        """Stop the tasks that a turn was cut off on: their agents may be at work still."""
+        """Adopt or stop the tasks that a turn was cut off on: their agents may be at work still."""
         now = self._desk.now()
         for active in list(self._desk.board.tasks.values()):
             usable = active.orphaned and self._desk.board.seats[active.account_id].usable
@@ -106,11 +118,14 @@ class Tasks:
         if active.id not in self._desk.board.tasks:
             return
         try:
-            held = await self._granting.take(active, f"stop: it {why}")
+            adopts = why is _ORPHANED and self.adopt is not None
+            held = await self._granting.take(active, active.task.turn_id if adopts else f"stop: it {why}")
             if held is None:
                 await self._desk.mirror.refresh({active.account_id})  # another replica has it
                 if active.id in self._desk.board.tasks and not active.lease_id:
                     self._not_before(active, _TAKE_PAUSE)
+                return
+            if adopts and self.adopt is not None and await self.adopt(active.task, held.lease):
                 return
             _log.info("task %s is stopped: it %s", active.id, why)
             await self._evict(copied(active.task), held.lease)

@@ -79,8 +79,8 @@ class LiveTurn:
         self.start = start
         kind = TurnLog if start.durability == _EPHEMERAL else DurableLog
         self.log: TurnLog = kind(turn_id, journal, self._deserted)
-        self.create_ns = time.time_ns()
-        self.end_ns = 0
+        self.create_us = time.time_ns() // 1000
+        self.end_us: int | None = None
         self.cause: Cause | None = None
         self.task_id = start.task_id
         self.conversation_id = start.conversation_id
@@ -116,7 +116,7 @@ class LiveTurn:
                 start=start,
                 account_id=lease.account_id,
                 lease_id=lease.lease_id,
-                create_us=self.create_ns // 1000,
+                create_us=self.create_us,
                 task_id=self.task_id,
                 conversation_id=self.conversation_id,
                 principal=start.principal,
@@ -139,8 +139,8 @@ class LiveTurn:
     def _record(self) -> None:
         """Have written what became of a durable turn."""
         if self.log.durable:
-            end_us = self.end_ns // 1000 or None
-            self._journal.change(TurnChange(self.id, self.task_id, self._model, end_us, self.end_reason))
+            change = TurnChange(self.id, self.task_id, self._model, self.end_us, self.end_reason)
+            self._journal.change(change)
 
     def record(self) -> TurnRecord:
         """Return the turn as its log knows it."""
@@ -153,9 +153,9 @@ class LiveTurn:
             last_seq=(self.log.next_seq if self.log.ended else self.log.shown) - 1,
             durable=self.log.durable,
         )
-        record.create_time.FromNanoseconds(self.create_ns)
-        if self.end_ns:
-            record.end_time.FromNanoseconds(self.end_ns)
+        record.create_time.FromMicroseconds(self.create_us)
+        if self.end_us is not None:
+            record.end_time.FromMicroseconds(self.end_us)
         return record
 
     def tell(self, events: list[TaskEvent]) -> None:
@@ -251,6 +251,6 @@ class LiveTurn:
 
     def _end(self, reason: EndReason) -> None:
         self.end_reason = reason
-        self.end_ns = time.time_ns()
+        self.end_us = time.time_ns() // 1000
         if self._pulse is not None:
             self._pulse.stop()

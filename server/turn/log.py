@@ -20,10 +20,10 @@ from server.turn.wire import behind_fields, first_field
 BATCH_BYTES: Final = 1 << 20
 """What a watcher takes at once, at most, unless one event is larger."""
 
-CAP_BYTES: Final = 128 << 10
+CAP_BYTES: Final = 96 << 10
 """What of a log stays in memory beside its newest events: all of most turns, little of 1,000."""
 
-SPAN_BYTES: Final = 32 << 10
+SPAN_BYTES: Final = 16 << 10
 """How many bytes of the newest events are kept one by one, for those who keep up."""
 
 

@@ -1,6 +1,7 @@
 """All of Howler on free ports: sandbox, server and, where wanted, the facade."""
 
 import json
+import signal
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -82,6 +83,15 @@ class Howler:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
+
+    async def kill_server(self) -> None:
+        """Let the server end without a word, as a crash does."""
+        self.server.signal(signal.SIGKILL)
+        await self.server.ended()
+
+    async def start_server(self) -> None:
+        """Start the server that was killed anew, where it was."""
+        await self.server.start_again(HOWLER_GRPC_ADDR=self.server.address)
 
     @property
     def tasks(self) -> Any:

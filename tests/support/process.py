@@ -72,6 +72,13 @@ class Program:
         async for line in self._process.stderr:
             self.errors += line.decode(errors="replace")
 
+    async def start_again(self, **env: str) -> None:
+        """Start it anew once it has ended, with these settings changed, and wait for its ready line."""
+        self._env |= env
+        await self.start()
+        async with asyncio.timeout(START_SECONDS):
+            await self._until_ready()
+
     async def ended(self) -> int:
         """Return the exit code once the process has ended by itself."""
         assert self._process is not None
