@@ -33,7 +33,10 @@ class StoredTurn:
     """A turn. `task_id` is empty until it was accepted, `end_us` None while it runs.
 
     `last_seq` is the seq of the newest event that the store has: what a read tells. `start` is empty for
-    one that is not durable.
+    one that is not durable. So that another process can go on with the turn, its messages are what it adds to
+    its conversation, and its instructions what the agent was told; `prompt` is what the agent was sent.
+    `held_task_id` is the task where that existed before, `active_at` when it was at work last, in seconds of
+    the platform's clock.
     """
 
     turn_id: str
@@ -52,6 +55,9 @@ class StoredTurn:
     end_us: int | None = None
     end_reason: EndReason = EndReason.END_REASON_UNSPECIFIED
     last_seq: int = 0
+    prompt: str = ""
+    held_task_id: str = ""
+    active_at: int = 0
 
 
 class TurnChange(NamedTuple):
@@ -123,6 +129,9 @@ def of_turn(turn: StoredTurn, replica: str) -> Parameters:
         "digest": turn.digest,
         "replica": replica,
         "create_us": turn.create_us,
+        "prompt": turn.prompt,
+        "held_task_id": turn.held_task_id,
+        "active_at": turn.active_at,
     }
 
 

@@ -341,6 +341,7 @@ class Talk:
         news = list(plan.news) if plan.known is not None else self._messages
         self._saying = Saying(known, plan.known is None, model.id, news)
         self._live.conversation_id = known.id
+        self._live.news = news
         self._live.listener = self._saying.hear
         return self._saying
 

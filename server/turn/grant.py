@@ -196,7 +196,7 @@ class Grants:
     async def _create_on(self, grant: Grant, wanted: Wanted) -> Grant:
         """Create the task and record it. Once it is created no failure may lead to another try."""
         rooms, live, model = self._rooms, self._live, wanted.choice.model
-        await live.begin(grant.lease)
+        await live.begin(grant.lease, wanted.prompt, wanted.instructions)
         session = self.session()
         try:
             async with live.waiting():

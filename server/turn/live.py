@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
 from typing import Final, NewType
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import Lease
-from howler.task.v1.start_turn_pb2 import DetachAction, Durability, StartTurn
+from howler.task.v1.start_turn_pb2 import DetachAction, Durability, Message, StartTurn
 from howler.task.v1.task_event_pb2 import Answer, EndReason, KeepAlive, TaskEvent
 from howler.task.v1.task_service_pb2 import TurnRecord
 
@@ -71,7 +71,8 @@ class LiveTurn:
 
     `cause` is what interrupted it, None while nothing did. `task_id` is empty
     until the platform accepted a new task, `conversation_id` while the turn is in
-    none. `over` is set once the log has ended. `listener` hears what is told.
+    none. `over` is set once the log has ended. `listener` hears what is told; `news` is
+    what the turn adds to its conversation before that.
     """
 
     def __init__(self, turn_id: TurnId, start: StartTurn, journal: Journal, *, detach_grace: float) -> None:
@@ -89,6 +90,7 @@ class LiveTurn:
         self.on_interrupt: Callable[[], None] | None = None
         self.answerer: Callable[[str, list[Answer], bool], None] | None = None
         self.listener: Callable[[list[TaskEvent]], None] | None = None
+        self.news: Sequence[Message] = ()
         told = start.on_detach
         self._detach_grace = told.grace.ToMilliseconds() / 1000 if told.HasField("grace") else detach_grace
         self._desertion: asyncio.TimerHandle | None = None
@@ -102,14 +104,17 @@ class LiveTurn:
         self._told_at = 0.0
         self._pulse: Pulse | None = None
 
-    async def begin(self, lease: Lease) -> None:
-        """Record a durable turn that is about to run under a lease. Raises StoreError."""
+    async def begin(self, lease: Lease, prompt: str, instructions: str, held_task_id: str = "") -> None:
+        """Record a durable turn that is about to run under a lease: see StoredTurn. Raises StoreError."""
         if not self.log.durable:
             return
         self.begun = True
         start = StartTurn()
         start.CopyFrom(self.start)
-        start.ClearField("attachments")
+        for field in ("attachments", "prompt", "messages", "guidance"):
+            start.ClearField(field)
+        start.messages.messages.extend(self.news)
+        start.instructions = instructions
         await self._journal.begin(
             StoredTurn(
                 turn_id=self.id,
@@ -122,6 +127,8 @@ class LiveTurn:
                 principal=start.principal,
                 key=start.idempotency.key,
                 digest=digest_of(self.start) if start.idempotency.key else b"",
+                prompt=prompt,
+                held_task_id=held_task_id,
             )
         )
 

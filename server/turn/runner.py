@@ -107,7 +107,8 @@ class Runner:
     async def _run_on_held_task(self) -> None:
         live, grant = self._live, self._ground.grant
         async with live.waiting():
-            await live.begin(grant.lease)
+            ground = self._ground
+            await live.begin(grant.lease, ground.prompt, ground.instructions, grant.task_id)
         session = self._grants.session()
         socket = await self._sockets.enter_async_context(
             self._rooms.platform.stream(session, grant.task_id, "new")

@@ -39,7 +39,9 @@ def ended(turn_id: str = "turn", at_us: int = 9) -> TurnChange:
 
 async def test_a_turn_is_kept_as_it_began(store: AnyStore, other: AnyStore) -> None:
     assert await store.turns.get("turn") is None
-    began = turn(key="k", digest=b"\0\xff", conversation_id="c")
+    began = turn(
+        key="k", digest=b"\0\xff", conversation_id="c", prompt="hi!", held_task_id="t0", active_at=1 << 40
+    )
     await store.turns.begin(began)
     assert await other.turns.get("turn") == replace(began, replica=store.replica)
     await store.turns.begin(replace(began, account_id="acc_bob", lease_id="l2"))

@@ -1,9 +1,9 @@
 -- name: add_turn
 -- A turn that is about to run; again when it is about to run on another account.
 INSERT INTO turn (turn_id, task_id, account_id, lease_id, conversation_id, principal, model, start, durable, key,
-                  digest, replica, create_us, end_reason)
+                  digest, replica, create_us, end_reason, prompt, held_task_id, active_at)
 VALUES (:turn_id, :task_id, :account_id, :lease_id, :conversation_id, :principal, :model, :start, :durable, :key,
-        :digest, :replica, :create_us, 0)
+        :digest, :replica, :create_us, 0, :prompt, :held_task_id, :active_at)
 ON CONFLICT (turn_id) DO UPDATE SET account_id = excluded.account_id, lease_id = excluded.lease_id;
 
 -- name: add_spans
