@@ -139,6 +139,9 @@ class PoolServiceServicer:
     def Release(self, request, context):
         """Release ends a lease. A lease that has ended already is no error.
 
+        A turn that still runs on it ends LEASE_LOST, and its task is stopped; where
+        another replica runs it, once that hears of it. Release after the turn.
+
         Fails with LEASE_NOT_FOUND when the token is another one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

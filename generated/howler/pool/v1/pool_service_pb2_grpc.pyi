@@ -54,6 +54,9 @@ class PoolServiceStub:
     Release: _grpc.UnaryUnaryMultiCallable[_pool_service_pb2.ReleaseRequest, _pool_service_pb2.ReleaseResponse]
     """Release ends a lease. A lease that has ended already is no error.
 
+    A turn that still runs on it ends LEASE_LOST, and its task is stopped; where
+    another replica runs it, once that hears of it. Release after the turn.
+
     Fails with LEASE_NOT_FOUND when the token is another one.
     """
     ListAccounts: _grpc.UnaryUnaryMultiCallable[_pool_service_pb2.ListAccountsRequest, _pool_service_pb2.ListAccountsResponse]
@@ -139,6 +142,9 @@ class PoolServiceAsyncStub(PoolServiceStub):
     """
     Release: _aio.UnaryUnaryMultiCallable[_pool_service_pb2.ReleaseRequest, _pool_service_pb2.ReleaseResponse]  # type: ignore[assignment]
     """Release ends a lease. A lease that has ended already is no error.
+
+    A turn that still runs on it ends LEASE_LOST, and its task is stopped; where
+    another replica runs it, once that hears of it. Release after the turn.
 
     Fails with LEASE_NOT_FOUND when the token is another one.
     """
@@ -240,6 +246,9 @@ class PoolServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_pool_service_pb2.ReleaseResponse, _abc.Awaitable[_pool_service_pb2.ReleaseResponse]]:
         """Release ends a lease. A lease that has ended already is no error.
+
+        A turn that still runs on it ends LEASE_LOST, and its task is stopped; where
+        another replica runs it, once that hears of it. Release after the turn.
 
         Fails with LEASE_NOT_FOUND when the token is another one.
         """
