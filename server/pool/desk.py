@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from weakref import WeakValueDictionary
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import Account, Cooldown, PoolEvent
@@ -37,7 +37,7 @@ class Desk:
     terms: Terms
     wall: Callable[[], float]
     new_id: Callable[[str], str]
-    _editing: defaultdict[AccountId, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    _editing: WeakValueDictionary[AccountId, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     def now(self) -> float:
         """Return the seconds of CLOCK_MONOTONIC: what the board's moments are of, as the loop's are."""
@@ -60,7 +60,7 @@ class Desk:
         `change` is given the record anew whenever another replica was first; it may return it as it is.
         Raises ALREADY_EXISTS when the record names the user of another account.
         """
-        async with self._editing[account_id]:
+        async with self._editing.setdefault(account_id, asyncio.Lock()):
             while (seat := self.board.seats.get(account_id)) is not None:
                 before = seat.member
                 changed = change(before)
@@ -75,7 +75,6 @@ class Desk:
                     raise ServiceError(
                         ErrorReason.ERROR_REASON_ALREADY_EXISTS, "the user has another account here"
                     )
-        self._editing.pop(account_id, None)
         return None
 
     def _put(self, written: Member) -> Member:

@@ -30,15 +30,6 @@ SHORT = {
 }
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Name an empty database of each kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/howler.db"
-    named: str = request.getfixturevalue("postgres_url")
-    return named
-
-
 @pytest.fixture
 async def howler(tmp_path: Path, url: str) -> AsyncIterator[Howler]:
     """Start a server on the sandbox with short leases."""

@@ -281,6 +281,7 @@ async def test_removing_stops_the_tasks_first(tmp_path: Path) -> None:
         assert await reason_of(pool.remove_account(ann)) == E.ERROR_REASON_ACCOUNT_NOT_FOUND
         assert await reason_of(_session(pool, ann)) == E.ERROR_REASON_ACCOUNT_NOT_FOUND
         assert await reason_of(take(pool, task_id="t")) == E.ERROR_REASON_TASK_ENDED
+        assert not pool._desk._editing, "nothing is kept of an account that is gone"
 
 
 async def test_no_secret_in_a_log_or_a_repr(
