@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facade.errors import ApiError, internal
 from facade.routes.chat import chat_routes
+from facade.routes.completions import completion_routes
 from facade.routes.front import Front
 from facade.routes.health import health_routes
 from facade.routes.models import model_routes
@@ -43,7 +44,13 @@ def create_app(front: Front) -> ASGIApp:
         redoc_url=None,
         redirect_slashes=False,
         telemetry=_UNTOLD,
-        routes=[*chat_routes(front), *responses_routes(front), *model_routes(front), *health_routes(front)],
+        routes=[
+            *chat_routes(front),
+            *completion_routes(front),
+            *responses_routes(front),
+            *model_routes(front),
+            *health_routes(front),
+        ],
     )
     app.add_exception_handler(ApiError, _tell)
     app.add_exception_handler(HTTPException, _tell_routing)

@@ -74,6 +74,17 @@ class ChatBody(Struct):
     function_call: Raw = _NOTHING
 
 
+class CompletionBody(Struct):
+    """The body of POST /v1/completions."""
+
+    prompt: str | list[str | int | list[int]] | None = None
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    n: int | None = None
+    echo: bool | None = None
+
+
 class Reasoning(Struct):
     """How the model is to think."""
 

@@ -1,8 +1,9 @@
-"""POST /v1/responses."""
+"""POST /v1/responses and /v1/responses/input_tokens."""
 
 import time
 import uuid
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
@@ -12,6 +13,7 @@ from facade.errors import ApiError
 from facade.openai.auxiliary import auxiliary_answer
 from facade.openai.fold import ResponsesFold
 from facade.openai.hints import read_hints
+from facade.openai.input_tokens import input_tokens
 from facade.openai.responses_request import read_responses
 from facade.openai.responses_stream import ResponsesStream
 from facade.openai.start import ignored_of, start_turn
@@ -37,6 +39,14 @@ def responses_routes(front: Front) -> list[BaseRoute]:
             return TurnStream(turn, stream, headers, front.pace)
         return TurnAnswer(turn, ResponsesFold(stream), headers)
 
+    async def count(request: Request) -> Response:
+        wanted = read_responses(await read_body(request, front.max_body_bytes))
+        return Response(input_tokens(wanted.asked), media_type="application/json")
+
+    async def compact(_: Request) -> Response:
+        """Know no such path: a conversation's agent keeps its history itself."""
+        raise HTTPException(404)
+
     async def refuse(socket: WebSocket) -> None:
         """Answer 426: Codex falls back to HTTP at once then; a 404 makes it try seven times."""
         error = ApiError(426, "invalid_request_error", "upgrade_required", "Use HTTP POST on this path.")
@@ -44,4 +54,9 @@ def responses_routes(front: Front) -> list[BaseRoute]:
             Response(error.body(), status_code=426, media_type="application/json")
         )
 
-    return [Route("/v1/responses", create, methods=["POST"]), WebSocketRoute("/v1/responses", refuse)]
+    return [
+        Route("/v1/responses", create, methods=["POST"]),
+        Route("/v1/responses/input_tokens", count, methods=["POST"]),
+        Route("/v1/responses/compact", compact, methods=["POST"]),
+        WebSocketRoute("/v1/responses", refuse),
+    ]

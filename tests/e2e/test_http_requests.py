@@ -250,7 +250,7 @@ async def test_a_body_at_the_limit_is_read(front: Front) -> None:
     [
         ("GET", "/", 404, "unknown_url"),
         ("GET", "/v1/nothing", 404, "unknown_url"),
-        ("POST", "/v1/completions", 404, "unknown_url"),
+        ("POST", "/v1/responses/compact", 404, "unknown_url"),
         ("POST", "/v1/chat/completions/", 404, "unknown_url"),
         ("GET", "/docs", 404, "unknown_url"),
         ("GET", "/openapi.json", 404, "unknown_url"),

@@ -1,0 +1,32 @@
+"""POST /v1/completions, for clients of the API before chats."""
+
+import time
+import uuid
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Route
+
+from facade.openai.completion_request import read_completion
+from facade.openai.completion_stream import CompletionFold, CompletionStream
+from facade.openai.start import ignored_of, start_turn
+from facade.routes.front import Front, ignored_header, principal, read_body, request_id
+from facade.sse import TurnAnswer, TurnStream
+
+
+def completion_routes(front: Front) -> list[BaseRoute]:
+    """Return the route, bound to the facade's parts."""
+
+    async def create(request: Request) -> TurnStream | TurnAnswer:
+        wanted = read_completion(await read_body(request, front.max_body_bytes))
+        asked = wanted.asked
+        start = start_turn(asked, front.rules, principal(request), request_id(request))
+        headers = ignored_header(ignored_of(asked, front.rules))
+        told = f"cmpl-{uuid.uuid4().hex}", int(time.time()), asked.named()
+        shown = front.presentation.asked_by(request.headers)
+        turn = front.backend.start(start)
+        if asked.stream:
+            stream = CompletionStream(*told, shown, include_usage=wanted.include_usage)
+            return TurnStream(turn, stream, headers, front.pace)
+        return TurnAnswer(turn, CompletionFold(*told, shown), headers)
+
+    return [Route("/v1/completions", create, methods=["POST"])]
