@@ -59,7 +59,15 @@ async def serve(settings: Settings, listening: socket.socket) -> None:
     """Serve until a signal comes."""
     backend = Backend(settings.target())
     rules = Rules(settings.model_fallback, settings.forward_instructions)
-    front = Front(backend, rules, settings.max_body_bytes, presentation=settings.presentation())
+    front = Front(
+        backend,
+        rules,
+        settings.max_body_bytes,
+        settings.pace(),
+        settings.presentation(),
+        settings.chat_padding(),
+        settings.response_padding(),
+    )
     app = create_app(front)
     config = uvicorn.Config(
         app,

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from facade.openai.presentation import Presentation, ReasoningField, Thinking, ToolDisplay
 from facade.openai.start import ForwardInstructions
+from facade.sse import KeepAlive, NonstreamPadding, Pace, Padding
 
 PREFIX: Final = "HOWLER_"
 ELSEWHERE: Final = frozenset(
@@ -123,6 +124,20 @@ class Settings(BaseSettings):
         description="Where a chat tells reasoning: `reasoning_content`, `both` (that and `reasoning`), or "
         "`think_tags` (`<think>` in `content`).",
     )
+    keep_alive: KeepAlive = Field(
+        KeepAlive.EVENT,
+        description="What fills the silences of a stream: `event` (a valid event that says nothing), "
+        "`comment` (which resets no timer of Codex) or `off`.",
+    )
+    keep_alive_seconds: float = Field(
+        15.0, gt=0, le=3600, description="The silence after which a stream is kept alive."
+    )
+    nonstream_padding: NonstreamPadding = Field(
+        NonstreamPadding.RESPONSES,
+        description="Which answers that are not streamed begin after 30 s with blanks, one every 15 s, so "
+        "that no proxy gives up on them: `responses`, `all` or `off`. Their status is 200 then, whatever "
+        "comes; a failure stands in the body, in a response as `status: failed`, in a chat as an `error`.",
+    )
     max_body_bytes: int = Field(
         10 * 1024 * 1024, gt=0, description="The largest HTTP request body taken, in bytes; larger is a 413."
     )
@@ -150,6 +165,18 @@ class Settings(BaseSettings):
     def presentation(self) -> Presentation:
         """Return how answers are told to whom does not say."""
         return Presentation(self.tool_display, self.thinking, self.reasoning_field)
+
+    def pace(self) -> Pace:
+        """Return when streams speak unasked."""
+        return Pace(keep_alive_after=self.keep_alive_seconds, keep_alive=self.keep_alive)
+
+    def chat_padding(self) -> Padding | None:
+        """Return how whole chats are padded."""
+        return Padding() if self.nonstream_padding is NonstreamPadding.ALL else None
+
+    def response_padding(self) -> Padding | None:
+        """Return how whole responses are padded."""
+        return None if self.nonstream_padding is NonstreamPadding.OFF else Padding()
 
     def level(self) -> int:
         """Return the level of logging."""

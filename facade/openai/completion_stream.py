@@ -140,6 +140,10 @@ class CompletionFold:
             raise internal()
         return _encode(self._common | self._end)
 
+    def failure_body(self, error: ApiError) -> bytes:
+        """Return the error: a completion has no place for one."""
+        return error.body()
+
     def begin(self, model: str) -> None:
         """Keep the model that runs."""
         if model:

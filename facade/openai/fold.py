@@ -72,6 +72,10 @@ class ChatFold:
             }
         )
 
+    def failure_body(self, error: ApiError) -> bytes:
+        """Return the error: a completion has no place for one."""
+        return error.body()
+
     def begin(self, model: str) -> None:
         """Keep the model that runs."""
         self._model = model or self._model
@@ -101,8 +105,8 @@ class ResponsesFold:
     """A whole response: the one in the terminal event of its stream.
 
     A turn that failed is an HTTP error here as it is on chat, not a 200 with
-    `status: "failed"`: callers that look at the status or at `output_text` alone
-    would take that for an answer.
+    `status: "failed"`, while that can be told: callers that look at the status or at
+    `output_text` alone would take that for an answer.
     """
 
     def __init__(self, stream: ResponsesStream) -> None:
@@ -123,4 +127,9 @@ class ResponsesFold:
             raise self._stream.failure
         if self._stream.response is None:
             raise internal()
+        return msgspec.json.encode(self._stream.response)
+
+    def failure_body(self, error: ApiError) -> bytes:
+        """Return the response, `failed`."""
+        self._stream.abandon(error)
         return msgspec.json.encode(self._stream.response)

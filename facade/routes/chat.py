@@ -33,6 +33,6 @@ def chat_routes(front: Front) -> list[BaseRoute]:
         if asked.stream:
             stream = ChatStream(completion_id, created, model, shown, include_usage=wanted.include_usage)
             return TurnStream(turn, stream, headers, front.pace)
-        return TurnAnswer(turn, ChatFold(completion_id, created, model, shown), headers)
+        return TurnAnswer(turn, ChatFold(completion_id, created, model, shown), headers, front.chat_padding)
 
     return [Route("/v1/chat/completions", create, methods=["POST"])]

@@ -27,6 +27,6 @@ def completion_routes(front: Front) -> list[BaseRoute]:
         if asked.stream:
             stream = CompletionStream(*told, shown, include_usage=wanted.include_usage)
             return TurnStream(turn, stream, headers, front.pace)
-        return TurnAnswer(turn, CompletionFold(*told, shown), headers)
+        return TurnAnswer(turn, CompletionFold(*told, shown), headers, front.chat_padding)
 
     return [Route("/v1/completions", create, methods=["POST"])]

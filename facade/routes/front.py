@@ -10,7 +10,7 @@ from facade.backend import Backend
 from facade.errors import ApiError
 from facade.openai.presentation import Presentation
 from facade.openai.start import Rules
-from facade.sse import Header, Pace
+from facade.sse import Header, Pace, Padding
 
 _ANONYMOUS: Final = "anonymous"
 
@@ -24,6 +24,8 @@ class Front:
     max_body_bytes: int
     pace: Pace = field(default_factory=Pace)
     presentation: Presentation = field(default_factory=Presentation)
+    chat_padding: Padding | None = None
+    response_padding: Padding | None = field(default_factory=Padding)
 
 
 def request_id(request: Request) -> str:

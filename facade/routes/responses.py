@@ -37,7 +37,7 @@ def responses_routes(front: Front) -> list[BaseRoute]:
         turn = front.backend.start(start) if answer is None else ToldTurn(told_turn(answer, asked.named()))
         if asked.stream:
             return TurnStream(turn, stream, headers, front.pace)
-        return TurnAnswer(turn, ResponsesFold(stream), headers)
+        return TurnAnswer(turn, ResponsesFold(stream), headers, front.response_padding)
 
     async def count(request: Request) -> Response:
         wanted = read_responses(await read_body(request, front.max_body_bytes))

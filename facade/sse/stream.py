@@ -9,7 +9,6 @@ cut off an answer that has begun.
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from howler.task.v1.task_event_pb2 import TaskEvent
@@ -17,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 
 from facade.errors import ApiError
 from facade.sse.asgi import Header, Turn, cancelled, send_json, told_by, until_gone
+from facade.sse.pace import COMMENT, KeepAlive, Pace
 
 _STREAM_HEADERS: Final[list[Header]] = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -43,16 +43,6 @@ class Stream(Protocol):
 
     def abandon(self, error: ApiError) -> bytes:
         """Return the end for a failure that no event tells."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """When a stream speaks unasked, in seconds (openai-surface.md §8)."""
-
-    open_after: float = 10.0
-    """The first chunk goes out then, were the turn not accepted: proxies wait no longer."""
-    keep_alive_after: float = 15.0
-    """Silence after which one keep-alive is sent."""
 
 
 class TurnStream:
@@ -107,22 +97,33 @@ class TurnStream:
 
     def _mind_silence(self) -> None:
         """Speak where nobody did for long; else lie down again, which is cheaper than a timer per batch."""
+        if self._begun and self._pace.keep_alive is KeepAlive.OFF:
+            return
         if self._clock() >= self._speaks_at:
             self._filling = asyncio.create_task(self._fill())
         else:
-            self._silence = asyncio.get_running_loop().call_at(self._speaks_at, self._mind_silence)
+            self._lie_down()
+
+    def _lie_down(self) -> None:
+        self._silence.cancel()
+        self._silence = asyncio.get_running_loop().call_at(self._speaks_at, self._mind_silence)
 
     async def _fill(self) -> None:
         """Open an answer whose acceptance takes long, later keep it alive; leave the turn where it fails."""
         try:
             async with self._lock:
                 if not self._stream.finished:
-                    await self._write(self._stream.keep_alive() if self._begun else self._stream.open())
+                    await self._write(self._filler())
                     self._speaks_at = self._clock() + self._pace.keep_alive_after
                     self._mind_silence()
         except Exception as error:
             self._untended = error
             self._turn.leave()
+
+    def _filler(self) -> bytes:
+        if not self._begun:
+            return self._stream.open()
+        return COMMENT if self._pace.keep_alive is KeepAlive.COMMENT else self._stream.keep_alive()
 
     async def _fail(self, error: ApiError) -> None:
         if self._begun:
@@ -135,6 +136,8 @@ class TurnStream:
             return
         if not self._begun:
             self._begun = True
+            self._speaks_at = self._clock() + self._pace.keep_alive_after
+            self._lie_down()
             headers = [*_STREAM_HEADERS, *self._extra]
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         more = not self._stream.finished

@@ -15,7 +15,7 @@ from facade.backend import Backend
 from facade.backend.relay import Patience
 from facade.openai.start import Rules
 from facade.routes.front import Front
-from facade.sse import Pace
+from facade.sse import Pace, Padding
 from tests.support.facade_peer import MODEL
 
 
@@ -71,13 +71,24 @@ async def serve_facade(
     target: str,
     *,
     pace: Pace | None = None,
+    padding: Padding | None = None,
     rules: Rules | None = None,
     max_body_bytes: int = 10_000_000,
     patience: Patience | None = None,
 ) -> AsyncIterator[str]:
-    """Serve the facade on loopback, connected to the target; gives its base URL without `/v1`."""
+    """Serve the facade on loopback, connected to the target; gives its base URL without `/v1`.
+
+    `padding` is that of whole answers on every path.
+    """
     backend = Backend(target, patience)
-    front = Front(backend, rules or Rules(), max_body_bytes, pace or Pace())
+    front = Front(
+        backend,
+        rules or Rules(),
+        max_body_bytes,
+        pace or Pace(),
+        chat_padding=padding,
+        response_padding=padding,
+    )
     config = uvicorn.Config(
         create_app(front),
         port=0,
