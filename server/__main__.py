@@ -51,6 +51,7 @@ from server.turn.dialect import Spoken
 from server.turn.hub import Hub
 from server.turn.journal import Journal
 from server.turn.limits import Limits
+from server.turn.retiring import Retiring
 from server.turn.rooms import Rooms
 from server.turn.speakers import Speakers
 from server.turn.sweep import Sweep
@@ -134,6 +135,8 @@ async def serve(settings: Settings) -> None:
             hub.finished, store.turns, retention=settings.turn_retention, longest=settings.turn_timeout
         )
         stack.callback(asyncio.create_task(sweep.run(), name="sweep of turns").cancel)
+        retiring = Retiring(rooms.conversations, pool, settings.conversation_idle)
+        stack.callback(asyncio.create_task(retiring.run(), name="end of idle conversations").cancel)
         stack.push_async_callback(hub.close, settings.shutdown_grace)
         await pool.register(accounts)
 

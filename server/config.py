@@ -106,6 +106,12 @@ class Settings(BaseSettings):
     e-mail or user id."""
     account_slots: Annotated[int, Field(ge=1, le=10_000)] = 1
     """How many active tasks an account may have where its own record does not say."""
+    free_slots: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    """How many slots of the pool are kept free for whoever comes next: idle tasks are stopped for it, the one
+    used longest ago first. Empty means one of four, and at least one where there are two; 0 stops none."""
+    conversation_idle: Seconds = 1800.0
+    """How long nobody may speak in a conversation before its task is stopped; it goes on in a new one, which
+    is told what was said."""
     database_url: Annotated[str, Field(repr=False)] = "sqlite:///var/howler.db"
     """Where accounts, leases and tasks are kept: `sqlite:///path`, or, for servers on several machines,
     `postgresql://user:password@host:5432/database`."""

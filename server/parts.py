@@ -64,6 +64,7 @@ def terms_of(settings: Settings) -> Terms:
         reclaim=settings.lease_reclaim,
         session_check=settings.session_check,
         session_warn=settings.session_warn_days * 86_400,
+        free_slots=settings.free_slots,
     )
 
 

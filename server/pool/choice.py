@@ -1,7 +1,7 @@
 """Which account a caller gets, which idle task makes room for it, and who need not wait at all. PURE."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -112,6 +112,26 @@ def evictions(board: Board, wants: Iterable[Want], now: float) -> list[ActiveTas
                 chosen.append(idle.pop(index))
                 break
     return [active for active in chosen if not active.evicting]
+
+
+def surplus(board: Board, spare: Callable[[int], int], now: float) -> list[ActiveTask]:
+    """Return the idle tasks to stop, the one used longest ago first, so that `spare` of all slots are free.
+
+    Slots that nobody can be granted now do not count, nor do their tasks.
+    """
+    open_now = {seat.id: seat for seat in board.seats.values() if seat.usable and board.opens(seat.id) <= now}
+    short = spare(sum(seat.slots for seat in open_now.values()))
+    short -= sum(max(0, seat.free(now)) for seat in open_now.values())
+    if short <= 0:
+        return []
+    mine = [active for active in board.tasks.values() if active.account_id in open_now]
+    short -= sum(active.evicting for active in mine)
+    idle = [
+        active
+        for active in mine
+        if not (active.lease_id or active.busy or active.evicting or active.evict_after > now)
+    ]
+    return sorted(idle, key=lambda active: active.used_us)[: max(0, short)]
 
 
 def refusal(board: Board, want: Want, now: float, deadline: float) -> ServiceError | None:

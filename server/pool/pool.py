@@ -173,7 +173,9 @@ class Pool:
             mode=LeaseMode.LEASE_MODE_EXCLUSIVE if exclusive else mode, holder=holder, purpose=purpose
         )
         want = Want(exclusive, account_id or None, among, avoid, upstream_model_id)
-        return await self._granting.acquire(want, lease, wait=wait, ttl=ttl, priority=priority)
+        granted = await self._granting.acquire(want, lease, wait=wait, ttl=ttl, priority=priority)
+        self._keep_spare()
+        return granted
 
     async def acquire_task(
         self, task_id: TaskId, *, holder: str, purpose: str, wait: float, ttl: float | None = None
@@ -369,6 +371,7 @@ class Pool:
     def _gone(self, task_id: TaskId) -> None:
         """A lease ended: its slot may be wanted, its task may have been left in the middle of a turn."""
         self._queue.stir()
+        self._keep_spare()
         if (active := self._desk.board.tasks.get(task_id)) and active.orphaned:
             self._stop_orphans()
 
@@ -389,6 +392,10 @@ class Pool:
         if self._attends:
             self._tasks.stop_orphans()
 
+    def _keep_spare(self) -> None:
+        if self._attends:
+            self._tasks.keep_spare()
+
     def _changed(self) -> None:
         """See to those who wait after an account or a cooldown changed, to orphans, and to the alarm."""
         self._see_to(self._desk.now())
@@ -397,6 +404,7 @@ class Pool:
         """Do so where all that was over by `now` is off the board; what is over since rings the alarm."""
         self._health.logins.noticed()
         self._stop_orphans()
+        self._keep_spare()
         self._queue.recheck()
         moments = (when for when in self._desk.board.moments() if when > now)
         self._desk.alarm.by(min(moments, default=float("inf")))

@@ -1,5 +1,6 @@
 """The tasks that hold slots: recorded, used, ended, and stopped when their slot is needed."""
 
+import asyncio
 import logging
 from typing import Final, Protocol
 
@@ -10,6 +11,7 @@ from howler.task.v1.task_service_pb2 import Task
 from server.errors import ServiceError, reason_name
 from server.pool.account import AccountId, LeaseId, TaskId
 from server.pool.board import NO_LEASE, ActiveTask, Held
+from server.pool.choice import surplus
 from server.pool.desk import Desk
 from server.pool.granting import Granting
 from server.pool.health import Health
@@ -22,6 +24,8 @@ _E = ErrorReason
 _NEEDED: Final = "was idle longest and its slot is needed"
 _ORPHANED: Final = "was left in the middle of a turn"
 _DONE_WITH: Final = "is needed no more"
+_SPARED: Final = "was idle longest and too few slots are free"
+_GATHER: Final = 0.05  # seconds in which what happens to slots gathers before it is looked at
 _EVICT_PAUSE: Final = 60.0  # seconds before a task that could not be stopped is tried again
 _TAKE_PAUSE: Final = 1.0  # the same for one that another replica had, and may have given back since
 
@@ -63,6 +67,7 @@ class Tasks:
         self._leases = leases
         self._granting = granting
         self._evict = evict
+        self._sparing = False
 
     async def record(self, task: Task, lease_id: LeaseId) -> None:
         """Record a task made under a lease.
@@ -144,6 +149,18 @@ class Tasks:
     def _not_before(self, active: ActiveTask, pause: float = _EVICT_PAUSE) -> None:
         active.evict_after = self._desk.now() + pause
         self._desk.alarm.by(active.evict_after)
+
+    def keep_spare(self) -> None:
+        """Stop idle tasks, soon, where too few slots are free for whoever comes next."""
+        if self._desk.terms.free_slots != 0 and not self._sparing:
+            self._sparing = True
+            self._desk.chores.spawn(self._spare())
+
+    async def _spare(self) -> None:
+        await asyncio.sleep(_GATHER)
+        self._sparing = False
+        for active in surplus(self._desk.board, self._desk.terms.spare, self._desk.now()):
+            self.start_eviction(active, _SPARED)
 
     def make_room(self, account_id: AccountId) -> None:
         """Stop an idle task of an account that the platform says is full (upstream-protocol §1.4, 10811)."""
