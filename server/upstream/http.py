@@ -7,31 +7,31 @@ redirect is followed, and no proxy of the environment is used.
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from contextvars import ContextVar
 from dataclasses import dataclass, field
+from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final, TypeVar
+from urllib.parse import urlencode, urlsplit
 
-import aiohttp
 import msgspec
 from howler.error.v1.error_reason_pb2 import ErrorReason
 
 from server.errors import ServiceError
 from server.pool.account import USER_COOKIE
 from server.pool.fence import Fence
+from server.upstream.connection import REPLY_BYTES, Connection, Lost, TooLong, Unreadable
+from server.upstream.connections import Connections
 from server.upstream.errors import Undecided
 from server.upstream.reply import Reply, open_reply
 
 _E = ErrorReason
 _T = TypeVar("_T")
 API: Final = "/api/v1"
-_REPLY_BYTES: Final = 16 << 20
 _AGAIN_AFTER: Final = 0.2  # seconds between the two tries of a call that may be repeated
-_KEPT: Final = 15.0  # seconds that a connection may be idle
 _FRESH: Final = 2.0  # seconds that a connection may have been idle for a call that must not be made twice
 _QUICK: Final = 5.0  # seconds; what failed later than that is not tried again
 _PASSING: Final = (_E.ERROR_REASON_UPSTREAM_UNAVAILABLE, _E.ERROR_REASON_UPSTREAM_ERROR)
 
-fence_of_call: ContextVar[Fence | None] = ContextVar("fence of the call under way", default=None)
+_CODINGS: Final = {"Accept-Encoding": "gzip, deflate"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,38 +63,17 @@ class Http:
         read_timeout: float,
         tls: ssl.SSLContext | None,
     ) -> None:
-        self._base_url = base_url
-        self._headers = dict(headers)
-        self._tls: ssl.SSLContext | bool = tls if tls is not None else True
-        self._timeout = aiohttp.ClientTimeout(
-            total=connect_timeout + read_timeout, connect=connect_timeout, sock_read=read_timeout
-        )
+        parts = urlsplit(base_url)
+        self._path = parts.path + API
+        lines = {"Host": parts.netloc.encode("idna").decode(), **_CODINGS, **headers}
+        self._head = " HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
-        self._kept: aiohttp.ClientSession | None = None
-        self._fresh: aiohttp.ClientSession | None = None
+        self._connections = Connections(base_url, tls, connect_timeout)
 
-    def open(self) -> None:
-        """Make the client; needs a running loop."""
-        self._kept = self._session(idle=_KEPT)
-        self._fresh = self._session(idle=_FRESH)
-
-    async def close(self) -> None:
-        """Close every connection."""
-        for session in (self._kept, self._fresh):
-            if session is not None:
-                await session.close()
-        self._kept = self._fresh = None
-
-    def _session(self, *, idle: float) -> aiohttp.ClientSession:
-        """Make a client that keeps connections which are idle for so many seconds."""
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=idle, ssl=self._tls),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers=self._headers,
-            timeout=self._timeout,
-            trust_env=False,
-            request_class=FencedRequest,
-        )
+    def close(self) -> None:
+        """Close every connection that is idle."""
+        self._connections.close()
 
     async def repeatable(self, call: Call) -> Any:
         """Make a call that does no harm when made twice; see `twice`. Raises as `once` does."""
@@ -106,53 +85,92 @@ class Http:
         Raises Refusal, Undecided, or a plain ServiceError (UPSTREAM_UNAVAILABLE,
         CONNECT_TIMEOUT, LEASE_LOST) when the request surely never reached the platform.
         """
-        reply, _ = await self.exchange(call)
-        return open_reply(reply, (call.cookie, *call.secrets))
+        return open_reply(await self.exchange(call), (call.cookie, *call.secrets))
 
-    async def exchange(self, call: Call) -> tuple[Reply, Mapping[str, str]]:
-        """Make a call and return its reply, unopened, and the cookies that it sets. Raises as `once` does."""
-        assert self._kept is not None, "use the platform as a context"
-        assert self._fresh is not None
-        # An idle connection may be gone by the time it is used again, which looks like a lost answer.
-        # aiohttp itself repeats what may be repeated; a POST takes one that was in use just now (no server
-        # or proxy drops it so soon), or a new one.
-        session = self._fresh if call.method == "POST" else self._kept
-        fence_of_call.set(call.fence)
+    async def exchange(self, call: Call) -> Reply:
+        """Make a call and return its reply, unopened. Raises as `once` does."""
+        request = self._spelled(call)
         try:
-            async with session.request(
-                call.method,
-                self._base_url + API + call.path,
-                params=dict(call.query),
-                data=msgspec.json.encode(call.body) if call.body is not None else None,
-                headers=_headers_of(call),
-                allow_redirects=False,
-            ) as response:
-                headers = {name.lower(): value for name, value in response.headers.items()}
-                reply = Reply(response.status, await _read_whole(response), headers)
-                return reply, {name: morsel.value for name, morsel in response.cookies.items()}
-        except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
-            raise self._failure(error) from None
+            return await self._exchange(call, request)
+        except TimeoutError:
+            raise Undecided(
+                _E.ERROR_REASON_UPSTREAM_UNAVAILABLE,
+                f"the platform did not answer in {self._read_timeout:g} s",
+            ) from None
+        except Lost:
+            raise Undecided(
+                _E.ERROR_REASON_UPSTREAM_UNAVAILABLE, "the connection to the platform was lost"
+            ) from None
+        except Unreadable:
+            raise Undecided(
+                _E.ERROR_REASON_UPSTREAM_PROTOCOL, "the platform's answer could not be read as HTTP"
+            ) from None
+        except TooLong:
+            raise Undecided(
+                _E.ERROR_REASON_UPSTREAM_PROTOCOL, f"the platform's answer is over {REPLY_BYTES >> 20} MiB"
+            ) from None
 
-    def _failure(self, error: Exception) -> ServiceError:
-        """Name a failure of the connection; nothing is quoted that could hold a header."""
-        match error:
-            case aiohttp.ConnectionTimeoutError():
-                return connect_timeout(self._timeout.connect)
-            case aiohttp.ClientConnectorError():
-                return unreachable(error.os_error)
-            case TimeoutError():
-                return Undecided(
-                    _E.ERROR_REASON_UPSTREAM_UNAVAILABLE,
-                    f"the platform did not answer in {self._read_timeout:g} s",
-                )
-            case aiohttp.ClientResponseError():
-                return Undecided(
-                    _E.ERROR_REASON_UPSTREAM_PROTOCOL, "the platform's answer could not be read as HTTP"
-                )
-            case _:
-                return Undecided(
-                    _E.ERROR_REASON_UPSTREAM_UNAVAILABLE, "the connection to the platform was lost"
-                )
+    async def _exchange(self, call: Call, request: bytes) -> Reply:
+        """Send a request over a connection that is kept, or a new one.
+
+        An idle connection may be gone by the time it is used again, which looks like a lost answer. A call
+        that may be made twice is made over the next one then; a POST takes only one that was in use just now
+        (no server or proxy drops it so soon).
+        """
+        within = {"within": _FRESH} if call.method == "POST" else {}
+        while True:
+            connection = self._connections.kept(**within)
+            is_new = connection is None
+            if connection is None:
+                connection = await self._connect()
+            try:
+                if call.fence is not None:
+                    call.fence.check()
+                return await connection.exchange(request, self._read_timeout)
+            except Lost as lost:
+                if is_new or call.method == "POST" or not lost.unheard:
+                    raise
+            finally:
+                self._connections.give_back(connection)
+
+    async def _connect(self) -> Connection:
+        try:
+            return await self._connections.new()
+        except TimeoutError:
+            raise connect_timeout(self._connect_timeout) from None
+        except OSError as error:
+            raise unreachable(error) from None
+
+    def _spelled(self, call: Call) -> bytes:
+        """Spell a request (RFC 9112 §3). Raises ValueError for what would break out of its place."""
+        query = "?" + urlencode(call.query) if call.query else ""
+        lines = [f"{call.method} {self._path}{call.path}{query}", self._head]
+        if call.cookie:
+            lines.append(f"Cookie: {call.cookie_name}={_checked(call.cookie)}\r\n")
+        if call.body is None:
+            length = "" if call.method == "GET" else "Content-Length: 0\r\n"
+            return "".join((*lines, length, "\r\n")).encode("latin-1")
+        body = msgspec.json.encode(call.body)
+        lines.append(f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n")
+        return "".join(lines).encode("latin-1") + body
+
+
+def _checked(value: str) -> str:
+    """Return what may stand in a header. Raises ValueError."""
+    if not value.isprintable():
+        raise ValueError("a cookie with a control character in it")
+    return value
+
+
+def cookies_of(reply: Reply) -> dict[str, str]:
+    """Return the cookies that a reply sets, but for those that cannot be read."""
+    jar: SimpleCookie = SimpleCookie()
+    for line in reply.set_cookies:
+        try:
+            jar.load(line)
+        except CookieError:
+            continue
+    return {name: morsel.value for name, morsel in jar.items()}
 
 
 async def twice(attempt: Callable[[], Awaitable[_T]]) -> _T:
@@ -166,15 +184,6 @@ async def twice(attempt: Callable[[], Awaitable[_T]]) -> _T:
             raise
     await asyncio.sleep(_AGAIN_AFTER)
     return await attempt()
-
-
-class FencedRequest(aiohttp.ClientRequest):
-    """A request whose fence is checked when its connection is there, right before it is written."""
-
-    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
-        if (fence := fence_of_call.get()) is not None:
-            fence.check()
-        return await super().send(conn)
 
 
 def connect_timeout(seconds: float | None) -> ServiceError:
@@ -192,23 +201,3 @@ def unreachable(error: OSError) -> ServiceError:
     else:
         cause = error.strerror or type(error).__name__
     return ServiceError(_E.ERROR_REASON_UPSTREAM_UNAVAILABLE, f"the platform cannot be reached: {cause}")
-
-
-def _headers_of(call: Call) -> dict[str, str]:
-    headers = {}
-    if call.cookie:
-        headers["Cookie"] = f"{call.cookie_name}={call.cookie}"
-    if call.body is not None:
-        headers["Content-Type"] = "application/json"
-    return headers
-
-
-async def _read_whole(response: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in response.content.iter_chunked(1 << 16):
-        body += chunk
-        if len(body) > _REPLY_BYTES:
-            raise Undecided(
-                _E.ERROR_REASON_UPSTREAM_PROTOCOL, f"the platform's answer is over {_REPLY_BYTES >> 20} MiB"
-            )
-    return bytes(body)

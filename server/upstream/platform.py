@@ -87,7 +87,6 @@ class Platform:
         self._uploads = Uploads(self._http, self._base_url, agent, passing, connect_timeout, self._tls)
 
     async def __aenter__(self) -> Self:
-        self._http.open()
         self._uploads.open()
         return self
 
@@ -95,7 +94,7 @@ class Platform:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._uploads.close()
-        await self._http.close()
+        self._http.close()
 
     async def login(self, email: str, password: str) -> str:
         """Log in by password and return the session cookie's value.

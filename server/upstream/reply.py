@@ -23,11 +23,12 @@ _WAIT_MAX: Final = 3600.0  # seconds; a longer Retry-After is somebody's mistake
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One HTTP reply, read whole. `headers` has lower-case names."""
+    """One HTTP reply, read whole. `headers` has lower-case names, `set_cookies` the headers of that name."""
 
     status: int
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
+    set_cookies: tuple[str, ...] = field(default=(), repr=False)
 
 
 def open_reply(reply: Reply, secrets: Collection[str] = ()) -> Any:

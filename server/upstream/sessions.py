@@ -5,7 +5,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from server.errors import ServiceError
 from server.pool.account import TEAM_COOKIE, USER_COOKIE
 from server.upstream.errors import Refusal
-from server.upstream.http import Call, Http
+from server.upstream.http import Call, Http, cookies_of
 from server.upstream.reply import open_reply
 from server.upstream.shapes import wrong_shape
 from server.upstream.users import User, read_user
@@ -22,12 +22,13 @@ async def log_in(http: Http, email: str, password: str) -> str:
         raise _captcha()
     body = {"email": email, "password": password}
     call = Call("POST", "/users/password-login", body=body, secrets=(email, password))
-    reply, cookies = await http.exchange(call)
+    reply = await http.exchange(call)
     if reply.status != 302:  # what older backends answer to a login that succeeded (§10)
         try:
             open_reply(reply, call.secrets)
         except Refusal as refusal:
             raise (_captcha() if refusal.code == 403 else refusal) from None
+    cookies = cookies_of(reply)
     if cookie := cookies.get(USER_COOKIE):
         return cookie
     if TEAM_COOKIE in cookies:

@@ -6,6 +6,7 @@ The platform names the address of each; what is sent there is the bytes and noth
 import io
 import ssl
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,13 +18,15 @@ from server.errors import ServiceError
 from server.pool.account import Session
 from server.pool.fence import Fence
 from server.upstream.errors import Refusal
-from server.upstream.http import Call, FencedRequest, Http, fence_of_call, twice
+from server.upstream.http import Call, Http, twice
 from server.upstream.shapes import object_in, text, wrong_shape
 
 _E = ErrorReason
 _SECONDS: Final = 60.0  # that the storage may take for a file
 _ADDRESS_CHARS: Final = 8192
 _NO_ROUTE: Final = (404, 405)
+
+_fence: ContextVar[Fence | None] = ContextVar("fence of the upload under way", default=None)
 
 
 class Uploads:
@@ -59,7 +62,7 @@ class Uploads:
             skip_auto_headers=("Content-Type",),  # the address is signed for none (§5.9)
             timeout=self._timeout,
             trust_env=False,
-            request_class=FencedRequest,
+            request_class=_Fenced,
         )
 
     async def close(self) -> None:
@@ -104,7 +107,7 @@ class Uploads:
 
     async def _put(self, url: URL, data: bytes, fence: Fence | None) -> None:
         assert self._storage is not None, "use the platform as a context"
-        fence_of_call.set(fence)
+        _fence.set(fence)
         headers = self._own_headers if url.origin() == self._origin else {}
         try:
             async with self._storage.put(
@@ -115,6 +118,15 @@ class Uploads:
             raise _not_stored(url, f"failed: {type(error).__name__}") from None
         if not 200 <= status < 300:
             raise _not_stored(url, f"answered HTTP {status}")
+
+
+class _Fenced(aiohttp.ClientRequest):
+    """A request whose fence is checked when its connection is there, right before it is written."""
+
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        if (fence := _fence.get()) is not None:
+            fence.check()
+        return await super().send(conn)
 
 
 def _checked(upload_url: str) -> URL:

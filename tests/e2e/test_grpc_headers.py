@@ -14,7 +14,7 @@ from tests.support.howler import Howler
 OF_HTTP = {"host", "connection", "content-type", "content-length"}
 OF_A_HANDSHAKE = {"host", "connection", "upgrade", "sec-websocket-key", "sec-websocket-version"}
 STREAM = "GET /api/v1/users/tasks/stream"
-# What aiohttp says by itself where a profile does not.
+# What Howler's HTTP says by itself where a profile does not.
 UNSAID = {"plain": {"accept-encoding": "gzip, deflate"}, "browser": {}}
 
 

@@ -296,7 +296,7 @@ async def test_a_task_id_cannot_leave_its_place_in_the_path() -> None:
     asked = Recorder(says(TASK))
     async with platform(any=asked) as made:
         await made.task(SESSION, TaskId("../../users/models?x=1"))
-    assert asked.asked[0].raw_path == "/api/v1/users/tasks/..%2F..%2Fusers%2Fmodels%3Fx=1"
+    assert asked.asked[0].raw_path == "/api/v1/users/tasks/..%2F..%2Fusers%2Fmodels%3Fx%3D1"
 
 
 async def test_code_500_on_a_task_means_not_found_after_a_second_look() -> None:
