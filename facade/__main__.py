@@ -58,7 +58,7 @@ class Listener(uvicorn.Server):
 async def serve(settings: Settings, listening: socket.socket) -> None:
     """Serve until a signal comes."""
     backend = Backend(settings.target())
-    rules = Rules(settings.model_fallback, settings.forward_instructions)
+    rules = Rules(settings.model_fallback, settings.forward_instructions, settings.questions)
     front = Front(
         backend,
         rules,

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from facade.openai.presentation import Presentation, ReasoningField, Thinking, ToolDisplay
-from facade.openai.start import ForwardInstructions
+from facade.openai.start import ForwardInstructions, Questions
 from facade.sse import KeepAlive, NonstreamPadding, Pace, Padding
 
 PREFIX: Final = "HOWLER_"
@@ -139,6 +139,11 @@ class Settings(BaseSettings):
         description="Which answers that are not streamed begin after 30 s with blanks, one every 15 s, so "
         "that no proxy gives up on them: `responses`, `all` or `off`. Their status is 200 then, whatever "
         "comes; a failure stands in the body, in a response as `status: failed`, in a chat as an `error`.",
+    )
+    questions: Questions = Field(
+        Questions.AUTO,
+        description="What becomes of the agent's questions: `auto` answers each with its first option, "
+        "`decline` tells the agent to go on without an answer. Over gRPC a caller may answer them itself.",
     )
     max_body_bytes: int = Field(
         10 * 1024 * 1024, gt=0, description="The largest HTTP request body taken, in bytes; larger is a 413."

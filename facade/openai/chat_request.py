@@ -7,7 +7,7 @@ from msgspec import Raw
 
 from facade.errors import invalid, unsupported
 from facade.openai.start import Asked
-from facade.openai.transcript import TranscriptWriter, text_of
+from facade.openai.transcript import INSTRUCTING, TranscriptWriter, text_of
 from facade.openai.wire import ChatBody, ChatMessage, ignored_fields, loose_text, parse
 
 _HONOURED: Final = frozenset(
@@ -34,6 +34,7 @@ def read_chat(body: bytes) -> ChatRequest:
         model=chat.model or "",
         stream=bool(chat.stream),
         conversation=transcript.conversation(),
+        attachments=tuple(transcript.enclosures.attachments()),
         instructions=transcript.instructions(),
         declares_tools=bool(chat.tools or chat.functions),
         ignored=tuple(ignored_fields(body, _HONOURED)),
@@ -65,7 +66,8 @@ def _allows_none(choice: Raw) -> bool:
 
 
 def _write(transcript: TranscriptWriter, message: ChatMessage, param: str) -> None:
-    text = text_of(message.content, f"{param}.content")
+    enclosures = None if message.role in INSTRUCTING else transcript.enclosures
+    text = text_of(message.content, f"{param}.content", enclosures)
     if message.role in {"tool", "function"}:
         transcript.result(text, message.tool_call_id, param, message.name or "")
         return

@@ -12,7 +12,7 @@ from msgspec import Raw
 
 from facade.errors import ApiError, invalid, unsupported
 from facade.openai.start import Asked
-from facade.openai.transcript import TranscriptWriter, text_of
+from facade.openai.transcript import INSTRUCTING, TranscriptWriter, text_of
 from facade.openai.wire import (
     CallItem,
     FunctionTool,
@@ -90,6 +90,7 @@ def read_responses(body: bytes) -> ResponsesRequest:
         model=wanted.model or "",
         stream=bool(wanted.stream),
         conversation=transcript.conversation(),
+        attachments=tuple(transcript.enclosures.attachments()),
         instructions=transcript.instructions(),
         declares_tools=bool(wanted.tools),
         ignored=tuple(ignored_fields(body, _HONOURED)),
@@ -134,7 +135,8 @@ def _write(transcript: TranscriptWriter, item: Raw, param: str) -> None:
     match head.type:
         case "message" | None if head.role is not None:
             message = parse(item, MessageItem, param)
-            transcript.say(message.role, text_of(message.content, f"{param}.content"), param)
+            enclosures = None if message.role in INSTRUCTING else transcript.enclosures
+            transcript.say(message.role, text_of(message.content, f"{param}.content", enclosures), param)
         case "message":
             raise invalid("A message needs a role.", f"{param}.role")
         case "function_call" | "custom_tool_call":
@@ -143,7 +145,8 @@ def _write(transcript: TranscriptWriter, item: Raw, param: str) -> None:
             transcript.call(call.name, arguments, call.call_id, param)
         case "function_call_output" | "custom_tool_call_output":
             output = parse(item, OutputItem, param)
-            transcript.result(text_of(output.output, f"{param}.output"), output.call_id, param)
+            text = text_of(output.output, f"{param}.output", transcript.enclosures)
+            transcript.result(text, output.call_id, param)
         case _:
             return
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from howler.task.v1.start_turn_pb2 import (
     ApprovalPolicy,
+    Attachment,
     DetachAction,
     Durability,
     OnDetach,
@@ -20,9 +21,21 @@ _ON_DETACH: Final = OnDetach(action=DetachAction.DETACH_ACTION_CANCEL)
 _STOP: Final = TaskRetention.TASK_RETENTION_STOP
 _EPHEMERAL: Final = Durability.DURABILITY_EPHEMERAL
 _APPROVE: Final = ApprovalPolicy.APPROVAL_POLICY_AUTO
-_ANSWER: Final = QuestionPolicy.QUESTION_POLICY_AUTO
 
 _ANY_MODEL: Final = frozenset({"", "default", "auto"})
+
+
+class Questions(enum.StrEnum):
+    """What becomes of the agent's questions (HOWLER_QUESTIONS): no client of these APIs can answer one."""
+
+    AUTO = "auto"
+    DECLINE = "decline"
+
+
+_POLICIES: Final = {
+    Questions.AUTO: QuestionPolicy.QUESTION_POLICY_AUTO,
+    Questions.DECLINE: QuestionPolicy.QUESTION_POLICY_DECLINE,
+}
 
 
 class ForwardInstructions(enum.StrEnum):
@@ -40,6 +53,7 @@ class Rules:
 
     model_fallback: bool = False
     forward_instructions: ForwardInstructions = ForwardInstructions.AUTO
+    questions: Questions = Questions.AUTO
 
     def strict(self, model: str) -> bool:
         """Say whether only a model of this name will do, not the default one."""
@@ -61,7 +75,7 @@ class Asked:
     """What a request asks of the agent, read from either API.
 
     `model` is empty where none is named; `ignored` names the fields that have
-    no effect.
+    no effect; `attachments` are the images and files of the newest input.
     """
 
     model: str
@@ -70,6 +84,7 @@ class Asked:
     instructions: str
     declares_tools: bool
     ignored: tuple[str, ...]
+    attachments: tuple[Attachment, ...] = ()
 
     def named(self) -> str:
         """Return the model that answers name until the platform has told which one runs."""
@@ -82,6 +97,7 @@ def start_turn(asked: Asked, rules: Rules, principal: str, request_id: str) -> S
         model=asked.model,
         strict_model=rules.strict(asked.model),
         messages=asked.conversation,
+        attachments=asked.attachments,
         instructions=asked.instructions if rules.forwards(asked) else "",
         principal=principal,
         request_id=request_id,
@@ -89,7 +105,7 @@ def start_turn(asked: Asked, rules: Rules, principal: str, request_id: str) -> S
         retention=_STOP,
         durability=_EPHEMERAL,
         approval_policy=_APPROVE,
-        question_policy=_ANSWER,
+        question_policy=_POLICIES[rules.questions],
     )
 
 

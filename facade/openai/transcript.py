@@ -12,6 +12,7 @@ from howler.task.v1.start_turn_pb2 import Message, Role, Transcript
 
 from facade.errors import ApiError, invalid, unsupported
 from facade.openai.asides import is_own_call, strip_added
+from facade.openai.enclosures import Enclosures
 from facade.openai.wire import Part, checked_text
 
 _NO_OUTPUT: Final = "(no output)"
@@ -19,31 +20,37 @@ _TEXT_PARTS: Final = frozenset({"text", "input_text", "output_text"})
 _ASSISTANT: Final = Role.ROLE_ASSISTANT
 _TOOL: Final = Role.ROLE_TOOL
 _ROLES: Final = {"user": Role.ROLE_USER, "assistant": _ASSISTANT, "tool": _TOOL, "function": _TOOL}
-_INSTRUCTING: Final = frozenset({"system", "developer"})
+INSTRUCTING: Final = frozenset({"system", "developer"})
 
 
-def text_of(content: str | list[Part] | None, param: str) -> str:
+def text_of(content: str | list[Part] | None, param: str, enclosures: Enclosures | None = None) -> str:
     """Return the text of a content field, its parts joined by a newline.
 
-    Raises the 400 `unsupported_value` for a part that is not text: there are no uploads.
+    Images and files go to `enclosures`. Raises the 400 `unsupported_value` for a part that is neither text
+    nor one of these.
     """
     if content is None:
         return ""
     if isinstance(content, str):
         return checked_text(content, param)
-    return "\n".join(_part_text(part, f"{param}[{index}]") for index, part in enumerate(content))
+    return "\n".join(_part_text(part, f"{param}[{index}]", enclosures) for index, part in enumerate(content))
 
 
-def _part_text(part: Part, param: str) -> str:
+def _part_text(part: Part, param: str, enclosures: Enclosures | None) -> str:
     if part.type in _TEXT_PARTS:
         return checked_text(part.text or "", f"{param}.text")
     if part.type == "refusal":
         return checked_text(part.refusal or "", f"{param}.refusal")
-    raise unsupported("Only text content is supported; images, files and audio are not.", param)
+    if enclosures is not None and enclosures.takes(part):
+        return enclosures.line(part, param)
+    raise unsupported(f"Content of the type {part.type[:40]!r} is not supported here.", param)
 
 
 class TranscriptWriter:
-    """A conversation being written down, oldest message first."""
+    """A conversation being written down, oldest message first.
+
+    `enclosures` are its images and files; those from before the assistant's last words are old.
+    """
 
     def __init__(self, param: str) -> None:
         self._param = param
@@ -51,10 +58,11 @@ class TranscriptWriter:
         self._instructions: list[str] = []
         self._tools: dict[str, str] = {}
         self._last = ("", param)
+        self.enclosures = Enclosures()
 
     def say(self, role: str, text: str, param: str, name: str = "") -> None:
         """Add what a role said; system and developer text is kept apart."""
-        if role in _INSTRUCTING:
+        if role in INSTRUCTING:
             if text:
                 self._instructions.append(text)
             return
@@ -63,6 +71,7 @@ class TranscriptWriter:
             raise invalid("The role is none of system, developer, user, assistant, tool.", f"{param}.role")
         self._last = (role, param)
         if known == _ASSISTANT:
+            self.enclosures.forget()
             text = strip_added(text)
         if known == _TOOL:
             text = text or _NO_OUTPUT

@@ -18,12 +18,36 @@ T = TypeVar("T")
 _NOTHING: Final = Raw(b"null")
 
 
+class ImageUrl(Struct):
+    """Where an image of a chat is: an address, or the image itself as a `data:` URL."""
+
+    url: str
+
+
+class FileRef(Struct):
+    """A file: itself, in base64 or as a `data:` URL, or where it is."""
+
+    file_data: str | None = None
+    filename: str | None = None
+    file_id: str | None = None
+    file_url: str | None = None
+
+
 class Part(Struct):
-    """A part of a message's content; which text field counts depends on `type`."""
+    """A part of a message's content; which fields count depends on `type`.
+
+    Chat puts an image's address and a file into objects, responses has their fields in the part.
+    """
 
     type: str
     text: str | None = None
     refusal: str | None = None
+    image_url: str | ImageUrl | None = None
+    file: FileRef | None = None
+    file_data: str | None = None
+    filename: str | None = None
+    file_id: str | None = None
+    file_url: str | None = None
 
 
 class CalledFunction(Struct):

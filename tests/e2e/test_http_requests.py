@@ -152,25 +152,25 @@ async def test_no_origin_is_allowed(front: Front) -> None:
         assert not [name for name in one.headers if name.startswith("access-control-")]
 
 
-IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+AUDIO = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
 REFUSED: list[tuple[str, dict[str, Any], str | None, str | None]] = [
     (
         CHAT,
-        {"messages": [{"role": "user", "content": [IMAGE]}]},
+        {"messages": [{"role": "user", "content": [AUDIO]}]},
         "unsupported_value",
         "messages[0].content[0]",
     ),
     (
         RESPONSES,
         {"input": [{"role": "user", "content": [{"type": "input_image", "image_url": "data:,"}]}]},
-        "unsupported_value",
-        "input[0].content[0]",
+        "invalid_value",
+        "input[0].content[0].image_url",
     ),
     (
         RESPONSES,
         {"input": [{"role": "user", "content": [{"type": "input_file", "file_id": "file_1"}]}]},
         "unsupported_value",
-        "input[0].content[0]",
+        "input[0].content[0].file_id",
     ),
     (
         RESPONSES,

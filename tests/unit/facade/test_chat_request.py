@@ -135,7 +135,7 @@ def test_usage_is_told_where_asked() -> None:
     assert not read(stream_options=None).include_usage
 
 
-IMAGE = {"type": "image_url", "image_url": {"url": "data:,"}}
+AUDIO = {"type": "input_audio", "input_audio": {"data": "", "format": "wav"}}
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ IMAGE = {"type": "image_url", "image_url": {"url": "data:,"}}
         ({"messages": [{"role": "robot", "content": "s"}]}, "messages[0].role", "invalid_value"),
         ({"messages": [{"role": "user", "content": "  "[:0]}]}, "messages[0]", "invalid_value"),
         ({"messages": [USER, {"role": "assistant", "content": "I"}]}, "messages[1]", "invalid_value"),
-        ({"messages": [{"role": "user", "content": [IMAGE]}]}, "messages[0].content[0]", "unsupported_value"),
+        ({"messages": [{"role": "user", "content": [AUDIO]}]}, "messages[0].content[0]", "unsupported_value"),
         ({"messages": [{"role": "user", "content": "a\x00b"}]}, "messages[0].content", "invalid_value"),
         ({"messages": [{"role": "user", "content": 5}]}, "messages[0].content", "invalid_value"),
         ({"messages": [{"content": "a"}]}, "messages[0].role", "invalid_value"),

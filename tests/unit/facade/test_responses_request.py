@@ -102,13 +102,13 @@ def test_ignored_parameters_are_named() -> None:
         ({"input": [{"role": "user", "content": 5}]}, "input[0].content", "invalid_value"),
         (
             {"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
-            "input[0].content[0]",
-            "unsupported_value",
+            "input[0].content[0].image_url",
+            "invalid_value",
         ),
         (
             {"input": [{"role": "user", "content": [{"type": "input_file"}]}]},
             "input[0].content[0]",
-            "unsupported_value",
+            "invalid_value",
         ),
         ({"input": [{"role": "assistant", "content": "a"}]}, "input[0]", "invalid_value"),
         ({"input": "a\x00"}, "input", "invalid_value"),
