@@ -9,11 +9,13 @@ import grpc
 import pytest
 import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
+from howler.conversation.v1.conversation_service_pb2 import CreateRequest
+from howler.conversation.v1.conversation_service_pb2_grpc import ConversationServiceStub
 from howler.pool.v1.pool_service_pb2 import GetPoolRequest
-from howler.task.v1.start_turn_pb2 import Attachment, TaskRetention
+from howler.task.v1.start_turn_pb2 import Attachment, Idempotency, TaskRetention
 
 from tests.support.howler import Howler, reason_of, text_of
-from tests.support.watched import eventually
+from tests.support.watched import Watched, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 STOP, KEEP = TaskRetention.TASK_RETENTION_STOP, TaskRetention.TASK_RETENTION_KEEP
@@ -92,6 +94,32 @@ async def test_a_text_that_no_frame_holds_goes_as_a_file(howler: Howler) -> None
     full = [Attachment(filename="a.txt", data=b"x")] * 10
     assert await refused(howler.turn(long, task_id=task_id, attachments=full)) == "PROMPT_TOO_LARGE"
     assert "before that you said" in text_of(await howler.turn("and now?", task_id=task_id))
+
+
+async def test_files_in_a_conversation(howler: Howler) -> None:
+    """Of its first turn, and of one in which the agent that remembers is spoken to again."""
+    created = await ConversationServiceStub(howler.channel).Create(CreateRequest())
+    for data in (b"first", b"second"):
+        events = await howler.turn(
+            "look",
+            attachments=[Attachment(filename="a.txt", data=data)],
+            conversation_id=created.conversation.conversation_id,
+        )
+        assert told("a.txt", data) in text_of(events)
+    assert "before that you said" in text_of(events)
+
+
+async def test_a_start_that_is_repeated_with_its_files_is_the_same(howler: Howler) -> None:
+    """What a start asks includes its files, also where its turn is read back from the store."""
+    start = {"idempotency": Idempotency(key="with-files"), "retention": STOP}
+    turn = Watched(howler, "/pace 20 50", attachments=[Attachment(filename="a", data=b"x")], **start)
+    await turn.until("text_delta")
+    again = Watched(howler, "/pace 20 50", attachments=[Attachment(filename="a", data=b"x")], **start)
+    await again.until("accepted")
+    assert again.turn_id == turn.turn_id
+    other = howler.turn("/pace 20 50", attachments=[Attachment(filename="a", data=b"y")], **start)
+    assert await refused(other) == "IDEMPOTENCY_MISMATCH"
+    assert len(await turn.rest()) == len(await again.rest())
 
 
 @pytest.mark.parametrize(

@@ -169,30 +169,70 @@ async def test_the_grace_of_a_caller_who_leaves(howler: Howler) -> None:
     await eventually(cancelled)
 
 
+CARRIERS = {"/ask": "Which pipeline? all", "/ask2": "Which language? Go; Which targets? linux"}
+"""A question in its own carrier and one as a tool call (§7.6), with the first option of each."""
+
+
+@pytest.mark.parametrize("prompt", CARRIERS)
 @pytest.mark.parametrize(
-    ("policy", "resolution", "answer"),
+    ("policy", "resolution"),
     [
-        (
-            QuestionPolicy.QUESTION_POLICY_AUTO,
-            QuestionResolution.QUESTION_RESOLUTION_AUTO,
-            "You answered: Which language? Go; Which targets? linux.",
-        ),
-        (
-            QuestionPolicy.QUESTION_POLICY_DECLINE,
-            QuestionResolution.QUESTION_RESOLUTION_DECLINED,
-            "You cancelled the question.",
-        ),
+        (QuestionPolicy.QUESTION_POLICY_UNSPECIFIED, QuestionResolution.QUESTION_RESOLUTION_AUTO),
+        (QuestionPolicy.QUESTION_POLICY_AUTO, QuestionResolution.QUESTION_RESOLUTION_AUTO),
+        (QuestionPolicy.QUESTION_POLICY_DECLINE, QuestionResolution.QUESTION_RESOLUTION_DECLINED),
     ],
-    ids=["auto", "decline"],
+    ids=["unspecified", "auto", "decline"],
 )
 async def test_questions_that_howler_answers(
-    howler: Howler, policy: QuestionPolicy, resolution: QuestionResolution, answer: str
+    howler: Howler, prompt: str, policy: QuestionPolicy, resolution: QuestionResolution
 ) -> None:
-    """P6.5"""
-    events = await howler.turn("/ask2", question_policy=policy, retention=STOP)
+    """P6.5, issue 5: in both carriers, by policy."""
+    events = await howler.turn(prompt, question_policy=policy, retention=STOP)
     (resolved,) = [event for event in events if event.WhichOneof("event") == "question_resolved"]
     assert resolved.question_resolved.resolution == resolution
+    declined = policy == QuestionPolicy.QUESTION_POLICY_DECLINE
+    answer = "You cancelled the question." if declined else f"You answered: {CARRIERS[prompt]}."
     assert text_of(events) == answer
+
+
+@pytest.mark.parametrize("prompt", CARRIERS)
+async def test_a_turn_that_asks_waits_for_its_answer(howler: Howler, prompt: str) -> None:
+    """P6.5, issue 5: it waits on a new task and on one that exists, and the answer continues it."""
+    task_id = ""
+    for _ in range(2):
+        turn = Watched(
+            howler,
+            prompt,
+            question_policy=QuestionPolicy.QUESTION_POLICY_ASK,
+            retention=KEEP,
+            task_id=task_id,
+        )
+        question = (await turn.until("question")).question
+        task_id = turn.task_id
+        assert (await held(howler, task_id)).state == TaskState.TASK_STATE_RUNNING
+        answers = [Answer(text=item.text, values=["my own"]) for item in question.items]
+        await howler.tasks.AnswerQuestion(
+            AnswerQuestionRequest(turn_id=turn.turn_id, question_id=question.question_id, answers=answers)
+        )
+        events = await turn.rest()
+        assert text_of(events).count("my own") == len(question.items)
+        assert events[-1].ended.reason == EndReason.END_REASON_COMPLETED
+
+
+async def test_a_turn_that_asks_can_be_cancelled(howler: Howler) -> None:
+    """Issue 5: CancelTurn interrupts, keeps the task, ends the log CANCELLED; the question has expired."""
+    turn = Watched(howler, "/ask", question_policy=QuestionPolicy.QUESTION_POLICY_ASK, retention=KEEP)
+    question = (await turn.until("question")).question
+    told = await howler.tasks.CancelTurn(CancelTurnRequest(turn_id=turn.turn_id))
+    assert told.reason == EndReason.END_REASON_CANCELLED
+    events = await turn.rest()
+    (resolved,) = [event for event in events if event.WhichOneof("event") == "question_resolved"]
+    assert resolved.question_resolved.question_id == question.question_id
+    assert resolved.question_resolved.resolution == QuestionResolution.QUESTION_RESOLUTION_EXPIRED
+    assert events[-1].ended.resumable
+    late = AnswerQuestionRequest(turn_id=turn.turn_id, question_id=question.question_id, decline=True)
+    assert (await refused(howler.tasks.AnswerQuestion(late)))[0] in ("QUESTION_NOT_FOUND", "TURN_NOT_FOUND")
+    assert text_of(await howler.turn("and now?", task_id=turn.task_id)).startswith("You said")
 
 
 async def test_a_question_that_the_caller_answers(howler: Howler) -> None:
