@@ -215,7 +215,7 @@ async def test_who_waits_and_leaves_takes_no_slot(start: Start) -> None:
 
 
 async def test_an_idle_task_is_stopped_when_its_slot_is_needed(start: Start) -> None:
-    async with start(ONE, OTHER) as (upstream, howler):
+    async with start(ONE, OTHER, HOWLER_FREE_SLOTS="0") as (upstream, howler):
         kept = [
             (await howler.turn(f"kept {number}", retention=KEEP))[0].accepted.task_id for number in range(2)
         ]
