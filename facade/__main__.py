@@ -58,7 +58,12 @@ class Listener(uvicorn.Server):
 async def serve(settings: Settings, listening: socket.socket) -> None:
     """Serve until a signal comes."""
     backend = Backend(settings.target())
-    rules = Rules(settings.model_fallback, settings.forward_instructions, settings.questions)
+    rules = Rules(
+        model_fallback=settings.model_fallback,
+        forward_instructions=settings.forward_instructions,
+        questions=settings.questions,
+        unsupported_params=settings.unsupported_params,
+    )
     front = Front(
         backend,
         rules,
@@ -67,6 +72,7 @@ async def serve(settings: Settings, listening: socket.socket) -> None:
         settings.presentation(),
         settings.chat_padding(),
         settings.response_padding(),
+        settings.origins(),
     )
     app = create_app(front)
     config = uvicorn.Config(

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from facade.cors import AllowedOrigins
 from facade.errors import ApiError, internal
 from facade.routes.chat import chat_routes
 from facade.routes.completions import completion_routes
@@ -55,7 +56,7 @@ def create_app(front: Front) -> ASGIApp:
     app.add_exception_handler(ApiError, _tell)
     app.add_exception_handler(HTTPException, _tell_routing)
     app.add_exception_handler(Exception, _tell_bug)
-    return Edge(app)
+    return Edge(AllowedOrigins(app, front.origins) if front.origins else app)
 
 
 async def _tell(_: Request, error: Exception) -> Response:

@@ -13,8 +13,9 @@ from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from facade.cors import ANY_ORIGIN
 from facade.openai.presentation import Presentation, ReasoningField, Thinking, ToolDisplay
-from facade.openai.start import ForwardInstructions, Questions
+from facade.openai.start import ForwardInstructions, Questions, UnsupportedParams
 from facade.sse import KeepAlive, NonstreamPadding, Pace, Padding
 
 PREFIX: Final = "HOWLER_"
@@ -57,6 +58,7 @@ ELSEWHERE: Final = frozenset(
 )
 """Settings of the server alone, which a test compares. The sandbox's all begin HOWLER_SANDBOX_."""
 
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(?::\d{1,5})?")
 _ADDRESS: Final = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]\s]+):(?P<port>\d{1,5})")
 
 
@@ -77,6 +79,18 @@ def _address(address: str) -> str:
     return address
 
 
+def _origins(listed: str) -> str:
+    for origin in _split(listed):
+        if origin != ANY_ORIGIN and _ORIGIN.fullmatch(origin) is None:
+            raise ValueError("must be origins such as https://chat.example, separated by commas, or *")
+    return listed
+
+
+def _split(listed: str) -> list[str]:
+    return [origin for part in listed.split(",") if (origin := part.strip())]
+
+
+Origins = Annotated[str, AfterValidator(_origins)]
 Address = Annotated[str, AfterValidator(_address)]
 
 
@@ -126,6 +140,11 @@ class Settings(BaseSettings):
         description="Where a chat tells reasoning: `reasoning_content`, `both` (that and `reasoning`), or "
         "`think_tags` (`<think>` in `content`).",
     )
+    unsupported_params: UnsupportedParams = Field(
+        UnsupportedParams.IGNORE,
+        description="What becomes of fields that have no effect, such as `temperature`: `ignore` (the answer "
+        "names them in `x-gateway-ignored-params`) or `error` (a 400 names the first).",
+    )
     keep_alive: KeepAlive = Field(
         KeepAlive.EVENT,
         description="What fills the silences of a stream: `event` (a valid event that says nothing), "
@@ -144,6 +163,11 @@ class Settings(BaseSettings):
         Questions.AUTO,
         description="What becomes of the agent's questions: `auto` answers each with its first option, "
         "`decline` tells the agent to go on without an answer. Over gRPC a caller may answer them itself.",
+    )
+    cors_origins: Origins = Field(
+        "",
+        description="The origins whose pages may use the API from a browser, as `https://chat.example`, "
+        "separated by commas; `*` allows any. None by default.",
     )
     max_body_bytes: int = Field(
         10 * 1024 * 1024, gt=0, description="The largest HTTP request body taken, in bytes; larger is a 413."
@@ -184,6 +208,10 @@ class Settings(BaseSettings):
     def response_padding(self) -> Padding | None:
         """Return how whole responses are padded."""
         return None if self.nonstream_padding is NonstreamPadding.OFF else Padding()
+
+    def origins(self) -> tuple[str, ...]:
+        """Return whose pages may use the API."""
+        return tuple(_split(self.cors_origins))
 
     def level(self) -> int:
         """Return the level of logging."""

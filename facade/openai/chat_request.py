@@ -11,7 +11,18 @@ from facade.openai.transcript import INSTRUCTING, TranscriptWriter, text_of
 from facade.openai.wire import ChatBody, ChatMessage, ignored_fields, loose_text, parse
 
 _HONOURED: Final = frozenset(
-    {"model", "messages", "stream", "stream_options", "n", "modalities", "tool_choice", "function_call"}
+    {
+        "model",
+        "messages",
+        "stream",
+        "stream_options",
+        "n",
+        "modalities",
+        "tool_choice",
+        "function_call",
+        "metadata",
+        "user",
+    }
 )
 
 

@@ -36,6 +36,7 @@ _HONOURED: Final = frozenset(
         "store",
         "background",
         "metadata",
+        "user",
         "previous_response_id",
         "conversation",
         "prompt",

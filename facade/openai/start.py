@@ -16,6 +16,8 @@ from howler.task.v1.start_turn_pb2 import (
     Transcript,
 )
 
+from facade.errors import unsupported
+
 # Looked up once: the wrappers of protobuf's enums take 2 µs for each of their names.
 _ON_DETACH: Final = OnDetach(action=DetachAction.DETACH_ACTION_CANCEL)
 _STOP: Final = TaskRetention.TASK_RETENTION_STOP
@@ -47,6 +49,15 @@ class ForwardInstructions(enum.StrEnum):
     NEVER = "never"
 
 
+class UnsupportedParams(enum.StrEnum):
+    """What becomes of fields that have no effect (HOWLER_UNSUPPORTED_PARAMS)."""
+
+    IGNORE = "ignore"
+    """They are named in `x-gateway-ignored-params`."""
+    ERROR = "error"
+    """The request is refused, for whoever wants to know for sure."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How this facade asks for turns."""
@@ -54,6 +65,7 @@ class Rules:
     model_fallback: bool = False
     forward_instructions: ForwardInstructions = ForwardInstructions.AUTO
     questions: Questions = Questions.AUTO
+    unsupported_params: UnsupportedParams = UnsupportedParams.IGNORE
 
     def strict(self, model: str) -> bool:
         """Say whether only a model of this name will do, not the default one."""
@@ -110,7 +122,13 @@ def start_turn(asked: Asked, rules: Rules, principal: str, request_id: str) -> S
 
 
 def ignored_of(asked: Asked, rules: Rules) -> tuple[str, ...]:
-    """Return the fields without effect, with `instructions` among them where they are not forwarded."""
+    """Return the fields without effect, with `instructions` among them where they are not forwarded.
+
+    Raises the 400 that names the first, where such are refused.
+    """
+    ignored = asked.ignored
     if asked.instructions and not rules.forwards(asked):
-        return (*asked.ignored, "instructions")
-    return asked.ignored
+        ignored = (*ignored, "instructions")
+    if ignored and rules.unsupported_params is UnsupportedParams.ERROR:
+        raise unsupported(f"`{ignored[0]}` has no effect here.", ignored[0])
+    return ignored

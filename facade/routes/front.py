@@ -26,6 +26,8 @@ class Front:
     presentation: Presentation = field(default_factory=Presentation)
     chat_padding: Padding | None = None
     response_padding: Padding | None = field(default_factory=Padding)
+    origins: tuple[str, ...] = ()
+    """Whose pages may use it from a browser."""
 
 
 def request_id(request: Request) -> str:

@@ -75,6 +75,7 @@ async def serve_facade(
     rules: Rules | None = None,
     max_body_bytes: int = 10_000_000,
     patience: Patience | None = None,
+    origins: tuple[str, ...] = (),
 ) -> AsyncIterator[str]:
     """Serve the facade on loopback, connected to the target; gives its base URL without `/v1`.
 
@@ -88,6 +89,7 @@ async def serve_facade(
         pace or Pace(),
         chat_padding=padding,
         response_padding=padding,
+        origins=origins,
     )
     config = uvicorn.Config(
         create_app(front),

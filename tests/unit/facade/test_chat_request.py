@@ -8,7 +8,7 @@ from howler.task.v1.start_turn_pb2 import DetachAction, Durability, Role, StartT
 
 from facade.errors import ApiError
 from facade.openai.chat_request import ChatRequest, read_chat
-from facade.openai.start import ForwardInstructions, Rules, ignored_of, start_turn
+from facade.openai.start import ForwardInstructions, Rules, UnsupportedParams, ignored_of, start_turn
 
 USER = {"role": "user", "content": "hi"}
 
@@ -197,3 +197,13 @@ def test_hostile_bodies_are_400(body: bytes) -> None:
 def test_unknown_fields_may_hold_anything() -> None:
     body = b'{"messages":[{"role":"user","content":"a","z":[{}]}],"x":9999999999999999999999,"y":"\\u0000"}'
     assert read_chat(body).asked.conversation.messages[0].text == "a"
+
+
+def test_fields_without_effect_are_refused_where_the_operator_wants_it() -> None:
+    """openai-surface.md §9: HOWLER_UNSUPPORTED_PARAMS."""
+    strict = Rules(unsupported_params=UnsupportedParams.ERROR)
+    assert ignored_of(read(user="u", metadata={"k": "v"}, stream=False).asked, strict) == ()
+    with pytest.raises(ApiError) as caught:
+        ignored_of(read(temperature=1, seed=2).asked, strict)
+    assert (caught.value.status, caught.value.code) == (400, "unsupported_value")
+    assert caught.value.param == "temperature"
