@@ -25,6 +25,7 @@ from facade.routes.completions import completion_routes
 from facade.routes.front import Front
 from facade.routes.health import health_routes
 from facade.routes.models import model_routes
+from facade.routes.reference import reference_routes
 from facade.routes.responses import responses_routes
 from facade.sse import send_json
 
@@ -51,6 +52,7 @@ def create_app(front: Front) -> ASGIApp:
             *responses_routes(front),
             *model_routes(front),
             *health_routes(front),
+            *reference_routes(),
         ],
     )
     app.add_exception_handler(ApiError, _tell)

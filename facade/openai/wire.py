@@ -15,7 +15,13 @@ from facade.errors import ApiError, invalid
 
 T = TypeVar("T")
 
-_NOTHING: Final = Raw(b"null")
+
+def _null() -> Raw:
+    return Raw(b"null")
+
+
+_NOTHING: Final[Raw] = msgspec.field(default_factory=_null)
+"""The default of a field that is read later; made for each value, for a schema could not show it."""
 
 
 class ImageUrl(Struct):

@@ -1,0 +1,122 @@
+"""What can be asked over HTTP, operation by operation. A test compares it with the routes."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec import Struct
+
+from facade.openai.wire import ChatBody, CompletionBody, ResponsesBody
+from facade.reference import answers, examples
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A method of a path. `stream` is an example of the answer that is told as events, where there is one."""
+
+    method: str
+    path: str
+    summary: str
+    answer: type[Struct]
+    example: object
+    description: str = ""
+    body: type[Struct] | None = None
+    bodies: dict[str, object] | None = None
+    stream: str = ""
+    tag: str = "OpenAI"
+
+
+def operations() -> list[Operation]:
+    """Return all of them."""
+    return [*_turns(), *_models(), *_health()]
+
+
+_IGNORED: Final = (
+    "Fields that are not named here are taken and have no effect; the header `x-gateway-ignored-params` of "
+    "the answer names those. One request is one turn of the agent, whose own tools have run already: nothing "
+    "in the answer asks the client to run one."
+)
+
+
+def _turns() -> list[Operation]:
+    return [
+        Operation(
+            "post",
+            "/v1/chat/completions",
+            "Run a turn, answered as a chat completion",
+            answers.ChatCompletion,
+            examples.chat_answer(),
+            _IGNORED,
+            ChatBody,
+            examples.CHAT_REQUESTS,
+            examples.chat_stream(),
+        ),
+        Operation(
+            "post",
+            "/v1/completions",
+            "Run a turn, answered as a completion",
+            answers.Completion,
+            examples.completion_answer(),
+            "For clients of the API before chats: the prompt is one message of the user.",
+            CompletionBody,
+            examples.COMPLETION_REQUESTS,
+            examples.completion_stream(),
+        ),
+        Operation(
+            "post",
+            "/v1/responses",
+            "Run a turn, answered as a response",
+            answers.Response,
+            examples.response_answer(),
+            _IGNORED,
+            ResponsesBody,
+            examples.RESPONSE_REQUESTS,
+            examples.response_stream(),
+        ),
+        Operation(
+            "post",
+            "/v1/responses/input_tokens",
+            "Estimate the tokens of an input",
+            answers.InputTokens,
+            {"object": "response.input_tokens", "input_tokens": 6},
+            "No turn is run.",
+            ResponsesBody,
+            {"text": examples.RESPONSE_REQUESTS["whole"]},
+        ),
+    ]
+
+
+def _models() -> list[Operation]:
+    return [
+        Operation(
+            "get",
+            "/v1/models",
+            "List the models",
+            answers.ModelList,
+            examples.models_answer(),
+            "From the server's cache; `models` is a catalogue for Codex (`model_catalog_url`).",
+        ),
+        Operation(
+            "get",
+            "/v1/models/{model_id}",
+            "Get a model",
+            answers.ModelObject,
+            examples.model_answer(),
+            "By any of its names; an id may hold `/` and `:`.",
+        ),
+    ]
+
+
+def _health() -> list[Operation]:
+    return [
+        Operation(
+            "get", "/healthz", "Say that the process lives", answers.Health, {"status": "alive"}, tag="Health"
+        ),
+        Operation(
+            "get",
+            "/readyz",
+            "Say that the process and its server serve",
+            answers.Health,
+            {"status": "ready"},
+            tag="Health",
+        ),
+    ]
