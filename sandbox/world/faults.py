@@ -55,6 +55,7 @@ class PlatformFault(Struct, forbid_unknown_fields=True, frozen=True):
     repeat_input: bool = True  # the live stream repeats user-input with a seq (§6.7, 3)
     log_first_input: bool = True  # false = the first turn's input is synthesized (§6.8, 1)
     ingest_lag_ms: float = 0  # before a told frame can be replayed: a gap at the seam
+    empty_calls: bool = False  # a control call is answered with `null`, whichever it was (§8)
     silent_stop: bool = False  # a stopped task's open sockets get no task-ended
 
 

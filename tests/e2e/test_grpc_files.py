@@ -183,6 +183,14 @@ async def test_a_call_that_is_never_answered_fails_once(howler: Howler, task_id:
     assert [one for one in open_now if one["channel"] == "control"] == []
 
 
+async def test_a_call_that_is_answered_with_nothing(howler: Howler, task_id: str) -> None:
+    """§8: `null`, without a request_id."""
+    await howler.sandbox.faults(platform={"empty_calls": True})
+    assert (await refused(listed(howler, task_id)))[0] == "UPSTREAM_UNAVAILABLE"
+    await howler.sandbox.reset()
+    assert (await listed(howler, task_id)).files
+
+
 async def test_the_account_must_be_in_use(howler: Howler, task_id: str) -> None:
     """The pool's rules: no call is made as an account that an operator disabled."""
     account_id = (await howler.tasks.GetTask(GetTaskRequest(task_id=task_id))).task.account_id

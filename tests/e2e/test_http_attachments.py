@@ -62,6 +62,17 @@ async def test_images_and_files_reach_the_agent(howler: Howler) -> None:
         assert "plan-" in answer
 
 
+async def test_an_image_of_seven_mebibytes(howler: Howler) -> None:
+    """As large as a body of HOWLER_MAX_BODY_BYTES holds."""
+    data = bytes(7 << 20)
+    url = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+    content = [{"type": "image_url", "image_url": {"url": url}}]
+    messages: Any = [{"role": "user", "content": content}]
+    async with howler.openai() as client:
+        chat = await client.chat.completions.create(model="default", messages=messages)
+    assert hashlib.sha256(data).hexdigest() in str(chat.choices[0].message.content)
+
+
 async def test_an_older_image_is_a_line(howler: Howler) -> None:
     messages = [*CHAT, {"role": "assistant", "content": "a picture"}, {"role": "user", "content": "and now?"}]
     before = (await howler.sandbox.state())["requests"].get(PRESIGN, 0)

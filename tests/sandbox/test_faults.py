@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from tests.support.sandbox import Caller, Sandbox, answer_of, hear, heard_until, prompt
+from tests.support.sandbox import Caller, Sandbox, answer_of, hear, heard_until, prompt, say
 
 TASKS = "/api/v1/users/tasks"
 
@@ -221,3 +221,14 @@ async def test_the_oracle_tells_what_came_in(sandbox: Sandbox, caller: Caller) -
     assert not {name.lower() for name in record["headers"]} & {"cookie", "authorization"}
     account = next(one for one in state["accounts"] if one["email"] == caller.account["email"])
     assert account["active_tasks"] == 1
+
+
+async def test_a_control_call_is_answered_with_nothing(sandbox: Sandbox, caller: Caller) -> None:
+    """§8: the payload is `null`, without a request_id, when the VM's side gave no data."""
+    task_id = await caller.create("hello")
+    await caller.follow(task_id)
+    await sandbox.faults(platform={"empty_calls": True})
+    async with caller.socket(task_id, channel="control") as ws:
+        await ws.send_str(say("call", {"request_id": "r1"}, "repo_file_changes"))
+        frame = (await heard_until(ws, "call-response"))[-1]
+    assert (frame.kind, frame.payload) == ("repo_file_changes", None)
