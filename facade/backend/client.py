@@ -8,16 +8,15 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1.model_service_pb2 import ListRequest, Model, ResolveRequest
 from howler.model.v1.model_service_pb2_grpc import ModelServiceStub
+from howler.task.v1.relay_pb2 import RelayRequest
 from howler.task.v1.start_turn_pb2 import StartTurn
 from howler.task.v1.task_service_pb2_grpc import TaskServiceStub
 
 from facade.backend.connection import RelayCall
-from facade.backend.relay import MOST_BYTES, Patience, Relay, RunningTurn
-from facade.backend.status import told_by
+from facade.backend.memory import Memory
+from facade.backend.relay import MOST_BYTES, Patience, Relay, RunningTurn, watching
+from facade.backend.unary import ask
 from facade.errors import ApiError
-
-_LIST_TIMEOUT: Final = 30.0
-"""Seconds for a unary call. The server answers from its cache, but the first list of all takes a call."""
 
 _HEALTH_TIMEOUT: Final = 2.0
 """Seconds until a server that does not answer counts as not ready."""
@@ -46,30 +45,27 @@ class Backend:
         self._models = ModelServiceStub(self._channel)
         self._health = health_pb2_grpc.HealthStub(self._channel)
         self._relay = Relay(self._open_relay, patience or Patience())
+        self.memory = Memory(self._channel)
 
     def start(self, start: StartTurn) -> RunningTurn:
         """Start a turn and follow it. It fails, if it does, where it is read."""
-        return self._relay.follow(start)
+        return self._relay.follow(RelayRequest(start=start))
+
+    def watch(self, turn_id: str) -> RunningTurn:
+        """Follow a turn from its first event. It fails, if it does, where it is read."""
+        return self._relay.follow(watching(turn_id))
+
+    def look_at(self, turn_id: str) -> RunningTurn:
+        """Read what a turn has told by now; it ends there. It fails, if it does, where it is read."""
+        return self._relay.follow(watching(turn_id, until_now=True))
 
     async def models(self, request_id: str) -> Sequence[Model]:
         """Return the models, as the server lists them; raises ApiError."""
-        try:
-            listed = await self._models.List(
-                ListRequest(), timeout=_LIST_TIMEOUT, metadata=(("x-request-id", request_id),)
-            )
-        except grpc.aio.AioRpcError as error:
-            raise told_by(error) from None
-        return listed.models
+        return (await ask(self._models.List, ListRequest(), request_id)).models
 
     async def resolve(self, request: ResolveRequest, request_id: str) -> Model:
         """Return the model that a name means; raises ApiError, 404 where none does."""
-        try:
-            resolved = await self._models.Resolve(
-                request, timeout=_LIST_TIMEOUT, metadata=(("x-request-id", request_id),)
-            )
-        except grpc.aio.AioRpcError as error:
-            raise told_by(error) from None
-        return resolved.model
+        return (await ask(self._models.Resolve, request, request_id)).model
 
     async def is_ready(self) -> bool:
         """Say whether the server is there and serves."""

@@ -117,6 +117,8 @@ class Connection:
             inbox.put(events)
         if frame.HasField("failed"):
             inbox.fail(_failure(frame.failed, inbox))
+        if frame.told:
+            inbox.end()
         if inbox.over:
             del self._seats[tag]
             self._tags.end(tag)

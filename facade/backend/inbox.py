@@ -53,6 +53,11 @@ class Inbox:
             self._error = error if not self.turn_id else error.once_accepted()
             self._rouse()
 
+    def end(self) -> None:
+        """Make it over: what there is was told."""
+        self.over = True
+        self._rouse()
+
     def close(self) -> None:
         """Make it over and drop what nobody will read."""
         self.over = True

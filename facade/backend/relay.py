@@ -9,7 +9,6 @@ from typing import Final
 import grpc
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.relay_pb2 import RelayRequest, WatchTurn
-from howler.task.v1.start_turn_pb2 import StartTurn
 from howler.task.v1.task_event_pb2 import TaskEvent
 
 from facade.backend.connection import Connection, RelayCall, Seat
@@ -42,15 +41,16 @@ class Patience:
 
 
 class RunningTurn:
-    """A turn that this facade follows: an iterator over batches of its events.
+    """A turn that this facade starts or watches, as `request` says: an iterator over batches of its events.
 
     A batch counts as passed on when the next one is asked for: that gives the
     turn's window its credit back. Fails with ApiError where the turn does
     without telling an event. Ends after `ended`, or after `leave`.
     """
 
-    def __init__(self, start: StartTurn, gone: "Callable[[RunningTurn], None]") -> None:
-        self._request: RelayRequest | None = RelayRequest(start=start)  # while nobody was asked for it
+    def __init__(self, request: RelayRequest, gone: "Callable[[RunningTurn], None]") -> None:
+        self._request: RelayRequest | None = request  # while nobody was asked for it
+        self._watch = request.watch
         self._gone = gone
         self._inbox = Inbox()
         self._seat: Seat | None = None
@@ -86,9 +86,9 @@ class RunningTurn:
         if self._inbox.over:
             return
         request, self._request = self._request, None
-        if self._inbox.turn_id:
-            watch = WatchTurn(turn_id=self._inbox.turn_id, after_seq=self._inbox.last_seq)
-            request = RelayRequest(watch=watch)
+        if self._turn_id:
+            place = self._turn_id, self._inbox.last_seq
+            request = watching(*place, until_now=self._watch.until_now)
         assert request is not None, "a turn that was asked for and not accepted is over"
         self._seat = connection.enter(request, self._inbox)
 
@@ -101,11 +101,16 @@ class RunningTurn:
         if self._seat is not None:
             self._request, self._seat = self._seat.unasked, None
         error = ApiError.of(ErrorReason.ERROR_REASON_BACKEND_UNAVAILABLE)
-        if self._request is None and not self._inbox.turn_id:
+        if self._request is None and not self._turn_id:
             self._inbox.fail(error.once_accepted())
         elif not self._inbox.over and self._expiry is None:
             seconds = patience.resume if self._inbox.turn_id else patience.start
             self._expiry = asyncio.get_running_loop().call_later(seconds, self._inbox.fail, error)
+
+    @property
+    def _turn_id(self) -> str:
+        """The server's id of the turn; empty while only the server may know it."""
+        return self._inbox.turn_id or self._watch.turn_id
 
     def _part(self) -> None:
         self._stop_waiting()
@@ -118,6 +123,11 @@ class RunningTurn:
         if self._expiry is not None:
             self._expiry.cancel()
             self._expiry = None
+
+
+def watching(turn_id: str, after_seq: int = 0, *, until_now: bool = False) -> RelayRequest:
+    """Return the request to watch a turn from behind `after_seq`, or what it has told by now."""
+    return RelayRequest(watch=WatchTurn(turn_id=turn_id, after_seq=after_seq, until_now=until_now))
 
 
 class Relay:
@@ -135,11 +145,11 @@ class Relay:
         self._closing = False
         self._task = asyncio.create_task(self._stay_connected())
 
-    def follow(self, start: StartTurn) -> RunningTurn:
-        """Start a turn and follow it, once there is a connection. It fails, if it does, where it is read."""
-        turn = RunningTurn(start, self._turns.discard)
+    def follow(self, request: RelayRequest) -> RunningTurn:
+        """Start or watch a turn, once there is a connection. It fails, if it does, where it is read."""
+        turn = RunningTurn(request, self._turns.discard)
         self._turns.add(turn)
-        if start.ByteSize() > MOST_BYTES - _ROOM:
+        if request.ByteSize() > MOST_BYTES - _ROOM:
             turn.end(ApiError.of(ErrorReason.ERROR_REASON_PROMPT_TOO_LARGE))
         elif self._connection is not None:
             turn.enter(self._connection)

@@ -8,21 +8,29 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class EventWriter:
-    """Writes `event: <type>` / `data: <json>` frames; `sequence_number` is 0, 1, 2 … without a gap."""
+    """Writes `event: <type>` / `data: <json>` frames; `sequence_number` is 0, 1, 2 … without a gap.
 
-    def __init__(self) -> None:
+    Those up to `after` are counted and not written: the client has them.
+    """
+
+    def __init__(self, after: int = -1) -> None:
         self._sequence = 0
+        self._after = after
         self._out: list[bytes] = []
 
     def write(self, type_: str, fields: dict[str, object]) -> None:
         """Write one event."""
-        data = {"type": type_, "sequence_number": self._sequence} | fields
+        if self._sequence > self._after:
+            data = {"type": type_, "sequence_number": self._sequence} | fields
+            self._out.append(b"event: %b\ndata: %b\n\n" % (type_.encode(), _encode(data)))
         self._sequence += 1
-        self._out.append(b"event: %b\ndata: %b\n\n" % (type_.encode(), _encode(data)))
 
     def write_delta(self, template: "DeltaTemplate", delta: str) -> None:
         """Write one event of the hot path: the number and the text spliced into bytes made before."""
-        self._out.append(b"%b%d%b%b}\n\n" % (template.head, self._sequence, template.middle, _encode(delta)))
+        if self._sequence > self._after:
+            self._out.append(
+                b"%b%d%b%b}\n\n" % (template.head, self._sequence, template.middle, _encode(delta))
+            )
         self._sequence += 1
 
     def take(self) -> bytes:
