@@ -11,6 +11,7 @@ from server.rpc.checks import invalid
 from server.rpc.start import check_start
 from server.rpc.status import to_proto
 from server.turn.hub import Hub
+from server.turn.keys import may_repeat
 from server.turn.live import Cause, LiveTurn
 from server.turn.log import BATCH_BYTES
 from server.turn.watcher import Watcher
@@ -114,7 +115,7 @@ class Relay:
         if tag in self._seats:
             raise _violation(f"tag {tag} is in use")
         seat = self._seats[tag] = _Seat()
-        if request.HasField("start") and not request.start.HasField("idempotency"):
+        if request.HasField("start") and not may_repeat(request.start):
             try:
                 check_start(request.start)
                 seat.turn, seat.watcher = self._hub.start(request.start, self._waker(tag))

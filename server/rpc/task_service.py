@@ -20,6 +20,7 @@ from server.rpc.relay import Relay
 from server.rpc.start import check_start
 from server.store.pages import TaskCursor
 from server.turn.hub import Hub
+from server.turn.keys import may_repeat
 from server.turn.live import TurnId
 from server.turn.watcher import Watcher
 from server.turn.workspaces import Workspaces
@@ -55,7 +56,7 @@ class TaskService(TaskServiceServicer):
         start = request.start
         check_start(start)
         ready = asyncio.Event()
-        once = start.HasField("idempotency")
+        once = may_repeat(start)
         watching = await self._hub.start_once(start, ready.set) if once else self._hub.start(start, ready.set)
         async with aclosing(_told(watching.watcher, ready)) as told:
             async for events in told:

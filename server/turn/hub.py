@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.relay_pb2 import WatchTurn
-from howler.task.v1.start_turn_pb2 import Durability, StartTurn
+from howler.task.v1.start_turn_pb2 import Attempt, Durability, StartTurn
 from howler.task.v1.task_event_pb2 import Answer, EndReason
 from howler.task.v1.task_service_pb2 import Task, TaskState, TurnRecord
 
@@ -28,6 +28,7 @@ from server.turn.watcher import Watcher
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
+_RETRY: Final = Attempt.ATTEMPT_RETRY
 _EPHEMERAL: Final = Durability.DURABILITY_EPHEMERAL
 
 _ELSEWHERE_PAUSE: Final = 0.25  # seconds between looks for a turn that runs, but not here
@@ -85,7 +86,7 @@ class Hub:
             found = Keyed(stored.turn_id, stored.digest)
         if found is not None:
             found.check(start)
-        elif start.idempotency.is_retry:
+        elif start.idempotency.attempt == _RETRY:
             over = self._keys.get(start)
             if over is None and stored is not None:
                 over = Keyed(stored.turn_id, stored.digest)

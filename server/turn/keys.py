@@ -4,9 +4,11 @@ import hashlib
 from typing import Final, NamedTuple
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.task.v1.start_turn_pb2 import StartTurn
+from howler.task.v1.start_turn_pb2 import Attempt, StartTurn
 
 from server.errors import ServiceError
+
+_FIRST: Final = Attempt.ATTEMPT_FIRST
 
 RETRY_SECONDS: Final = 600.0
 """How long after its end a turn is still what a retry asks for."""
@@ -65,6 +67,11 @@ class Keys:
         keyed = self._turns.get((principal, key))
         if keyed is not None and keyed.turn_id == turn_id:
             del self._turns[principal, key]
+
+
+def may_repeat(start: StartTurn) -> bool:
+    """Tell whether a start may mean a turn that was started before."""
+    return bool(start.idempotency.key) and start.idempotency.attempt != _FIRST
 
 
 def digest_of(start: StartTurn) -> bytes:

@@ -12,6 +12,7 @@ import pytest_asyncio
 from howler.task.v1 import task_service_pb2 as pb
 from howler.task.v1.relay_pb2 import RelayRequest, WatchTurn
 from howler.task.v1.start_turn_pb2 import (
+    Attempt,
     DetachAction,
     Durability,
     Idempotency,
@@ -219,8 +220,8 @@ async def test_what_cannot_be_meant_is_refused(howler: Howler, wrong: dict[str, 
 # Starts that are safe to repeat.
 
 
-def keyed(key: str, *, is_retry: bool = False) -> dict[str, Any]:
-    return {"idempotency": Idempotency(key=key, is_retry=is_retry), "principal": "ann", "retention": STOP}
+def keyed(key: str, attempt: Attempt = Attempt.ATTEMPT_UNSPECIFIED) -> dict[str, Any]:
+    return {"idempotency": Idempotency(key=key, attempt=attempt), "principal": "ann", "retention": STOP}
 
 
 async def prompts(howler: Howler, text: str) -> int:
@@ -252,7 +253,7 @@ async def test_one_key_is_one_turn_while_it_runs(howler: Howler, durability: Dur
 async def test_a_retry_is_told_what_its_turn_told(howler: Howler, durability: Durability) -> None:
     prompt = f"what is a retry, {durability}?"
     first = await howler.turn(prompt, **keyed(f"again{durability}"), durability=durability)
-    retry = keyed(f"again{durability}", is_retry=True)
+    retry = keyed(f"again{durability}", attempt=Attempt.ATTEMPT_RETRY)
     assert await howler.turn(prompt, **retry, durability=durability) == first
     assert await howler.turn(prompt, **retry, durability=durability, guidance="briefly") == first
     assert await prompts(howler, prompt) == 1
@@ -266,7 +267,7 @@ async def test_a_start_that_failed_is_not_what_a_retry_is_told(howler: Howler) -
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await howler.turn("hi", **wrong)
         assert reason_of(raised.value) == "MODEL_NOT_FOUND"
-    assert text_of(await howler.turn("hi", **keyed("failed", is_retry=True)))
+    assert text_of(await howler.turn("hi", **keyed("failed", attempt=Attempt.ATTEMPT_RETRY)))
 
 
 # How long a log is kept.

@@ -9,6 +9,7 @@ import grpc
 import pytest
 from howler.task.v1.relay_pb2 import WatchTurn
 from howler.task.v1.start_turn_pb2 import (
+    Attempt,
     DetachAction,
     Durability,
     Idempotency,
@@ -109,7 +110,9 @@ async def test_a_retry_after_a_kill_is_told_what_its_turn_told(howler: Howler) -
     await turn.read()
     await howler.kill_server()
     await howler.start_server()
-    retry = Turn(howler, "only once", idempotency=Idempotency(key="k", is_retry=True), principal="ann")
+    retry = Turn(
+        howler, "only once", idempotency=Idempotency(key="k", attempt=Attempt.ATTEMPT_RETRY), principal="ann"
+    )
     await retry.read()
     assert retry.events == turn.events
     tasks = (await howler.sandbox.state())["tasks"]

@@ -16,6 +16,12 @@ class BusyPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     BUSY_POLICY_WAIT: _ClassVar[BusyPolicy]
     BUSY_POLICY_REFUSE: _ClassVar[BusyPolicy]
 
+class Attempt(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ATTEMPT_UNSPECIFIED: _ClassVar[Attempt]
+    ATTEMPT_FIRST: _ClassVar[Attempt]
+    ATTEMPT_RETRY: _ClassVar[Attempt]
+
 class Role(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     ROLE_UNSPECIFIED: _ClassVar[Role]
@@ -56,6 +62,9 @@ class QuestionPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 BUSY_POLICY_UNSPECIFIED: BusyPolicy
 BUSY_POLICY_WAIT: BusyPolicy
 BUSY_POLICY_REFUSE: BusyPolicy
+ATTEMPT_UNSPECIFIED: Attempt
+ATTEMPT_FIRST: Attempt
+ATTEMPT_RETRY: Attempt
 ROLE_UNSPECIFIED: Role
 ROLE_USER: Role
 ROLE_ASSISTANT: Role
@@ -140,12 +149,12 @@ class Attachment(_message.Message):
     def __init__(self, filename: _Optional[str] = ..., mime_type: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class Idempotency(_message.Message):
-    __slots__ = ("key", "is_retry")
+    __slots__ = ("key", "attempt")
     KEY_FIELD_NUMBER: _ClassVar[int]
-    IS_RETRY_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     key: str
-    is_retry: bool
-    def __init__(self, key: _Optional[str] = ..., is_retry: _Optional[bool] = ...) -> None: ...
+    attempt: Attempt
+    def __init__(self, key: _Optional[str] = ..., attempt: _Optional[_Union[Attempt, str]] = ...) -> None: ...
 
 class Transcript(_message.Message):
     __slots__ = ("messages",)
