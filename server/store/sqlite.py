@@ -22,6 +22,7 @@ from server.store.replicas import Replicas
 from server.store.rows import Parameters
 from server.store.schema import migrate
 from server.store.seal import Key
+from server.store.shortcut import Shortcut
 from server.store.sqlite_turns import Turns
 from server.store.worker import Operation, T, Worker
 
@@ -55,6 +56,7 @@ class Store:
         self._to_tell: set[AccountId] = set()
         self._reclaiming: asyncio.Task[frozenset[AccountId]] | None = None
         self._writer: Worker | None = None
+        self._shortcut: Shortcut | None = None
         self._reader: Worker | None = None
 
     @property
@@ -73,6 +75,7 @@ class Store:
             writer = Worker("store-writer", "BEGIN IMMEDIATE", self._connect_writer)
             await writer.open()
             self._writer = writer
+            self._shortcut = Shortcut(writer, self._connect_shortcut())
             reader = Worker("store-reader", "BEGIN", lambda: connect(self._path))
             await reader.open()
             self._reader = reader
@@ -88,8 +91,15 @@ class Store:
         for worker in (self._reader, self._writer):
             if worker is not None:
                 await worker.close()
+        if self._shortcut is not None:
+            self._shortcut.close()
         self._tell()
         self._replicas.close()
+
+    def _connect_shortcut(self) -> sqlite3.Connection:
+        connection = connect(self._path)
+        hurry(connection, 0)
+        return connection
 
     def _connect_writer(self) -> sqlite3.Connection:
         connection = connect(self._path)
@@ -143,6 +153,11 @@ class Store:
         if changes is None:
             return await self._writer.run(operation)
         return await self._writer.run(operation, lambda result: self._note(changes(result)))
+
+    async def _write_soon(self, operation: Operation[T], changes: Callable[[T], Accounts]) -> T:
+        """Carry out an operation that every turn waits for: see Shortcut."""
+        assert self._shortcut is not None
+        return await self._shortcut.run(operation, lambda result: self._note(changes(result)))
 
     async def write(self, key: str, name: str, parameters: Parameters) -> Sequence[rows.Row]:
         """See Tables; here all writes keep their order."""
@@ -205,7 +220,7 @@ class Store:
         """See Ledger."""
         heard = lease.mode == LeaseMode.LEASE_MODE_EXCLUSIVE
         which = frozenset({AccountId(lease.account_id)}) if heard else NONE
-        return await self._write(
+        return await self._write_soon(
             lambda db: self._records.grant(db, lease, task_id, ttl, now_us),
             lambda token: which if token is not None else NONE,
         )
@@ -241,7 +256,7 @@ class Store:
                 db.execute(self._sql["forget_leases"], {"before_us": now_us - LEASE_MEMORY_US})
             return self._records.end_lease(db, lease_id, now_us, ended_task, close_slot)
 
-        await self._write(operation, lambda accounts: accounts)
+        await self._write_soon(operation, lambda accounts: accounts)
 
     async def reclaim(self) -> frozenset[AccountId]:
         """See Ledger."""
@@ -260,7 +275,7 @@ class Store:
     async def record_task(self, task: Task, lease_id: LeaseId) -> bool:
         """See Ledger."""
         which = frozenset({AccountId(task.account_id)})
-        return await self._write(
+        return await self._write_soon(
             lambda db: self._records.record_task(db, task, lease_id), lambda bound: NONE if bound else which
         )
 

@@ -50,6 +50,12 @@ class Worker:
         self._loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._closed = False
+        self._unanswered = 0
+
+    @property
+    def idle(self) -> bool:
+        """It has nothing to do, and may be asked."""
+        return not self._unanswered and not self._closed
 
     async def open(self) -> None:
         """Start the thread and its connection. Raises what connecting raises."""
@@ -72,6 +78,7 @@ class Worker:
         if self._closed:
             raise StoreError("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
+        self._unanswered += 1
         self._orders.put(_Order(operation, future, committed))
         return await future
 
@@ -96,7 +103,7 @@ class Worker:
                         batch.append(order)
                 self._transact(connection, batch)
                 with suppress(RuntimeError):  # the loop is gone, and with it everybody who waits
-                    self._loop.call_soon_threadsafe(_deliver, batch)
+                    self._loop.call_soon_threadsafe(self._deliver, batch)
                 if last:
                     break
         finally:
@@ -110,7 +117,7 @@ class Worker:
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             for order in batch:
-                order.error = _translated(error)
+                order.error = translated(error)
             if connection.in_transaction:
                 with suppress(sqlite3.Error):
                     connection.execute("ROLLBACK")
@@ -128,6 +135,18 @@ class Worker:
             else:
                 return
 
+    def _deliver(self, batch: list[_Order]) -> None:
+        self._unanswered -= len(batch)
+        for order in batch:
+            if order.error is None and order.committed is not None:
+                order.committed(order.result)
+            if order.future.done():
+                continue  # its caller left
+            if order.error is not None:
+                order.future.set_exception(order.error)
+            else:
+                order.future.set_result(order.result)
+
 
 def _attempt(connection: sqlite3.Connection, order: _Order) -> None:
     """Carry out one operation. Raises sqlite3.Error only where the whole transaction is lost."""
@@ -138,24 +157,13 @@ def _attempt(connection: sqlite3.Connection, order: _Order) -> None:
         if not connection.in_transaction:  # SQLite gave the transaction up, as for a full disk
             raise
         connection.execute("ROLLBACK TO operation")
-        order.error = _translated(error) if isinstance(error, sqlite3.Error) else error
+        order.error = translated(error)
     connection.execute("RELEASE operation")
 
 
-def _translated(error: sqlite3.Error) -> StoreError:
-    return StoreError(f"the database refused: {error}")
-
-
-def _deliver(batch: list[_Order]) -> None:
-    for order in batch:
-        if order.error is None and order.committed is not None:
-            order.committed(order.result)
-        if order.future.done():
-            continue  # its caller left
-        if order.error is not None:
-            order.future.set_exception(order.error)
-        else:
-            order.future.set_result(order.result)
+def translated(error: BaseException) -> BaseException:
+    """Return a failure of the database as the store's own, any other as it is."""
+    return StoreError(f"the database refused: {error}") if isinstance(error, sqlite3.Error) else error
 
 
 def _succeed(future: asyncio.Future[None]) -> None:

@@ -1,0 +1,116 @@
+"""The way past the writer's thread: when it is taken, and that it changes nothing but the time."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from server.store.connection import connect, hurry
+from server.store.errors import StoreError
+from server.store.shortcut import Shortcut
+from server.store.worker import Operation, Worker
+
+OURS = threading.get_ident
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Name a database with a table."""
+    database = connect(tmp_path / "x.db")
+    database.execute("CREATE TABLE n (x INTEGER PRIMARY KEY, said TEXT)")
+    database.close()
+    return tmp_path / "x.db"
+
+
+@pytest.fixture
+async def worker(path: Path) -> AsyncIterator[Worker]:
+    """Give a worker on it."""
+    worker = Worker("test", "BEGIN IMMEDIATE", lambda: connect(path))
+    await worker.open()
+    yield worker
+    await worker.close()
+
+
+@pytest.fixture
+def shortcut(path: Path, worker: Worker) -> Iterator[Shortcut]:
+    """Give a shortcut past the worker, whose first detour is over."""
+    connection = connect(path)
+    hurry(connection, 0)
+    shortcut = Shortcut(worker, connection)
+    shortcut._count = 1
+    yield shortcut
+    shortcut.close()
+
+
+def add(number: int, said: str = "") -> Operation[int]:
+    """Return an operation that adds a row and tells which thread did."""
+
+    def operation(db: sqlite3.Connection) -> int:
+        db.execute("INSERT INTO n VALUES (?, ?)", (number, said))
+        return threading.get_ident()
+
+    return operation
+
+
+async def test_it_is_taken_where_nothing_is_in_the_way(shortcut: Shortcut, worker: Worker) -> None:
+    told = list[int]()
+    assert await shortcut.run(add(1), told.append) == OURS()
+    assert told == [OURS()]
+    assert await worker.run(lambda db: db.execute("SELECT count(*) FROM n").fetchone()[0]) == 1
+
+
+async def test_all_keep_the_order_of_their_calls(shortcut: Shortcut, worker: Worker) -> None:
+    """What is asked while the worker is at work is done behind it."""
+    hold = threading.Event()
+
+    def held(db: sqlite3.Connection) -> int:
+        hold.wait(5)
+        return add(1)(db)
+
+    first = asyncio.create_task(worker.run(held))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(shortcut.run(lambda db: db.execute("SELECT max(x) FROM n").fetchone()[0]))
+    third = asyncio.create_task(shortcut.run(add(2)))
+    await asyncio.sleep(0)
+    assert not second.done()
+    hold.set()
+    assert await second == 1
+    assert await third == await first != OURS()
+    assert await shortcut.run(add(3)) == OURS()
+
+
+async def test_another_process_that_writes_is_waited_for_in_the_thread(
+    shortcut: Shortcut, path: Path
+) -> None:
+    other = connect(path)
+    other.execute("BEGIN IMMEDIATE")
+    waiting = asyncio.create_task(shortcut.run(add(1)))
+    for _ in range(5):
+        await asyncio.sleep(0.01)  # the loop goes on meanwhile
+    assert not waiting.done()
+    other.execute("COMMIT")
+    assert await waiting != OURS()
+    other.close()
+
+
+async def test_a_failure_undoes_itself_and_no_other(shortcut: Shortcut, worker: Worker) -> None:
+    def lost(db: sqlite3.Connection) -> None:
+        db.execute("INSERT INTO n VALUES (7, '')")
+        raise LookupError("mine")
+
+    with pytest.raises(LookupError, match="mine"):
+        await shortcut.run(lost)
+    await shortcut.run(add(1))
+    with pytest.raises(StoreError, match="UNIQUE"):
+        await shortcut.run(add(1))
+    assert await worker.run(lambda db: [row["x"] for row in db.execute("SELECT x FROM n")]) == [1]
+
+
+async def test_the_log_is_written_back_now_and_then(shortcut: Shortcut, path: Path) -> None:
+    """It would grow for ever: 2,000 transactions of two pages each are 16 MB."""
+    for number in range(2000):
+        await shortcut.run(add(number, "x" * 2000))
+    assert path.with_name("x.db-wal").stat().st_size < 8 << 20
