@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
-from itertools import islice
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -64,7 +63,9 @@ class Watchers:
                     raise ServiceError(
                         _E.ERROR_REASON_SLOW_CONSUMER, f"more than {KEPT} events of the pool were not read"
                     )
-                for message in list(islice(self._ring, len(self._ring) - unread, None)):
+                for message in [
+                    self._ring[-number] for number in range(unread, 0, -1)
+                ]:  # they are at its end
                     read += 1
                     yield message
                 if read < self._told:
