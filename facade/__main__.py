@@ -63,6 +63,7 @@ async def serve(settings: Settings, listening: socket.socket) -> None:
         forward_instructions=settings.forward_instructions,
         questions=settings.questions,
         unsupported_params=settings.unsupported_params,
+        keep_chats=settings.keep_chats,
     )
     front = Front(
         backend,

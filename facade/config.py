@@ -169,6 +169,12 @@ class Settings(BaseSettings):
         description="The origins whose pages may use the API from a browser, as `https://chat.example`, "
         "separated by commas; `*` allows any. None by default.",
     )
+    keep_chats: bool = Field(
+        True,
+        description="Whether the agent of a chat or response stays for the next one: a client that sends all "
+        "that was said is recognised, and only what is new goes to the agent. `off` stops its task at once; "
+        "the next one is told everything.",
+    )
     max_body_bytes: int = Field(
         10 * 1024 * 1024, gt=0, description="The largest HTTP request body taken, in bytes; larger is a 413."
     )

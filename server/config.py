@@ -60,6 +60,7 @@ ELSEWHERE: Final = frozenset(
         "HOWLER_THINKING",
         "HOWLER_REASONING_FIELD",
         "HOWLER_MAX_BODY_BYTES",
+        "HOWLER_KEEP_CHATS",
     }
 )
 """Settings of the facade, which share the environment and `.env`. The sandbox's all begin HOWLER_SANDBOX_."""

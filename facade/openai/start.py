@@ -12,15 +12,14 @@ from howler.task.v1.start_turn_pb2 import (
     OnDetach,
     QuestionPolicy,
     StartTurn,
-    TaskRetention,
     Transcript,
 )
 
 from facade.errors import unsupported
+from facade.openai.memory import ALONE, Memory
 
 # Looked up once: the wrappers of protobuf's enums take 2 µs for each of their names.
 _ON_DETACH: Final = OnDetach(action=DetachAction.DETACH_ACTION_CANCEL)
-_STOP: Final = TaskRetention.TASK_RETENTION_STOP
 _EPHEMERAL: Final = Durability.DURABILITY_EPHEMERAL
 _APPROVE: Final = ApprovalPolicy.APPROVAL_POLICY_AUTO
 
@@ -66,6 +65,7 @@ class Rules:
     forward_instructions: ForwardInstructions = ForwardInstructions.AUTO
     questions: Questions = Questions.AUTO
     unsupported_params: UnsupportedParams = UnsupportedParams.IGNORE
+    keep_chats: bool = True
 
     def strict(self, model: str) -> bool:
         """Say whether only a model of this name will do, not the default one."""
@@ -103,8 +103,10 @@ class Asked:
         return self.model or "default"
 
 
-def start_turn(asked: Asked, rules: Rules, principal: str, request_id: str) -> StartTurn:
-    """Return the turn to start: nothing of it outlives the connection."""
+def start_turn(
+    asked: Asked, rules: Rules, principal: str, request_id: str, memory: Memory = ALONE
+) -> StartTurn:
+    """Return the turn to start: of itself nothing outlives the connection."""
     return StartTurn(
         model=asked.model,
         strict_model=rules.strict(asked.model),
@@ -114,7 +116,8 @@ def start_turn(asked: Asked, rules: Rules, principal: str, request_id: str) -> S
         principal=principal,
         request_id=request_id,
         on_detach=_ON_DETACH,
-        retention=_STOP,
+        retention=memory.retention,
+        recognise_history=memory.recognise_history,
         durability=_EPHEMERAL,
         approval_policy=_APPROVE,
         question_policy=_POLICIES[rules.questions],

@@ -11,6 +11,7 @@ from facade.openai.chat_request import read_chat
 from facade.openai.chat_stream import ChatStream
 from facade.openai.fold import ChatFold
 from facade.openai.hints import read_hints
+from facade.openai.memory import memory_of
 from facade.openai.start import ignored_of, start_turn
 from facade.openai.told import told_turn
 from facade.routes.front import Front, ignored_header, principal, read_body, request_id
@@ -24,7 +25,8 @@ def chat_routes(front: Front) -> list[BaseRoute]:
         body = await read_body(request, front.max_body_bytes)
         wanted = read_chat(body)
         asked = wanted.asked
-        start = start_turn(asked, front.rules, principal(request), request_id(request))
+        memory = memory_of(keep_chats=front.rules.keep_chats)
+        start = start_turn(asked, front.rules, principal(request), request_id(request), memory)
         headers = ignored_header(ignored_of(asked, front.rules))
         completion_id, created, model = f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), asked.named()
         shown = front.presentation.asked_by(request.headers)

@@ -14,6 +14,7 @@ from facade.openai.auxiliary import auxiliary_answer
 from facade.openai.fold import ResponsesFold
 from facade.openai.hints import read_hints
 from facade.openai.input_tokens import input_tokens
+from facade.openai.memory import memory_of
 from facade.openai.responses_request import read_responses
 from facade.openai.responses_stream import ResponsesStream
 from facade.openai.start import ignored_of, start_turn
@@ -29,7 +30,8 @@ def responses_routes(front: Front) -> list[BaseRoute]:
         body = await read_body(request, front.max_body_bytes)
         wanted = read_responses(body)
         asked = wanted.asked
-        start = start_turn(asked, front.rules, principal(request), request_id(request))
+        memory = memory_of(keep_chats=front.rules.keep_chats)
+        start = start_turn(asked, front.rules, principal(request), request_id(request), memory)
         headers = ignored_header(ignored_of(asked, front.rules))
         shown = front.presentation.asked_by(request.headers)
         stream = ResponsesStream(uuid.uuid4().hex, int(time.time()), asked.named(), wanted.echo, shown)

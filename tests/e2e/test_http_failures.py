@@ -22,6 +22,7 @@ ONE_SLOT = {
     "HOWLER_UPSTREAM_COOKIE": accounts()[0]["cookie"],
     "HOWLER_ACCOUNT_SLOTS": "1",
     "HOWLER_QUEUE_TIMEOUT": "1",
+    "HOWLER_KEEP_CHATS": "off",  # a turn that is over leaves its slot
 }
 
 
@@ -125,7 +126,8 @@ async def test_the_official_client_leaves(howler: Howler) -> None:
 
 async def test_a_client_that_leaves_leaves_its_turn_running(tmp_path: Path) -> None:
     """HOWLER_DISCONNECT_GRACE, as it is by default: a turn that ends within it ends by itself."""
-    async with Howler(tmp_path, env={"HOWLER_DISCONNECT_GRACE": ""}) as howler:
+    env = {"HOWLER_DISCONNECT_GRACE": "", "HOWLER_KEEP_CHATS": "off"}
+    async with Howler(tmp_path, env=env) as howler:
         async with Front(howler.facade.address) as front:
             prompt = "/pace 60 20 left alone"
             async with front.http.stream("POST", CHAT, json=chat_body(prompt, stream=True)) as answer:
@@ -137,7 +139,11 @@ async def test_a_client_that_leaves_leaves_its_turn_running(tmp_path: Path) -> N
 
 async def test_the_platform_is_away(tmp_path: Path) -> None:
     """P7.3: 503 with a time to come back, on every shape."""
-    env = {"HOWLER_ACCOUNTS_FILE": str(ROOT / "sandbox" / "accounts.json"), "HOWLER_CONNECT_TIMEOUT": "2"}
+    env = {
+        "HOWLER_ACCOUNTS_FILE": str(ROOT / "sandbox" / "accounts.json"),
+        "HOWLER_CONNECT_TIMEOUT": "2",
+        "HOWLER_KEEP_CHATS": "off",
+    }
     async with contextlib.AsyncExitStack() as stack, contextlib.AsyncExitStack() as upstream:
         sandbox = await upstream.enter_async_context(Sandbox())
         howler = await stack.enter_async_context(Howler(tmp_path, upstream=sandbox.url, env=env))

@@ -189,12 +189,14 @@ async def test_fifty_at_once_each_get_their_own(howler: Howler) -> None:
 
 
 async def test_turns_leave_nothing_behind(howler: Howler, front: Front) -> None:
-    """P3.2: each task is stopped and no socket stays, so that every slot is free again."""
+    """P3.2: no socket stays; tasks that wait for more leave a slot of four free (HOWLER_FREE_SLOTS)."""
     await front.chat("the last one")
 
     async def settled() -> bool:
         state = await howler.sandbox.state()
-        return not state["sockets"]["open"] and not any(one["active_tasks"] for one in state["accounts"])
+        slots = sum(one["slots"] for one in state["accounts"])
+        used = sum(one["active_tasks"] for one in state["accounts"])
+        return not state["sockets"]["open"] and used <= slots - slots // 4
 
     async with asyncio.timeout(20):
         while not await settled():

@@ -8,6 +8,7 @@ from howler.task.v1.start_turn_pb2 import DetachAction, Durability, Role, StartT
 
 from facade.errors import ApiError
 from facade.openai.chat_request import ChatRequest, read_chat
+from facade.openai.memory import memory_of
 from facade.openai.start import ForwardInstructions, Rules, UnsupportedParams, ignored_of, start_turn
 
 USER = {"role": "user", "content": "hi"}
@@ -115,7 +116,16 @@ def test_turn_ends_with_its_connection() -> None:
     assert (start.principal, start.request_id) == ("principal", "req_1")
     assert start.on_detach.action == DetachAction.DETACH_ACTION_CANCEL
     assert start.retention == TaskRetention.TASK_RETENTION_STOP
+    assert not start.recognise_history
     assert start.durability == Durability.DURABILITY_EPHEMERAL
+
+
+def test_a_chat_is_recognised_by_its_history() -> None:
+    """HOWLER_KEEP_CHATS: its task stays for the next message, or is stopped at once."""
+    kept = start_turn(read().asked, Rules(), "p", "r", memory_of(keep_chats=True))
+    assert (kept.recognise_history, kept.retention) == (True, TaskRetention.TASK_RETENTION_KEEP)
+    dropped = start_turn(read().asked, Rules(), "p", "r", memory_of(keep_chats=False))
+    assert (dropped.recognise_history, dropped.retention) == (False, TaskRetention.TASK_RETENTION_STOP)
 
 
 def test_ignored_parameters_are_named() -> None:
