@@ -11,7 +11,7 @@ PROTOC = $(BIN)/python -m grpc_tools.protoc -I proto \
 	--python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run proto proto-check breaking release test test-full check lint types imports buf unit e2e replicas format lock docs clean
+.PHONY: help setup run proto proto-check breaking release test test-full check lint types imports buf unit e2e replicas fuzz-http format lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,9 @@ e2e: $(STAMP) ## the tests of the whole, as real processes, with the official op
 
 replicas: $(STAMP) ## the tests of many processes on one database, killed and stopped; of commands beside a server
 	@$(BIN)/python -m pytest tests/replicas
+
+fuzz-http: $(STAMP) ## schemathesis on the HTTP API, which uv fetches; CASES=50 for each operation
+	@$(BIN)/python -m tests.fuzz.http_api
 
 test: check ## everything: the checks, then all tests, in three parts side by side (they mostly wait)
 	@echo "test: about six minutes"

@@ -77,7 +77,7 @@ def _operation(one: Operation) -> dict[str, Any]:
 def _success(one: Operation) -> dict[str, Any]:
     answer = _answer(one.answer, one.example, one.summary + ".")
     if one.stream:
-        answer["content"]["text/event-stream"] = {"schema": {"type": "string"}, "example": one.stream}
+        answer["content"]["text/event-stream"] = {"example": one.stream}
     return answer
 
 
