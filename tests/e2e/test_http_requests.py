@@ -10,8 +10,10 @@ import openai
 import pytest
 import pytest_asyncio
 
+from facade.openai.asides import strip_added
 from tests.support.front import CHAT, RESPONSES, Front, chat_body, response_body, told
 from tests.support.howler import Howler
+from tests.support.openai_judge import judge_chat_stream
 from tests.support.process import Program
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -81,6 +83,34 @@ async def test_the_operator_decides_on_instructions(
             prompt = f"a rhyme of {setting}, {len(tools)} tools"
             await front.http.post(CHAT, json=instructed(prompt, tools=tools))
             assert (await task_with(howler, prompt))["system_prompt"] == forwarded
+
+
+async def test_the_operator_decides_how_answers_are_told(
+    howler: Howler, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """P2.2, P6.2, P8.3: each setting reaches the answers; a header decides for one request."""
+    env = {
+        "HOWLER_HTTP_ADDR": "127.0.0.1:0",
+        "HOWLER_GRPC_TARGET": howler.server.address,
+        "HOWLER_TOOL_DISPLAY": "text",
+        "HOWLER_THINKING": "prefix",
+        "HOWLER_UNSUPPORTED_PARAMS": "error",
+        "HOWLER_CORS_ORIGINS": "https://chat.example",
+    }
+    facade = Program("facade", env=env, cwd=tmp_path_factory.mktemp("told"))
+    async with facade, Front(facade.address) as front:
+        chat = await front.chat("/tools")
+        assert "> [tool] Bash: go test ./... -> done" in chat.content
+        assert "[Thinking] Thought 1. Thought 2. " in (await front.chat("/think")).content
+        assert chat.reasoning == ""
+        assert strip_added(chat.content).startswith("The tests pass. You said")
+        body = chat_body("/tools", stream=True)
+        plain = await front.http.post(CHAT, json=body, headers={"x-gateway-tool-display": "none"})
+        assert judge_chat_stream(plain.content).content == strip_added(chat.content)
+        refused = await front.http.post(CHAT, json=chat_body("hi", seed=1))
+        assert (refused.status_code, told(refused)["param"]) == (400, "seed")
+        shared = await front.http.get("/v1/models", headers={"origin": "https://chat.example"})
+        assert shared.headers["access-control-allow-origin"] == "https://chat.example"
 
 
 async def test_a_conversation_reaches_the_agent(howler: Howler, front: Front) -> None:
