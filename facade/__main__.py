@@ -76,6 +76,7 @@ async def serve(settings: Settings, listening: socket.socket) -> None:
         questions=settings.questions,
         unsupported_params=settings.unsupported_params,
         keep_chats=settings.keep_chats,
+        client_tools=settings.client_tools,
     )
     front = Front(
         backend,

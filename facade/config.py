@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from facade.cors import ANY_ORIGIN
+from facade.openai.client_tools.mode import ClientToolsMode
 from facade.openai.presentation import Presentation, ReasoningField, Thinking, ToolDisplay
 from facade.openai.start import ForwardInstructions, Questions, UnsupportedParams
 from facade.sse import KeepAlive, NonstreamPadding, Pace, Padding
@@ -120,7 +121,13 @@ class Settings(BaseSettings):
     forward_instructions: ForwardInstructions = Field(
         ForwardInstructions.AUTO,
         description="Whether system and developer text becomes the agent's system prompt: `always`, "
-        "`never`, or `auto` (dropped when the request declares client tools, which it describes).",
+        "`never`, or `auto` (dropped when the request declares client tools and they are ignored).",
+    )
+    client_tools: ClientToolsMode = Field(
+        ClientToolsMode.IGNORE,
+        description="What becomes of the tools that a request declares: `ignore` (the agent has its own), or "
+        "`emulate` (the agent calls the client's and is told to leave its own alone). A request chooses by "
+        "the header `x-gateway-client-tools`.",
     )
     tool_display: ToolDisplay = Field(
         ToolDisplay.AUTO,

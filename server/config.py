@@ -59,6 +59,7 @@ ELSEWHERE: Final = frozenset(
         "HOWLER_TOOL_DISPLAY",
         "HOWLER_THINKING",
         "HOWLER_REASONING_FIELD",
+        "HOWLER_CLIENT_TOOLS",
         "HOWLER_MAX_BODY_BYTES",
         "HOWLER_KEEP_CHATS",
     }

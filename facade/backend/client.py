@@ -10,6 +10,7 @@ from howler.model.v1.model_service_pb2 import ListRequest, Model, ResolveRequest
 from howler.model.v1.model_service_pb2_grpc import ModelServiceStub
 from howler.task.v1.relay_pb2 import RelayRequest
 from howler.task.v1.start_turn_pb2 import StartTurn
+from howler.task.v1.task_service_pb2 import CancelTurnRequest
 from howler.task.v1.task_service_pb2_grpc import TaskServiceStub
 
 from facade.backend.connection import RelayCall
@@ -58,6 +59,10 @@ class Backend:
     def look_at(self, turn_id: str) -> RunningTurn:
         """Read what a turn has told by now; it ends there. It fails, if it does, where it is read."""
         return self._relay.follow(watching(turn_id, until_now=True))
+
+    async def cancel(self, turn_id: str, request_id: str) -> None:
+        """Interrupt a turn, whose task stays; return when it is over. Raises ApiError."""
+        await ask(self._tasks.CancelTurn, CancelTurnRequest(turn_id=turn_id), request_id)
 
     async def models(self, request_id: str) -> Sequence[Model]:
         """Return the models, as the server lists them; raises ApiError."""

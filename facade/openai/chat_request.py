@@ -6,8 +6,12 @@ from typing import Final
 from msgspec import Raw
 
 from facade.errors import invalid, unsupported
+from facade.openai.client_tools.declared import ClientTools
+from facade.openai.client_tools.mode import ClientToolsMode
+from facade.openai.client_tools.reading import choose, read_functions, read_tools
+from facade.openai.json_answer import read_format
 from facade.openai.start import Asked
-from facade.openai.transcript import INSTRUCTING, TranscriptWriter, text_of
+from facade.openai.transcript import INSTRUCTING, CallStyle, TranscriptWriter, text_of
 from facade.openai.wire import ChatBody, ChatMessage, ignored_fields, loose_text, parse
 
 _HONOURED: Final = frozenset(
@@ -22,8 +26,10 @@ _HONOURED: Final = frozenset(
         "function_call",
         "metadata",
         "user",
+        "response_format",
     }
 )
+_OF_TOOLS: Final = frozenset({"tools", "functions", "parallel_tool_calls"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +40,14 @@ class ChatRequest:
     include_usage: bool
 
 
-def read_chat(body: bytes) -> ChatRequest:
+def read_chat(body: bytes, mode: ClientToolsMode = ClientToolsMode.IGNORE) -> ChatRequest:
     """Return what the body asks; raises the 400 that names what is wrong in it."""
     chat = parse(body, ChatBody)
     _reject_unserved(chat)
-    transcript = TranscriptWriter("messages")
+    emulated = mode is ClientToolsMode.EMULATE
+    if not emulated:
+        _reject_choices(chat)
+    transcript = TranscriptWriter("messages", CallStyle.ENVELOPES if emulated else CallStyle.NOTES)
     for index, message in enumerate(chat.messages):
         _write(transcript, message, f"messages[{index}]")
     asked = Asked(
@@ -48,7 +57,9 @@ def read_chat(body: bytes) -> ChatRequest:
         attachments=tuple(transcript.enclosures.attachments()),
         instructions=transcript.instructions(),
         declares_tools=bool(chat.tools or chat.functions),
-        ignored=tuple(ignored_fields(body, _HONOURED)),
+        ignored=tuple(ignored_fields(body, _HONOURED | _OF_TOOLS if emulated else _HONOURED)),
+        client_tools=_tools(chat) if emulated else None,
+        json_format=read_format(chat.response_format, "response_format"),
     )
     options = chat.stream_options
     return ChatRequest(asked, include_usage=options is not None and bool(options.include_usage))
@@ -62,9 +73,20 @@ def _reject_unserved(chat: ChatBody) -> None:
         raise unsupported("An agent gives one answer: `n` must be 1.", "n")
     if chat.modalities and any(kind != "text" for kind in chat.modalities):
         raise unsupported("Only text is answered.", "modalities")
+
+
+def _reject_choices(chat: ChatBody) -> None:
     for choice, param in ((chat.tool_choice, "tool_choice"), (chat.function_call, "function_call")):
         if bytes(choice) not in (b"null", b'"auto"', b'"none"') and not _allows_none(choice):
             raise unsupported("A call of a client's tool cannot be forced.", param)
+
+
+def _tools(chat: ChatBody) -> ClientTools | None:
+    parallel = chat.parallel_tool_calls is not False
+    if chat.functions and not chat.tools:
+        functions = read_functions(chat.functions)
+        return choose(functions, chat.function_call, parallel=False, param="function_call")
+    return choose(read_tools(chat.tools), chat.tool_choice, parallel=parallel)
 
 
 def _allows_none(choice: Raw) -> bool:

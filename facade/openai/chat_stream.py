@@ -10,10 +10,13 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
-from howler.task.v1.task_event_pb2 import TaskEvent, TokenUsage
+from howler.task.v1.task_event_pb2 import TokenUsage
 
 from facade.errors import ApiError
+from facade.openai.chat_calls import call_deltas
 from facade.openai.chat_turn import ChatTurn
+from facade.openai.client_tools.call import ClientCall
+from facade.openai.heard import Heard
 from facade.openai.presentation import Presentation, ReasoningField
 from facade.openai.usage import chat_usage
 
@@ -56,7 +59,7 @@ class ChatStream:
         self._turn.begin()
         return self._taken()
 
-    def receive(self, events: Iterable[TaskEvent]) -> bytes:
+    def receive(self, events: Iterable[Heard]) -> bytes:
         """Return the frames that the events mean, perhaps none."""
         self._turn.receive(events)
         return self._taken()
@@ -103,6 +106,11 @@ class ChatStream:
     def idle(self) -> None:
         """Tell a chunk that says nothing."""
         self._out.append(self._chunk({}))
+
+    def call(self, call: ClientCall, index: int) -> None:
+        """Tell a call: what is called first, the arguments after it."""
+        for part in call_deltas(call, index):
+            self._out.append(self._chunk(part))
 
     def finish(self, reason: str, tokens: TokenUsage) -> None:
         """Tell the end."""

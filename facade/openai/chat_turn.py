@@ -14,6 +14,9 @@ from howler.task.v1.task_event_pb2 import Ended, Question, TaskEvent, TokenUsage
 from facade.errors import ApiError
 from facade.openai.asides import INLINE, REASONING, THINK_TAGS
 from facade.openai.beside import Beside
+from facade.openai.client_tools.call import ClientCall
+from facade.openai.client_tools.declared import Kind
+from facade.openai.heard import Heard
 from facade.openai.narration import checklist, image_line, notice_line, question_line
 from facade.openai.outcome import failure_of, is_cut_short
 from facade.openai.presentation import Presentation, ReasoningField, Thinking, ToolDisplay
@@ -35,6 +38,9 @@ class ChatSink(Protocol):
     def idle(self) -> None:
         """Take note that nothing happened for a while."""
 
+    def call(self, call: ClientCall, index: int) -> None:
+        """Take a call of a client's tool, the answer's first (`index` 0) or a later one."""
+
     def finish(self, reason: str, tokens: TokenUsage) -> None:
         """End the answer with its one `finish_reason`."""
 
@@ -52,6 +58,7 @@ class ChatTurn:
         self._questions: dict[str, Question] = {}
         self._plan = ""
         self._tokens = TokenUsage()
+        self._calls: list[ClientCall] = []
         self._thoughts, self._lines = _places(sink, presentation)
         self._beside: Beside | None = None  # which of the two told something last, since the answer did
         self._answered = False
@@ -63,11 +70,14 @@ class ChatTurn:
             self._begun = True
             self._sink.begin(model)
 
-    def receive(self, events: Iterable[TaskEvent]) -> None:
+    def receive(self, events: Iterable[Heard]) -> None:
         """Take events in order."""
         for event in events:
             if self.finished:
                 return
+            if isinstance(event, ClientCall):
+                self._hand_over(event)
+                continue
             kind = event.WhichOneof("event")
             if not self._begun:
                 self.begin(event.accepted.model.id if kind == "accepted" else "")
@@ -161,7 +171,17 @@ class ChatTurn:
         if failure is not None:
             self._sink.fail(failure)
         else:
-            self._sink.finish("length" if is_cut_short(ended) else "stop", self._tokens)
+            self._sink.finish(self._finish_reason(ended), self._tokens)
+
+    def _hand_over(self, call: ClientCall) -> None:
+        self._hush()
+        self._sink.call(call, len(self._calls))
+        self._calls.append(call)
+
+    def _finish_reason(self, ended: Ended) -> str:
+        if self._calls:
+            return "function_call" if self._calls[0].tool.kind is Kind.LEGACY else "tool_calls"
+        return "length" if is_cut_short(ended) else "stop"
 
 
 def _places(sink: ChatSink, presentation: Presentation) -> tuple[Beside | None, Beside | None]:

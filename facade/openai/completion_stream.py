@@ -9,10 +9,12 @@ from collections.abc import Iterable
 from typing import Final
 
 import msgspec
-from howler.task.v1.task_event_pb2 import TaskEvent, TokenUsage
+from howler.task.v1.task_event_pb2 import TokenUsage
 
 from facade.errors import ApiError, internal
 from facade.openai.chat_turn import ChatTurn
+from facade.openai.client_tools.call import ClientCall
+from facade.openai.heard import Heard
 from facade.openai.presentation import Presentation
 from facade.openai.usage import chat_usage
 
@@ -54,7 +56,7 @@ class CompletionStream:
         self._turn.begin()
         return self._taken()
 
-    def receive(self, events: Iterable[TaskEvent]) -> bytes:
+    def receive(self, events: Iterable[Heard]) -> bytes:
         """Return the frames that the events mean, perhaps none."""
         self._turn.receive(events)
         return self._taken()
@@ -86,6 +88,10 @@ class CompletionStream:
     def idle(self) -> None:
         """Tell a chunk without text."""
         self._frame("")
+
+    def call(self, call: ClientCall, index: int) -> None:
+        """There are none: a completion declares no tools."""
+        raise internal()
 
     def finish(self, reason: str, tokens: TokenUsage) -> None:
         """Tell the end."""
@@ -128,7 +134,7 @@ class CompletionFold:
         """The turn is over."""
         return self._turn.finished
 
-    def receive(self, events: Iterable[TaskEvent]) -> None:
+    def receive(self, events: Iterable[Heard]) -> None:
         """Take events in order."""
         self._turn.receive(events)
 
@@ -158,6 +164,10 @@ class CompletionFold:
 
     def idle(self) -> None:
         """A whole answer tells no silences."""
+
+    def call(self, call: ClientCall, index: int) -> None:
+        """There are none: a completion declares no tools."""
+        raise internal()
 
     def finish(self, reason: str, tokens: TokenUsage) -> None:
         """Keep the end."""

@@ -3,10 +3,13 @@
 from collections.abc import Iterable
 
 import msgspec
-from howler.task.v1.task_event_pb2 import TaskEvent, TokenUsage
+from howler.task.v1.task_event_pb2 import TokenUsage
 
 from facade.errors import ApiError, internal
+from facade.openai.chat_calls import called
 from facade.openai.chat_turn import ChatTurn
+from facade.openai.client_tools.call import ClientCall
+from facade.openai.heard import Heard
 from facade.openai.presentation import Presentation, ReasoningField
 from facade.openai.responses_stream import ResponsesStream
 from facade.openai.usage import chat_usage
@@ -26,6 +29,7 @@ class ChatFold:
         self._model = model
         self._content: list[str] = []
         self._reasoning: list[str] = []
+        self._calls: list[ClientCall] = []
         self._finish_reason = ""
         self._tokens = TokenUsage()
         self._failure: ApiError | None = None
@@ -35,7 +39,7 @@ class ChatFold:
         """The turn is over."""
         return self._turn.finished
 
-    def receive(self, events: Iterable[TaskEvent]) -> None:
+    def receive(self, events: Iterable[Heard]) -> None:
         """Take events in order."""
         self._turn.receive(events)
 
@@ -49,7 +53,7 @@ class ChatFold:
             "role": "assistant",
             "content": "".join(self._content),
             "refusal": None,
-        }
+        } | called(self._calls)
         if self._reasoning:
             message["reasoning_content"] = "".join(self._reasoning)
             if self._both_fields:
@@ -91,6 +95,11 @@ class ChatFold:
     def idle(self) -> None:
         """A whole answer tells no silences."""
 
+    def call(self, call: ClientCall, index: int) -> None:
+        """Keep a call."""
+        assert index == len(self._calls)
+        self._calls.append(call)
+
     def finish(self, reason: str, tokens: TokenUsage) -> None:
         """Keep the end."""
         self._finish_reason = reason
@@ -117,7 +126,7 @@ class ResponsesFold:
         """The turn is over."""
         return self._stream.finished
 
-    def receive(self, events: Iterable[TaskEvent]) -> None:
+    def receive(self, events: Iterable[Heard]) -> None:
         """Take events in order; the frames of the stream are of no use here."""
         self._stream.receive(events)
 

@@ -5,6 +5,8 @@ closes it; tools that run beside each other, or while the agent goes on speaking
 stay open until they are over.
 """
 
+from facade.openai.client_call_item import ClientCallItem
+from facade.openai.client_tools.call import ClientCall
 from facade.openai.event_writer import EventWriter
 from facade.openai.output_items import (
     COMMENTARY,
@@ -26,8 +28,15 @@ class Output:
         self._writer = writer
         self._unique = unique
         self._items: list[
-            MessageItem | ReasoningItem | AsideItem | McpCallItem | FunctionCallItem | FunctionOutputItem
+            MessageItem
+            | ReasoningItem
+            | AsideItem
+            | McpCallItem
+            | FunctionCallItem
+            | FunctionOutputItem
+            | ClientCallItem
         ] = []
+        self._awaits_client = False
         self._calls: dict[str, McpCallItem | FunctionCallItem] = {}
         self.speaking: MessageItem | ReasoningItem | AsideItem | None = None
         """What is open, calls aside."""
@@ -80,10 +89,19 @@ class Output:
         if tool.is_over():
             self._close(self._calls[tool.id])
 
+    def client_call(self, call: ClientCall) -> None:
+        """Show a call that the client is to carry out."""
+        self._hush()
+        self._items.append(ClientCallItem(self._writer, self._id("fc"), len(self._items), call))
+        self._awaits_client = True
+
     def end(self, status: str) -> None:
-        """Close all that is open; the last item is a message, were it empty."""
+        """Close all that is open; the last item is a message, were it empty, or a call for the client."""
         self._close_calls()
-        self.message().close(status, FINAL_ANSWER)
+        if self._awaits_client:
+            self._hush()
+        else:
+            self.message().close(status, FINAL_ANSWER)
 
     def break_off(self) -> None:
         """Close all that is open, for nothing more comes."""

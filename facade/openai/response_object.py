@@ -30,7 +30,7 @@ class ResponseObject:
             "reasoning": {"effort": echo.effort, "summary": echo.summary},
             "store": echo.store,
             "temperature": echo.temperature,
-            "text": {"format": {"type": "text"}},
+            "text": {"format": echo.text_format or {"type": "text"}},
             "tool_choice": echo.tool_choice,
             "top_p": echo.top_p,
             "truncation": "disabled",

@@ -11,8 +11,12 @@ from typing import Final
 from msgspec import Raw
 
 from facade.errors import ApiError, invalid, unsupported
+from facade.openai.client_tools.declared import ClientTools
+from facade.openai.client_tools.mode import ClientToolsMode
+from facade.openai.client_tools.reading import choose, read_tools
+from facade.openai.json_answer import read_format
 from facade.openai.start import Asked
-from facade.openai.transcript import INSTRUCTING, TranscriptWriter, text_of
+from facade.openai.transcript import INSTRUCTING, CallStyle, TranscriptWriter, text_of
 from facade.openai.wire import (
     CallItem,
     FunctionTool,
@@ -20,6 +24,7 @@ from facade.openai.wire import (
     MessageItem,
     OutputItem,
     ResponsesBody,
+    TextShape,
     checked_text,
     ignored_fields,
     loose_text,
@@ -43,6 +48,7 @@ _HONOURED: Final = frozenset(
         "tool_choice",
     }
 )
+_OF_TOOLS: Final = frozenset({"tools", "parallel_tool_calls"})
 _EFFORTS: Final = frozenset({"none", "minimal", "low", "medium", "high", "xhigh", "max"})
 _SUMMARIES: Final = frozenset({"auto", "concise", "detailed"})
 
@@ -65,6 +71,7 @@ class Echo:
     effort: str | None = None
     summary: str | None = None
     store: bool = False
+    text_format: dict[str, object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +82,14 @@ class ResponsesRequest:
     echo: Echo
 
 
-def read_responses(body: bytes) -> ResponsesRequest:
+def read_responses(body: bytes, mode: ClientToolsMode = ClientToolsMode.IGNORE) -> ResponsesRequest:
     """Return what the body asks; raises the 400 that names what is wrong in it."""
     wanted = parse(body, ResponsesBody)
     _reject_unserved(wanted)
-    transcript = TranscriptWriter("input")
+    emulated = mode is ClientToolsMode.EMULATE
+    if not emulated:
+        _reject_choice(wanted.tool_choice)
+    transcript = TranscriptWriter("input", CallStyle.ENVELOPES if emulated else CallStyle.NOTES)
     if wanted.instructions:
         transcript.say("system", checked_text(wanted.instructions, "instructions"), "instructions")
     if isinstance(wanted.input, str):
@@ -94,7 +104,9 @@ def read_responses(body: bytes) -> ResponsesRequest:
         attachments=tuple(transcript.enclosures.attachments()),
         instructions=transcript.instructions(),
         declares_tools=bool(wanted.tools),
-        ignored=tuple(ignored_fields(body, _HONOURED)),
+        ignored=tuple(ignored_fields(body, _honoured(wanted, mode))),
+        client_tools=_tools(wanted) if emulated else None,
+        json_format=None if wanted.text is None else read_format(wanted.text.format, "text.format"),
     )
     return ResponsesRequest(asked, _echo(wanted))
 
@@ -111,8 +123,21 @@ def _reject_unserved(wanted: ResponsesBody) -> None:
         raise unsupported("Background responses are not supported.", "background")
     if _is_set(wanted.prompt):
         raise unsupported("Stored prompts are not supported.", "prompt")
-    if bytes(wanted.tool_choice) not in (b"null", b'"auto"', b'"none"') and not _narrows(wanted.tool_choice):
+
+
+def _reject_choice(choice: Raw) -> None:
+    if bytes(choice) not in (b"null", b'"auto"', b'"none"') and not _narrows(choice):
         raise unsupported("A call of a client's tool cannot be forced.", "tool_choice")
+
+
+def _honoured(wanted: ResponsesBody, mode: ClientToolsMode) -> frozenset[str]:
+    formed = {"text"} if wanted.text is not None and _is_set(wanted.text.format) else set()
+    return _HONOURED | formed | (_OF_TOOLS if mode is ClientToolsMode.EMULATE else frozenset())
+
+
+def _tools(wanted: ResponsesBody) -> ClientTools | None:
+    parallel = wanted.parallel_tool_calls is not False
+    return choose(read_tools(wanted.tools), wanted.tool_choice, parallel=parallel)
 
 
 def _unknown(message: str, param: str, code: str) -> ApiError:
@@ -143,7 +168,8 @@ def _write(transcript: TranscriptWriter, item: Raw, param: str) -> None:
         case "function_call" | "custom_tool_call":
             call = parse(item, CallItem, param)
             arguments = loose_text(call.arguments) or loose_text(call.input)
-            transcript.call(call.name, arguments, call.call_id, param)
+            name = f"{call.namespace}.{call.name}" if call.namespace else call.name
+            transcript.call(name, arguments, call.call_id, param)
         case "function_call_output" | "custom_tool_call_output":
             output = parse(item, OutputItem, param)
             text = text_of(output.output, f"{param}.output", transcript.enclosures)
@@ -160,8 +186,7 @@ def _echo(wanted: ResponsesBody) -> Echo:
         instructions=wanted.instructions,
         metadata=wanted.metadata,
         tools=tuple(_functions(wanted.tools or [])),
-        # What is left after `_reject_unserved` lets the model choose, or forbids calls.
-        tool_choice="none" if bytes(wanted.tool_choice) == b'"none"' else "auto",
+        tool_choice=_choice_told(wanted.tool_choice),
         parallel_tool_calls=wanted.parallel_tool_calls is not False,
         temperature=wanted.temperature,
         top_p=wanted.top_p,
@@ -169,7 +194,27 @@ def _echo(wanted: ResponsesBody) -> Echo:
         effort=effort if effort in _EFFORTS else None,
         summary=summary if summary in _SUMMARIES else None,
         store=bool(wanted.store),
+        text_format=_format_told(wanted.text),
     )
+
+
+def _format_told(text: TextShape | None) -> dict[str, object] | None:
+    return (
+        None
+        if text is None or not _is_set(text.format)
+        else parse(text.format, dict[str, object], "text.format")
+    )
+
+
+def _choice_told(choice: Raw) -> object:
+    """Return the choice as the openai types have it, where it is one of theirs; else `auto`."""
+    if bytes(choice) in (b'"none"', b'"required"'):
+        return parse(choice, str)
+    if bytes(choice).startswith(b"{"):
+        fields = parse(choice, dict[str, object], "tool_choice")
+        if fields.get("type") in ("function", "custom", "allowed_tools"):
+            return fields
+    return "auto"
 
 
 def _functions(tools: list[Raw]) -> list[FunctionTool]:

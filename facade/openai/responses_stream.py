@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from howler.task.v1.task_event_pb2 import Ended, Question, TaskEvent, TokenUsage, ToolCall
 
 from facade.errors import ApiError
+from facade.openai.client_tools.call import ClientCall
 from facade.openai.event_writer import EventWriter
+from facade.openai.heard import Heard
 from facade.openai.narration import checklist, image_line, notice_line, question_line
 from facade.openai.outcome import failure_of, is_cut_short
 from facade.openai.output import Output
@@ -59,12 +61,16 @@ class ResponsesStream:
         self._begin("")
         return self._writer.take()
 
-    def receive(self, events: Iterable[TaskEvent]) -> bytes:
+    def receive(self, events: Iterable[Heard]) -> bytes:
         """Return the frames that the events mean, perhaps none."""
         output = self._output
         for event in events:
             if self.response is not None:
                 break
+            if isinstance(event, ClientCall):
+                self._begin("")
+                output.client_call(event)
+                continue
             kind = event.WhichOneof("event")
             if kind == "text_delta" and isinstance(output.speaking, MessageItem):
                 if text := event.text_delta.text:

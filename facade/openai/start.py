@@ -16,6 +16,10 @@ from howler.task.v1.start_turn_pb2 import (
 )
 
 from facade.errors import unsupported
+from facade.openai.client_tools.declared import ClientTools
+from facade.openai.client_tools.mode import ClientToolsMode
+from facade.openai.client_tools.prompt import declaration
+from facade.openai.json_answer import JsonFormat
 from facade.openai.memory import ALONE, Memory
 
 # Looked up once: the wrappers of protobuf's enums take 2 µs for each of their names.
@@ -43,7 +47,8 @@ class ForwardInstructions(enum.StrEnum):
     """What becomes of system and developer text (HOWLER_FORWARD_INSTRUCTIONS)."""
 
     AUTO = "auto"
-    """Forwarded, unless the request declares tools: a coding CLI's prompt describes the client's machine."""
+    """Forwarded, unless the request declares tools that are ignored: a coding CLI's prompt describes the
+    client's machine, which the agent reaches only by those."""
     ALWAYS = "always"
     NEVER = "never"
 
@@ -66,6 +71,7 @@ class Rules:
     questions: Questions = Questions.AUTO
     unsupported_params: UnsupportedParams = UnsupportedParams.IGNORE
     keep_chats: bool = True
+    client_tools: ClientToolsMode = ClientToolsMode.IGNORE
 
     def strict(self, model: str) -> bool:
         """Say whether only a model of this name will do, not the default one."""
@@ -79,7 +85,7 @@ class Rules:
             case ForwardInstructions.NEVER:
                 return False
             case ForwardInstructions.AUTO:
-                return not asked.declares_tools
+                return not asked.declares_tools or asked.client_tools is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,9 @@ class Asked:
     """What a request asks of the agent, read from either API.
 
     `model` is empty where none is named; `ignored` names the fields that have
-    no effect; `attachments` are the images and files of the newest input.
+    no effect; `attachments` are the images and files of the newest input;
+    `client_tools` are those that the agent may call, None where
+    there are none or they are ignored; `json_format` is set where the answer must be JSON.
     """
 
     model: str
@@ -97,6 +105,8 @@ class Asked:
     declares_tools: bool
     ignored: tuple[str, ...]
     attachments: tuple[Attachment, ...] = ()
+    client_tools: ClientTools | None = None
+    json_format: JsonFormat | None = None
 
     def named(self) -> str:
         """Return the model that answers name until the platform has told which one runs."""
@@ -112,7 +122,7 @@ def start_turn(
         strict_model=rules.strict(asked.model),
         messages=asked.conversation,
         attachments=asked.attachments,
-        instructions=asked.instructions if rules.forwards(asked) else "",
+        instructions=_instructions(asked, rules),
         principal=principal,
         request_id=request_id,
         on_detach=_ON_DETACH,
@@ -122,6 +132,13 @@ def start_turn(
         approval_policy=_APPROVE,
         question_policy=_POLICIES[rules.questions],
     )
+
+
+def _instructions(asked: Asked, rules: Rules) -> str:
+    told = [asked.instructions] if rules.forwards(asked) and asked.instructions else []
+    if asked.client_tools is not None:
+        told.append(declaration(asked.client_tools))
+    return "\n\n".join(told)
 
 
 def ignored_of(asked: Asked, rules: Rules) -> tuple[str, ...]:

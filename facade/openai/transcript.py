@@ -2,16 +2,18 @@
 
 The agent is given what people and tools said. Reasoning is dropped, and so is
 what answers were told to show beside the agent's words (asides.py). Calls of the
-client's tools become a line of the assistant that made them, so that the results
-that follow make sense.
+client's tools stand where the assistant made them, so that the results that
+follow make sense.
 """
 
+import enum
 from typing import Final
 
 from howler.task.v1.start_turn_pb2 import Message, Role, Transcript
 
 from facade.errors import ApiError, invalid, unsupported
 from facade.openai.asides import is_own_call, strip_added
+from facade.openai.client_tools.history import past_call, past_result
 from facade.openai.enclosures import Enclosures
 from facade.openai.wire import Part, checked_text
 
@@ -46,14 +48,24 @@ def _part_text(part: Part, param: str, enclosures: Enclosures | None) -> str:
     raise unsupported(f"Content of the type {part.type[:40]!r} is not supported here.", param)
 
 
+class CallStyle(enum.Enum):
+    """How calls of the client's tools and their results are written down."""
+
+    NOTES = enum.auto()
+    """Each call as a note, each result as a message: the agent is to know what was done, not how."""
+    ENVELOPES = enum.auto()
+    """As the agent called and is to call again; results that follow each other are one message."""
+
+
 class TranscriptWriter:
     """A conversation being written down, oldest message first.
 
     `enclosures` are its images and files; those from before the assistant's last words are old.
     """
 
-    def __init__(self, param: str) -> None:
+    def __init__(self, param: str, style: CallStyle = CallStyle.NOTES) -> None:
         self._param = param
+        self._style = style
         self._messages: list[Message] = []
         self._instructions: list[str] = []
         self._tools: dict[str, str] = {}
@@ -84,14 +96,25 @@ class TranscriptWriter:
             return
         if call_id:
             self._tools[call_id] = name
-        line = checked_text(f"(called the tool {name} with {arguments or '{}'})", param)
-        self.say("assistant", line, param)
+        if self._style is CallStyle.ENVELOPES:
+            line = past_call(name, arguments, call_id or "")
+        else:
+            line = f"(called the tool {name} with {arguments or '{}'})"
+        self.say("assistant", checked_text(line, param), param)
 
     def result(self, text: str, call_id: str | None, param: str, name: str = "") -> None:
         """Add the result of a tool of the client."""
         if is_own_call(call_id):
             return
-        self.say("tool", text, param, name or self._tools.get(call_id or "", ""))
+        name = name or self._tools.get(call_id or "", "")
+        if self._style is CallStyle.NOTES:
+            self.say("tool", text, param, name)
+            return
+        told = checked_text(past_result(text or _NO_OUTPUT, name, call_id or ""), param)
+        if self._messages and self._messages[-1].role == _TOOL:
+            self._messages[-1].text += f"\n{told}"
+        else:
+            self.say("tool", told, param)
 
     def instructions(self) -> str:
         """Return the system and developer text, in order."""

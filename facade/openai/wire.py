@@ -102,6 +102,8 @@ class ChatBody(Struct):
     functions: list[Raw] | None = None
     tool_choice: Raw = _NOTHING
     function_call: Raw = _NOTHING
+    parallel_tool_calls: bool | None = None
+    response_format: Raw = _NOTHING
 
 
 class CompletionBody(Struct):
@@ -122,6 +124,12 @@ class Reasoning(Struct):
     summary: str | None = None
 
 
+class TextShape(Struct):
+    """What the text of a response is to be."""
+
+    format: Raw = _NOTHING
+
+
 class ResponsesBody(Struct):
     """The body of POST /v1/responses."""
 
@@ -139,6 +147,7 @@ class ResponsesBody(Struct):
     tools: list[Raw] | None = None
     tool_choice: Raw = _NOTHING
     parallel_tool_calls: bool | None = None
+    text: TextShape | None = None
     temperature: float | None = None
     top_p: float | None = None
     max_output_tokens: int | None = None
@@ -162,6 +171,7 @@ class CallItem(Struct):
     """A call of a client's tool among the input items."""
 
     name: str = ""
+    namespace: str | None = None
     call_id: str | None = None
     arguments: Raw = _NOTHING
     input: Raw = _NOTHING

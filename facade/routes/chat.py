@@ -15,6 +15,7 @@ from facade.openai.memory import memory_of
 from facade.openai.start import ignored_of, start_turn
 from facade.openai.told import told_turn
 from facade.routes.front import Front, ignored_header, principal, read_body, request_id
+from facade.routes.turns import turn_of
 from facade.sse import ToldTurn, TurnAnswer, TurnStream
 
 
@@ -23,7 +24,7 @@ def chat_routes(front: Front) -> list[BaseRoute]:
 
     async def create(request: Request) -> TurnStream | TurnAnswer:
         body = await read_body(request, front.max_body_bytes)
-        wanted = read_chat(body)
+        wanted = read_chat(body, front.rules.client_tools.asked_by(request.headers))
         asked = wanted.asked
         memory = memory_of(keep_chats=front.rules.keep_chats)
         start = start_turn(asked, front.rules, principal(request), request_id(request), memory)
@@ -31,7 +32,7 @@ def chat_routes(front: Front) -> list[BaseRoute]:
         completion_id, created, model = f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), asked.named()
         shown = front.presentation.asked_by(request.headers)
         answer = auxiliary_answer(asked, read_hints(request.headers, body))
-        turn = front.backend.start(start) if answer is None else ToldTurn(told_turn(answer, asked.named()))
+        turn = turn_of(front, asked, start) if answer is None else ToldTurn(told_turn(answer, asked.named()))
         if asked.stream:
             stream = ChatStream(completion_id, created, model, shown, include_usage=wanted.include_usage)
             return TurnStream(turn, stream, headers, front.pace)

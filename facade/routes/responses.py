@@ -20,6 +20,7 @@ from facade.openai.responses_stream import ResponsesStream
 from facade.openai.start import ignored_of, start_turn
 from facade.openai.told import told_turn
 from facade.routes.front import Front, ignored_header, principal, read_body, request_id
+from facade.routes.turns import turn_of
 from facade.sse import ToldTurn, TurnAnswer, TurnStream
 
 
@@ -28,7 +29,7 @@ def responses_routes(front: Front) -> list[BaseRoute]:
 
     async def create(request: Request) -> TurnStream | TurnAnswer:
         body = await read_body(request, front.max_body_bytes)
-        wanted = read_responses(body)
+        wanted = read_responses(body, front.rules.client_tools.asked_by(request.headers))
         asked = wanted.asked
         memory = memory_of(keep_chats=front.rules.keep_chats)
         start = start_turn(asked, front.rules, principal(request), request_id(request), memory)
@@ -36,7 +37,7 @@ def responses_routes(front: Front) -> list[BaseRoute]:
         shown = front.presentation.asked_by(request.headers)
         stream = ResponsesStream(uuid.uuid4().hex, int(time.time()), asked.named(), wanted.echo, shown)
         answer = auxiliary_answer(asked, read_hints(request.headers, body))
-        turn = front.backend.start(start) if answer is None else ToldTurn(told_turn(answer, asked.named()))
+        turn = turn_of(front, asked, start) if answer is None else ToldTurn(told_turn(answer, asked.named()))
         if asked.stream:
             return TurnStream(turn, stream, headers, front.pace)
         return TurnAnswer(turn, ResponsesFold(stream), headers, front.response_padding)

@@ -6,10 +6,10 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
-from howler.task.v1.task_event_pb2 import TaskEvent
 from starlette.types import Receive, Scope, Send
 
 from facade.errors import ApiError, internal
+from facade.openai.heard import Heard
 
 _log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ class Turn(Protocol):
     It ends after `ended`, or because it was left.
     """
 
-    def __aiter__(self) -> AsyncIterator[Sequence[TaskEvent]]: ...
+    def __aiter__(self) -> AsyncIterator[Sequence[Heard]]: ...
 
     def leave(self) -> None:
         """Leave it, which ends the iteration; the server cancels it then, unless it is over."""

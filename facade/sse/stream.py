@@ -11,10 +11,10 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final, Protocol
 
-from howler.task.v1.task_event_pb2 import TaskEvent
 from starlette.types import Receive, Scope, Send
 
 from facade.errors import ApiError
+from facade.openai.heard import Heard
 from facade.sse.asgi import Header, Turn, cancelled, send_json, told_by, until_gone
 from facade.sse.pace import COMMENT, KeepAlive, Pace
 
@@ -35,7 +35,7 @@ class Stream(Protocol):
     def open(self) -> bytes:
         """Return the first bytes, where no event has come yet."""
 
-    def receive(self, events: Iterable[TaskEvent]) -> bytes:
+    def receive(self, events: Iterable[Heard]) -> bytes:
         """Return what the events mean."""
 
     def keep_alive(self) -> bytes:

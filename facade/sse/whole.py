@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Iterable
 from typing import Protocol
 
-from howler.task.v1.task_event_pb2 import TaskEvent
 from starlette.types import Receive, Scope, Send
 
 from facade.errors import ApiError
+from facade.openai.heard import Heard
 from facade.sse.asgi import Header, Turn, cancelled, send_json, told_by, until_gone
 from facade.sse.pace import Padding
 
@@ -24,7 +24,7 @@ class Fold(Protocol):
     def finished(self) -> bool:
         """The turn is over."""
 
-    def receive(self, events: Iterable[TaskEvent]) -> None:
+    def receive(self, events: Iterable[Heard]) -> None:
         """Take events in order."""
 
     def answer(self) -> bytes:

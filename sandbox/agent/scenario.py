@@ -62,6 +62,10 @@ class Repertoire:
 
         return register
 
+    def __contains__(self, name: str) -> bool:
+        """Tell whether a scenario has the name."""
+        return name in self._scenarios
+
     def __or__(self, other: "Repertoire") -> "Repertoire":
         """Return what both can play; a scenario of `other` wins over one of the same name."""
         union = Repertoire()

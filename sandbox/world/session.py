@@ -11,7 +11,7 @@ from functools import partial
 
 from sandbox.agent import acp
 from sandbox.agent.answer import tokens
-from sandbox.agent.repertoire import REPERTOIRE
+from sandbox.agent.repertoire import script
 from sandbox.agent.step import Ask, Crash, Emit, Enclosed, OpenPort, Pause, Scene, Script, Step, Write
 from sandbox.wire import gojson
 from sandbox.wire.dialect import Dialect
@@ -144,7 +144,7 @@ class AgentSession:
         self._count(turn, tokens("".join((self._system_prompt, *self._memory, turn.prompt.text))), 0)
         self.stats.llm_requests += 1
         self._memory.append(turn.prompt.text)
-        turn.ending = await self._perform(turn, REPERTOIRE.script(scene))
+        turn.ending = await self._perform(turn, script(scene))
 
     async def _perform(self, turn: Turn, script: Script) -> Ending:
         reply: Reply | None = None

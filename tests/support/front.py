@@ -10,6 +10,7 @@ from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
 
 from tests.support.openai_judge import (
+    SAFE_ITEMS,
     ChatVerdict,
     ResponseVerdict,
     assert_error,
@@ -52,18 +53,22 @@ class Front:
         assert answer.status_code == 200, answer.text
         return judge_chat_completion(answer.content)
 
-    async def response(self, prompt: str, **fields: Any) -> ResponseVerdict:
+    async def response(
+        self, prompt: str, kinds: frozenset[str] = SAFE_ITEMS, **fields: Any
+    ) -> ResponseVerdict:
         """Stream a response."""
         answer = await self.http.post(RESPONSES, json=response_body(prompt, stream=True, **fields))
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-type"] == EVENT_STREAM
-        return judge_response_stream(answer.content)
+        return judge_response_stream(answer.content, kinds)
 
-    async def whole_response(self, prompt: str, **fields: Any) -> Response:
+    async def whole_response(
+        self, prompt: str, kinds: frozenset[str] = SAFE_ITEMS, **fields: Any
+    ) -> Response:
         """Ask for a whole response."""
         answer = await self.http.post(RESPONSES, json=response_body(prompt, **fields))
         assert answer.status_code == 200, answer.text
-        return judge_response(answer.content)
+        return judge_response(answer.content, kinds)
 
     async def refusals(self, prompt: str, **fields: Any) -> list[httpx2.Response]:
         """Ask on both APIs, streamed and not, for what is refused; return the four answers, judged alike."""

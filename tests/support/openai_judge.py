@@ -21,6 +21,9 @@ _EVENT: Final[TypeAdapter[Any]] = TypeAdapter(ResponseStreamEvent)
 SAFE_ITEMS: Final = frozenset({"message", "reasoning", "mcp_call"})
 """The kinds of output items that make no client run anything."""
 
+CLIENT_CALLS: Final = frozenset({"function_call", "custom_tool_call"})
+"""The kinds that a client is to carry out: nothing but another of them follows one."""
+
 _TERMINALS: Final = {"response.completed", "response.incomplete", "response.failed"}
 
 
@@ -70,6 +73,8 @@ class ChatVerdict:
     usage: Any = None
     error: dict[str, Any] | None = None
     keep_alives: int = 0
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    """(name, arguments) of the calls that the client is to carry out."""
     chunks: list[ChatCompletionChunk] = field(default_factory=list)
 
 
@@ -121,10 +126,27 @@ def _judge_chunk(verdict: ChatVerdict, data: str, *, include_usage: bool) -> Non
     said = [text for text in (delta.content, reasoning) if text is not None]
     assert all(isinstance(text, str) and text for text in said)
     assert not (said and choice.finish_reason)
-    verdict.keep_alives += not said and choice.finish_reason is None
+    for call in delta.tool_calls or []:
+        assert not said
+        _judge_call(verdict, call)
+    silent = not said and not delta.tool_calls and not delta.function_call
+    verdict.keep_alives += silent and choice.finish_reason is None
     verdict.content += delta.content or ""
     verdict.reasoning += reasoning or ""
     verdict.finish_reason = choice.finish_reason
+
+
+def _judge_call(verdict: ChatVerdict, call: Any) -> None:
+    """Judge a piece of a call: id, type and name first, the arguments after them, one call after another."""
+    if call.id is not None:
+        assert (call.index, call.type) == (len(verdict.calls), "function")
+        assert call.function.arguments == ""
+        verdict.calls.append((call.function.name, ""))
+        return
+    name, arguments = verdict.calls.pop()
+    assert call.index == len(verdict.calls)
+    assert call.function.name is None
+    verdict.calls.append((name, arguments + call.function.arguments))
 
 
 def judge_chat_completion(raw: bytes) -> ChatCompletion:
@@ -137,12 +159,12 @@ def judge_chat_completion(raw: bytes) -> ChatCompletion:
     return answer
 
 
-def judge_response(raw: bytes) -> Response:
-    """Judge a whole response: closed items, of which the last is a message."""
+def judge_response(raw: bytes, kinds: frozenset[str] = SAFE_ITEMS) -> Response:
+    """Judge a whole response: closed items, of which the last is a message, or a call for the client."""
     response = Response.model_validate_json(raw)
     assert_no_extras(response)
     assert response.usage is not None
-    _judge_final(response, "response." + str(response.status))
+    _judge_final(response, "response." + str(response.status), kinds)
     return response
 
 
@@ -239,16 +261,19 @@ def _judge_lifecycle(verdict: ResponseVerdict, event: Any) -> None:
     verdict.terminal = event.type
     assert not any(item.open for item in verdict.items), "an item is open at the end"
     assert [item.done.model_dump() for item in verdict.items] == [i.model_dump() for i in response.output]
-    _judge_final(response, event.type)
+    _judge_final(response, event.type, verdict.kinds)
 
 
-def _judge_final(response: Any, terminal: str) -> None:
+def _judge_final(response: Any, terminal: str, kinds: frozenset[str]) -> None:
     assert terminal == f"response.{response.status}"
     assert (response.error is not None) == (terminal == "response.failed")
     assert (response.incomplete_details is not None) == (terminal == "response.incomplete")
     assert response.usage is not None
-    assert all(item.status in {"completed", "incomplete", "failed"} for item in response.output)
-    if terminal != "response.failed":
+    told = [item.status for item in response.output if item.type != "custom_tool_call"]
+    assert all(status in {"completed", "incomplete", "failed"} for status in told)
+    if kinds >= CLIENT_CALLS and response.output and response.output[-1].type in CLIENT_CALLS:
+        assert terminal == "response.completed"
+    elif terminal != "response.failed":
         assert response.output[-1].type == "message", "agent loops call again without a last message"
         assert response.output[-1].phase == "final_answer"
 
@@ -263,7 +288,7 @@ def _item(verdict: ResponseVerdict, event: Any, type_: str) -> _Item:
 def _added(verdict: ResponseVerdict, event: Any) -> None:
     assert event.output_index == len(verdict.items)
     assert event.item.type in verdict.kinds, "clients would run it"
-    assert event.item.status == "in_progress"
+    assert event.item.type == "custom_tool_call" or event.item.status == "in_progress"
     assert event.item.id not in {item.id for item in verdict.items}
     speaking = [i for i in verdict.items if i.open and i.type in {"message", "reasoning"}]
     assert not speaking, "a message or reasoning item is still open"
@@ -285,6 +310,11 @@ def _done(verdict: ResponseVerdict, event: Any) -> None:
     elif told.type == "mcp_call":
         assert (told.arguments, told.status) == (item.arguments, item.outcome)
         json.loads(told.arguments)
+    elif told.type == "custom_tool_call":
+        assert told.input == item.text == item.arguments
+    elif told.type == "function_call" and verdict.kinds >= CLIENT_CALLS:
+        assert told.arguments == item.text == item.arguments
+        assert isinstance(json.loads(told.arguments), dict)
     elif told.type == "function_call":
         assert told.arguments == item.arguments
         json.loads(told.arguments)
@@ -358,6 +388,22 @@ def _arguments_done(type_: str) -> Any:
     return step
 
 
+def _piece(type_: str) -> Any:
+    def step(verdict: ResponseVerdict, event: Any) -> None:
+        item = _item(verdict, event, type_)
+        assert item.arguments is None
+        assert event.delta
+        item.text += event.delta
+
+    return step
+
+
+def _input_done(verdict: ResponseVerdict, event: Any) -> None:
+    item = _item(verdict, event, "custom_tool_call")
+    assert event.input == item.text
+    item.arguments = event.input
+
+
 def _call_over(outcome: str) -> Any:
     def step(verdict: ResponseVerdict, event: Any) -> None:
         item = _item(verdict, event, "mcp_call")
@@ -382,6 +428,9 @@ _STEPS: Final[dict[str, Any]] = {
     "response.mcp_call.in_progress": _call_running,
     "response.mcp_call_arguments.done": _arguments_done("mcp_call"),
     "response.function_call_arguments.done": _arguments_done("function_call"),
+    "response.function_call_arguments.delta": _piece("function_call"),
+    "response.custom_tool_call_input.delta": _piece("custom_tool_call"),
+    "response.custom_tool_call_input.done": _input_done,
     "response.mcp_call.completed": _call_over("completed"),
     "response.mcp_call.failed": _call_over("failed"),
 }
