@@ -11,7 +11,7 @@ PROTOC = $(BIN)/python -m grpc_tools.protoc -I proto \
 	--python_out=$(1) --pyi_out=$(1) --grpc_python_out=$(1) --mypy_grpc_out=quiet:$(1) $(PROTOS)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run proto proto-check breaking release test test-full check lint types imports buf unit e2e replicas fuzz-http format lock docs clean
+.PHONY: help setup run proto proto-check breaking release test test-full check lint types imports buf unit e2e replicas fuzz-http test-clients format lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,8 +66,8 @@ types: $(STAMP) ## mypy, strict
 imports: $(STAMP) ## the import contracts of pyproject.toml
 	@$(BIN)/lint-imports --no-logo
 
-unit: $(STAMP) ## all tests but those of e2e and replicas
-	@$(BIN)/python -m pytest tests --ignore tests/e2e --ignore tests/replicas
+unit: $(STAMP) ## all tests but those of e2e, replicas and clients
+	@$(BIN)/python -m pytest tests --ignore tests/e2e --ignore tests/replicas --ignore tests/clients
 
 e2e: $(STAMP) ## the tests of the whole, as real processes, with the official openai package
 	@$(BIN)/python -m pytest tests/e2e
@@ -85,6 +85,27 @@ test: check ## everything: the checks, then all tests, in three parts side by si
 test-full: $(STAMP) ## the long ones: ten minutes of killed and stopped processes on each store, a minute of readers that stall
 	@HOWLER_TEST_SECONDS=600 $(BIN)/python -m pytest tests/replicas -s
 	@HOWLER_TEST_SECONDS=60 $(BIN)/python -m pytest tests/e2e/test_grpc_stalled.py -s
+
+NODE_CLIENTS := tests/clients/node
+CLIENTS := var/clients
+CLIENT_STAMPS := $(NODE_CLIENTS)/node_modules/.made-from-lock $(CLIENTS)/agents/.made-from-lock $(CLIENTS)/litellm/.made-from-lock
+
+test-clients: $(STAMP) $(CLIENT_STAMPS) ## the clients that people use, pinned, against Howler; needs node and npm (ARGS=-k codex: some)
+	@echo "test-clients: every client in its turn, about fifteen minutes"
+	@$(BIN)/python -m pytest tests/clients -v $(ARGS)
+
+$(NODE_CLIENTS)/node_modules/.made-from-lock: $(NODE_CLIENTS)/package-lock.json
+	@command -v node >/dev/null && command -v npm >/dev/null || { echo "test-clients: needs node 20 or newer, and npm, on the PATH" >&2; exit 1; }
+	@node -e 'if (process.versions.node.split(".")[0] < 20) { console.error("test-clients: needs node 20 or newer, this is " + process.version); process.exit(1) }'
+	@echo "test-clients: installing the clients for node from package-lock.json, about a minute"
+	@npm ci --prefix $(NODE_CLIENTS) --no-audit --no-fund --loglevel error
+	@touch $@
+
+$(CLIENTS)/%/.made-from-lock: tests/clients/python/%.lock | $(STAMP)
+	@echo "test-clients: making $(CLIENTS)/$* from $<, about a minute"
+	@rm -rf $(CLIENTS)/$* && mkdir -p $(CLIENTS) && $(PYTHON) -m venv $(CLIENTS)/$*
+	@$(CLIENTS)/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 .PHONY: bench
 bench: $(STAMP) ## measure CPU, time and memory per token, under 10 minutes (ARGS=--quick: one); bench/README.md

@@ -1,0 +1,73 @@
+"""The clients that people use, each a small script that runs the turns it is given (node/, python/)."""
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+HERE: Final = Path(__file__).parent
+VENVS: Final = Path(__file__).parents[2] / "var" / "clients"
+"""Where `make test-clients` puts the environments of the Python clients."""
+
+_SECONDS: Final = 240.0  # litellm alone imports for half a minute where the machine is busy
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a client made of its turns."""
+
+    texts: list[str]
+    tools: list[str]
+    error: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client by name, and the command that runs it."""
+
+    name: str
+    command: tuple[str, ...]
+
+    async def run(self, base_url: str, api: str, mode: str, *prompts: str) -> Outcome:
+        """Run the prompts as the turns of one conversation."""
+        process = await asyncio.create_subprocess_exec(
+            *self.command,
+            base_url,
+            api,
+            mode,
+            *prompts,
+            env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "OPENAI_API_KEY": "any"},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(_SECONDS):
+                out, err = await process.communicate()
+        except TimeoutError:
+            process.kill()
+            await process.communicate()
+            raise AssertionError(f"{self.name} did not end") from None
+        lines = out.decode().strip().splitlines()
+        assert lines, f"{self.name} told nothing: {err.decode()[-2000:]}"
+        return Outcome(**json.loads(lines[-1]))
+
+
+def _node(name: str, script: str) -> Client:
+    return Client(name, ("node", str(HERE / "node" / script)))
+
+
+def _python(name: str, venv: str, script: str) -> Client:
+    return Client(name, (str(VENVS / venv / "bin" / "python"), str(HERE / "python" / script)))
+
+
+CLIENTS: Final = (
+    _node("openai-node", "openai.mjs"),
+    _node("ai-sdk", "ai_sdk.mjs"),
+    _node("agents-js", "agents.mjs"),
+    _python("agents-python", "agents", "agents_client.py"),
+    _python("langchain", "agents", "langchain_client.py"),
+    _python("litellm", "litellm", "litellm_client.py"),
+)

@@ -1,0 +1,71 @@
+"""A proxy in front of the facade that passes everything on as it is and remembers what was asked."""
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+from aiohttp import web
+
+_MODEL_REQUESTS: Final = ("/v1/chat/completions", "/v1/responses", "/v1/completions")
+_HOP: Final = frozenset({"host", "connection", "transfer-encoding", "content-length", "keep-alive"})
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request and the status of its answer."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    status: int
+
+
+class Recorder:
+    """`async with Recorder(facade.address) as recorder: recorder.url`; `requests` holds what was asked."""
+
+    def __init__(self, target: str) -> None:
+        self._target = target
+        self.requests: list[Asked] = []
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(self._target, auto_decompress=False)
+        app = web.Application(client_max_size=64 << 20)
+        app.router.add_route("*", "/{path:.*}", self._pass_on)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._runner.cleanup()
+        await self._session.close()
+
+    @property
+    def model_requests(self) -> list[Asked]:
+        """The requests that asked a model for something."""
+        return [asked for asked in self.requests if asked.method == "POST" and asked.path in _MODEL_REQUESTS]
+
+    async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
+        async with self._session.request(
+            request.method, request.path_qs, headers=headers, data=body, allow_redirects=False
+        ) as answer:
+            self.requests.append(Asked(request.method, request.path, headers, body, answer.status))
+            told: dict[str, Any] = {
+                name: value for name, value in answer.headers.items() if name.lower() not in _HOP
+            }
+            response = web.StreamResponse(status=answer.status, headers=told)
+            await response.prepare(request)
+            async for piece in answer.content.iter_any():
+                await response.write(piece)
+            await response.write_eof()
+            return response
