@@ -7,9 +7,10 @@ ways of answering (sse) read a dialogue as they read a turn.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
+from howler.conversation.v1.conversation_service_pb2 import RetellRequest
 from howler.task.v1.start_turn_pb2 import StartTurn
 from howler.task.v1.task_event_pb2 import TaskEvent
 
@@ -26,6 +27,19 @@ class AgentTurn(Protocol):
 
     def leave(self) -> None:
         """Leave it, which ends the iteration."""
+
+
+class Peer(Protocol):
+    """The server, as far as a dialogue needs it."""
+
+    def start(self, start: StartTurn) -> AgentTurn:
+        """Start a turn and follow it."""
+
+    async def cancel(self, turn_id: str, request_id: str) -> None:
+        """Interrupt a turn, whose task stays; return when it is over. Raises ApiError."""
+
+    async def retell(self, request: RetellRequest) -> None:
+        """Have a conversation recognised by what its caller was told. Raises ApiError."""
 
 
 class Script(Protocol):
@@ -45,6 +59,9 @@ class Script(Protocol):
     def follow_up(self) -> StartTurn | None:
         """Return the turn to run now that the one before has ended; None where the answer is complete."""
 
+    def retelling(self) -> RetellRequest | None:
+        """Return how the conversation goes by what the client was told; None where it needs no telling."""
+
     def give_up(self) -> list[Heard]:
         """Return the rest of the answer, where nothing more of the running turn will be heard."""
 
@@ -56,18 +73,13 @@ class Dialogue:
     a later one does, the answer ends with what there is.
     """
 
-    def __init__(
-        self,
-        script: Script,
-        start: Callable[[StartTurn], AgentTurn],
-        cancel: Callable[[str], Awaitable[None]],
-    ) -> None:
+    def __init__(self, script: Script, peer: Peer) -> None:
         self._script = script
-        self._start = start
-        self._cancel = cancel
-        self._turn = start(script.start)
+        self._peer = peer
+        self._turn = peer.start(script.start)
         self._events = aiter(self._turn)
         self._follows = False
+        self._retold = False
         self._left = False
         self._cutting: asyncio.Task[None] | None = None
 
@@ -86,6 +98,7 @@ class Dialogue:
                 return told
             told = self._script.receive(events)
             self._go_on()
+            await self._retell()
             if told:
                 return told
 
@@ -103,6 +116,17 @@ class Dialogue:
         self._left = True
         return self._script.give_up()
 
+    async def _retell(self) -> None:
+        """Say what the client was told, before it can send it back."""
+        request = None if self._retold else self._script.retelling()
+        if request is None:
+            return
+        self._retold = True
+        try:
+            await self._peer.retell(request)
+        except ApiError as error:
+            _log.warning("a conversation will not be recognised by its calls: %s", error.message)
+
     def _go_on(self) -> None:
         """Interrupt the turn that has said enough; start the one that follows."""
         turn_id = self._script.turn_to_cut
@@ -111,12 +135,12 @@ class Dialogue:
         following = self._script.follow_up()
         if following is not None and not self._left:
             self._turn.leave()
-            self._turn, self._cutting, self._follows = self._start(following), None, True
+            self._turn, self._cutting, self._follows = self._peer.start(following), None, True
             self._events = aiter(self._turn)
 
     async def _cut(self, turn_id: str) -> None:
         try:
-            await self._cancel(turn_id)
+            await self._peer.cancel(turn_id, self._script.start.request_id)
         except ApiError as error:
             _log.warning("a turn that has said enough was not interrupted: %s", error.message)
             self._turn.leave()

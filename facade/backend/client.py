@@ -5,6 +5,7 @@ from typing import Final
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from howler.conversation.v1.conversation_service_pb2 import RetellRequest
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1.model_service_pb2 import ListRequest, Model, ResolveRequest
 from howler.model.v1.model_service_pb2_grpc import ModelServiceStub
@@ -63,6 +64,10 @@ class Backend:
     async def cancel(self, turn_id: str, request_id: str) -> None:
         """Interrupt a turn, whose task stays; return when it is over. Raises ApiError."""
         await ask(self._tasks.CancelTurn, CancelTurnRequest(turn_id=turn_id), request_id)
+
+    async def retell(self, request: RetellRequest) -> None:
+        """Have a conversation recognised by what its caller was told. Raises ApiError."""
+        await self.memory.retell(request)
 
     async def models(self, request_id: str) -> Sequence[Model]:
         """Return the models, as the server lists them; raises ApiError."""

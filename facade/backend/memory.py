@@ -7,6 +7,7 @@ from howler.conversation.v1.conversation_service_pb2 import (
     DeleteRequest,
     GetRequest,
     GetResponse,
+    RetellRequest,
 )
 from howler.conversation.v1.conversation_service_pb2_grpc import ConversationServiceStub
 from howler.response.v1 import response_service_pb2 as stored
@@ -49,6 +50,10 @@ class Memory:
     async def conversation(self, request: GetRequest) -> GetResponse:
         """Return a conversation; 404 where there is none."""
         return await ask(self._conversations.Get, request)
+
+    async def retell(self, request: RetellRequest) -> None:
+        """Have a conversation recognised by what its caller was told."""
+        await ask(self._conversations.Retell, request)
 
     async def end_conversation(self, request: DeleteRequest) -> None:
         """Forget a conversation, and end what runs in it."""

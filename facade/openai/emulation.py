@@ -13,11 +13,15 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from howler.task.v1.start_turn_pb2 import StartTurn, TaskRetention
+from howler.conversation.v1.conversation_service_pb2 import RetellRequest
+from howler.task.v1.start_turn_pb2 import Message, Role, StartTurn, TaskRetention, Transcript
 from howler.task.v1.task_event_pb2 import Accepted, Ended, EndReason, TaskEvent, TextDelta, TokenUsage
 
 from facade.openai import json_answer
+from facade.openai.client_tools.call import ClientCall
+from facade.openai.client_tools.declared import Kind
 from facade.openai.client_tools.desk import Desk, Taken
+from facade.openai.client_tools.history import past_call
 from facade.openai.heard import Heard
 from facade.openai.json_answer import JsonFormat, read_answer
 
@@ -51,6 +55,8 @@ class Emulation:
         self._mends = False
         self._mending: StartTurn | None = None
         self._over = False
+        self._told: list[str] = []  # words of the answer
+        self._calls: list[ClientCall] = []
         self.start = _guided(start, desk, wanted)
         """The first turn."""
 
@@ -63,6 +69,23 @@ class Emulation:
         """Return the turn to run now that the one before has ended; None where the answer is complete."""
         start, self._mending = self._mending, None
         return start
+
+    def retelling(self) -> RetellRequest | None:
+        """Return how the conversation goes by what the client was told; None where it needs no telling."""
+        conversation_id = self._accepted.conversation_id
+        if not (self._over and conversation_id and self.start.recognise_history):
+            return None
+        if not (self._calls or self._mends or self._wanted):
+            return None  # it is what the agent said
+        words = "".join(self._told)
+        answer = words.rstrip() + "".join(map(_as_told, self._calls)) if self._calls else words
+        said = [*self.start.messages.messages, Message(role=Role.ROLE_ASSISTANT, text=answer)]
+        return RetellRequest(
+            conversation_id=conversation_id,
+            principal=self.start.principal,
+            turn_id=self._accepted.turn_id,
+            history=Transcript(messages=said),
+        )
 
     def receive(self, events: Iterable[TaskEvent]) -> list[Heard]:
         """Take events of the running turn; return what they mean for the answer."""
@@ -110,7 +133,8 @@ class Emulation:
                 self._held.append(taken.words)
             else:
                 self._spoke = True
-                yield _text(taken.words)
+                yield self._text(taken.words)
+        self._calls.extend(taken.calls)
         yield from taken.calls
         self._is_cut = self._desk.closed
 
@@ -150,7 +174,7 @@ class Emulation:
         ended.CopyFrom(event.ended)
         called = self._desk is not None and self._desk.made > 0
         if not called and (words := self._last_words()):
-            yield _text(words)
+            yield self._text(words)
         if self._is_cut or self._mends or called:
             ended = Ended(reason=_COMPLETED, resumable=event.ended.resumable)
         ended.usage.tokens.CopyFrom(self._tokens)
@@ -162,6 +186,10 @@ class Emulation:
             return read_answer(mended or self._kept, self._wanted).text
         apart = [""] if self._spoke and self._mends and not self._kept else []
         return "\n\n".join(apart + [words for words in (self._kept, mended) if words])
+
+    def _text(self, words: str) -> TaskEvent:
+        self._told.append(words)
+        return TaskEvent(text_delta=TextDelta(text=words))
 
     def _add_up(self, ended: Ended) -> None:
         told, sums = ended.usage.tokens, self._tokens
@@ -200,5 +228,7 @@ def _guided(start: StartTurn, desk: Desk | None, wanted: JsonFormat | None) -> S
     return guided
 
 
-def _text(words: str) -> TaskEvent:
-    return TaskEvent(text_delta=TextDelta(text=words))
+def _as_told(call: ClientCall) -> str:
+    """Return what the call reads when the client sends it back (transcript.py)."""
+    call_id = "" if call.tool.kind is Kind.LEGACY else call.call_id
+    return past_call(call.tool.full_name, call.payload, call_id)

@@ -97,6 +97,8 @@ class TranscriptWriter:
         if call_id:
             self._tools[call_id] = name
         if self._style is CallStyle.ENVELOPES:
+            if self._messages and self._messages[-1].role == _ASSISTANT:
+                self._messages[-1].text = self._messages[-1].text.rstrip()  # as `Emulation` retells it
             line = past_call(name, arguments, call_id or "")
         else:
             line = f"(called the tool {name} with {arguments or '{}'})"

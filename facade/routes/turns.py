@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from functools import partial
 
 from howler.task.v1.start_turn_pb2 import StartTurn
 
@@ -21,10 +20,7 @@ def turn_of(front: Front, asked: Asked, start: StartTurn) -> Turn:
     if asked.client_tools is None and asked.json_format is None:
         return front.backend.start(start)
     desk = None if asked.client_tools is None else Desk(asked.client_tools, _nonce_of(start))
-    emulation = Emulation(start, desk, asked.json_format)
-    return Dialogue(
-        emulation, front.backend.start, partial(front.backend.cancel, request_id=start.request_id)
-    )
+    return Dialogue(Emulation(start, desk, asked.json_format), front.backend)
 
 
 def _nonce_of(start: StartTurn) -> str:

@@ -56,12 +56,18 @@ class ConversationService(ConversationServiceServicer):
         said = Transcript(messages=await self._conversations.said(known.id))
         return pb.GetResponse(conversation=known.shown, history=said)
 
+    async def Retell(self, request: pb.RetellRequest, context: _Context) -> pb.RetellResponse:
+        """Have a conversation recognised by what its caller was told."""
+        known = await self._known(request.conversation_id)
+        if known.shown.principal not in ("", request.principal):
+            raise _unknown()
+        await self._conversations.retell(known.id, request.turn_id, thread_of(request.history.messages))
+        return pb.RetellResponse()
+
     async def _known(self, conversation_id: str) -> Known:
         known = await self._conversations.get(conversation_id)
         if known is None:
-            raise ServiceError(
-                ErrorReason.ERROR_REASON_CONVERSATION_NOT_FOUND, "Howler holds no such conversation"
-            )
+            raise _unknown()
         return known
 
     async def List(self, request: pb.ListRequest, context: _Context) -> pb.ListResponse:
@@ -104,3 +110,7 @@ def _cursor(token: str) -> ConversationCursor | None:
     if not (used.isascii() and used.isdecimal() and len(used) < 19 and conversation_id):
         raise invalid("page_token is none that List gave")
     return ConversationCursor(int(used), conversation_id)
+
+
+def _unknown() -> ServiceError:
+    return ServiceError(ErrorReason.ERROR_REASON_CONVERSATION_NOT_FOUND, "Howler holds no such conversation")

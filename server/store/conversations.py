@@ -136,6 +136,11 @@ class Conversations:
         """Record a conversation that keeps no words with what its first turn, on a lease, leaves of it."""
         await self._tables.write(lease_id, "begin_saying", _left(said, now_us))
 
+    async def retell(self, conversation_id: str, turn_id: str, thread: Thread) -> None:
+        """Have a conversation recognised by another thread, if the turn is its last."""
+        told: Parameters = {"conversation_id": conversation_id, "turn_id": turn_id, "thread": thread}
+        await self._tables.write(conversation_id, "retell", told)
+
     async def _keep(self, conversation_id: str, before: str, number: int, messages: Transcript) -> None:
         """Keep what a turn adds behind the one `before`, which is still the conversation's last."""
         added: Parameters = {

@@ -15,6 +15,7 @@ from howler.conversation.v1.conversation_service_pb2 import (
     DeleteRequest,
     GetRequest,
     ListRequest,
+    RetellRequest,
 )
 from howler.pool.v1.pool_service_pb2 import DisableAccountRequest, EnableAccountRequest
 from howler.task.v1.start_turn_pb2 import BusyPolicy, Message, Role, TaskRetention, Transcript
@@ -313,6 +314,25 @@ async def test_a_conversation_whose_task_is_stopped_each_time(howler: Howler) ->
     assert (await shown(howler, talk)).state == DORMANT
     second = await howler.turn("two", conversation_id=talk)
     assert (continuation(second), notices(second)) == (REPLAYED, [NOTICE])
+
+
+async def test_a_conversation_is_recognised_by_what_its_caller_was_told(howler: Howler) -> None:
+    """Retell: a caller that made something else of the answer sends that back."""
+    bob: dict[str, Any] = {"recognise_history": True, "principal": "bob"}
+    first = (await howler.turn(messages=history("hello"), **bob))[0].accepted
+    told = RetellRequest(
+        conversation_id=first.conversation_id,
+        principal="bob",
+        turn_id=first.turn_id,
+        history=history("hello", "a call"),
+    )
+    await howler.conversations.Retell(told)
+    second = await howler.turn(messages=history("hello", "a call", "go on"), **bob)
+    assert (continuation(second), second[0].accepted.conversation_id) == (RESUMED, first.conversation_id)
+    told.principal = "ann"
+    missing = ("CONVERSATION_NOT_FOUND", grpc.StatusCode.NOT_FOUND)
+    assert await refusal(howler.conversations.Retell(told)) == missing
+    assert await refusal(howler.conversations.Retell(RetellRequest(conversation_id="conv_0"))) == missing
 
 
 async def test_delete_ends_the_turn_and_the_task(howler: Howler) -> None:

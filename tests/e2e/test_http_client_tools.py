@@ -235,12 +235,46 @@ async def test_a_request_chooses(front: Front) -> None:
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "x-gateway-client-tools")
 
 
+async def tasks_of(howler: Howler) -> int:
+    return len((await howler.sandbox.state())["tasks"])
+
+
+async def test_a_loop_stays_on_one_task(howler: Howler, client: AsyncOpenAI) -> None:
+    """Issue 6: the same task is continued with the results, and with what the user says after them."""
+    before = await tasks_of(howler)
+    messages: list[Any] = [{"role": "user", "content": '/rounds 3 bash {"command": "pwd"}'}]
+    await loop(client, messages)
+    messages.append({"role": "user", "content": "thanks for that"})
+    answer, _ = await loop(client, messages)
+    assert "This is turn 5" in answer
+    assert await tasks_of(howler) == before + 1
+
+
+@pytest.mark.parametrize("manner", ["talking", "result", "cut", "parallel"])
+async def test_the_results_reach_the_agent_that_called(
+    howler: Howler, client: AsyncOpenAI, manner: str
+) -> None:
+    """However a call was written, cut off or mended, its conversation is found by what was told."""
+    before = await tasks_of(howler)
+    items: list[Any] = [{"role": "user", "content": f"/call {manner}"}]
+    response = await client.responses.create(model="default", input=items, tools=RESPONSE_TOOLS)
+    items += [item.model_dump(exclude_none=True) for item in response.output]
+    items += [
+        {"type": "function_call_output", "call_id": item.call_id, "output": "sunny"}
+        for item in response.output
+        if item.type == "function_call"
+    ]
+    last = await client.responses.create(model="default", input=items, tools=RESPONSE_TOOLS)
+    assert last.output_text.startswith("The results: sunny")
+    assert await tasks_of(howler) == before + 1
+
+
 async def test_a_turn_is_cut_where_the_agent_makes_things_up(howler: Howler, front: Front) -> None:
     """The upstream turn is interrupted behind the call, and its task stays for the results."""
-    before = len((await howler.sandbox.state())["tasks"])
+    before = await tasks_of(howler)
     verdict = await front.chat("/call result", tools=CHAT_TOOLS)
     assert verdict.finish_reason == "tool_calls"
-    assert len((await howler.sandbox.state())["tasks"]) == before + 1
+    assert await tasks_of(howler) == before + 1
 
 
 async def test_the_agent_is_told_the_clients_system_prompt_and_tools(front: Front) -> None:

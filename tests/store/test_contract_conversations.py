@@ -155,6 +155,18 @@ async def test_conversations_are_found_by_where_they_were_left(store: AnyStore, 
     assert (found.keeps, found.told, found.instructions) == (False, "", digest("be brief"))
 
 
+async def test_a_conversation_is_found_by_what_its_caller_was_told(store: AnyStore, other: AnyStore) -> None:
+    """Retell: until another turn comes after the one that is named."""
+    here, there = Conversations(store), Conversations(other)
+    told, later = (thread_of(transcript("q", answer).messages) for answer in ("told", "later"))
+    await here.begin(said("c1", 1), LeaseId("l1"), 1)
+    await here.retell("c1", "turn1", told)
+    await there.retell("c1", "turn0", later)
+    await there.retell("c2", "turn1", later)
+    assert [found.id for found in await there.left("p", "m", digest("be brief"), [told, later])] == ["c1"]
+    assert (await known(there, "c1")).thread == told
+
+
 async def test_conversations_are_listed_by_last_use_in_pages(store: AnyStore) -> None:
     conversations = Conversations(store)
     for number in range(6):

@@ -32,6 +32,10 @@ UPDATE conversation
        claim_lease = '', claim_turn = '', last_used_us = :now_us
  WHERE conversation_id = :conversation_id AND turn_id = :before;
 
+-- name: retell
+-- What was said up to a conversation's last turn reads otherwise where it is sent back.
+UPDATE conversation SET thread = :thread WHERE conversation_id = :conversation_id AND turn_id = :turn_id;
+
 -- name: begin_saying
 -- The first turn of a conversation that keeps no words is over.
 INSERT INTO conversation (conversation_id, principal, model, instructions, told, keeps, thread, task_id, turn_id,

@@ -233,3 +233,38 @@ def test_calls_come_before_json() -> None:
         '{"answer": 1}',
         COMPLETED,
     ]
+
+
+def talking(desk: Desk | None = None, wanted: JsonFormat | None = None) -> tuple[Emulation, pb.TaskEvent]:
+    begun = accepted()
+    begun.accepted.conversation_id = "conv_1"
+    return Emulation(start(recognise_history=True), desk, wanted), begun
+
+
+def test_a_conversation_is_retold_as_the_client_will_send_it_back() -> None:
+    answer, begun = talking(Desk(tools(), NONCE))
+    answer.receive([begun, text("Let me look.\n\n"), text(PARIS)])
+    assert answer.retelling() is None
+    answer.receive([text("It is sunny."), cut()])
+    told = answer.retelling()
+    assert told is not None
+    assert (told.conversation_id, told.principal, told.turn_id) == ("conv_1", "p", "turn_1")
+    call = '<tool_call id="call_1_0">{"name":"get_weather","arguments":{"city":"Paris"}}</tool_call>'
+    assert [message.text for message in told.history.messages] == ["hi", f"Let me look.{call}"]
+
+
+def test_an_answer_in_json_is_retold_as_the_value_alone() -> None:
+    answer, begun = talking(wanted=WANTED)
+    answer.receive([begun, text('Here: {"answer": 1}'), done()])
+    told = answer.retelling()
+    assert told is not None
+    assert told.history.messages[-1].text == '{"answer": 1}'
+
+
+def test_what_the_agent_said_itself_needs_no_telling() -> None:
+    answer, begun = talking(Desk(tools(), NONCE))
+    answer.receive([begun, text("Hello."), done()])
+    assert answer.retelling() is None
+    alone = calling()
+    alone.receive([accepted(), text(PARIS), done()])
+    assert alone.retelling() is None, "nobody recognises it"

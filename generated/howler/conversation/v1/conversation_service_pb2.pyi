@@ -123,3 +123,19 @@ class DeleteRequest(_message.Message):
 class DeleteResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class RetellRequest(_message.Message):
+    __slots__ = ("conversation_id", "principal", "turn_id", "history")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    TURN_ID_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    principal: str
+    turn_id: str
+    history: _start_turn_pb2.Transcript
+    def __init__(self, conversation_id: _Optional[str] = ..., principal: _Optional[str] = ..., turn_id: _Optional[str] = ..., history: _Optional[_Union[_start_turn_pb2.Transcript, _Mapping]] = ...) -> None: ...
+
+class RetellResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

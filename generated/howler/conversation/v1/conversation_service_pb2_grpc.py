@@ -66,6 +66,11 @@ class ConversationServiceStub:
                 request_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.DeleteRequest.SerializeToString,
                 response_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.DeleteResponse.FromString,
                 _registered_method=True)
+        self.Retell = channel.unary_unary(
+                '/howler.conversation.v1.ConversationService/Retell',
+                request_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.RetellRequest.SerializeToString,
+                response_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.RetellResponse.FromString,
+                _registered_method=True)
 
 
 class ConversationServiceServicer:
@@ -113,6 +118,17 @@ class ConversationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Retell(self, request, context):
+        """Retell says how the caller tells what was said, where that is not how the agent
+        said it: an answer that became calls of the caller's tools, or that a second
+        turn mended. From then on the conversation is recognised by these messages;
+        words that it keeps stay as they are. Where another turn came after the one
+        named, nothing changes. Fails with CONVERSATION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ConversationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -135,6 +151,11 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.Delete,
                     request_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.DeleteRequest.FromString,
                     response_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.DeleteResponse.SerializeToString,
+            ),
+            'Retell': grpc.unary_unary_rpc_method_handler(
+                    servicer.Retell,
+                    request_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.RetellRequest.FromString,
+                    response_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.RetellResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -257,6 +278,33 @@ class ConversationService:
             '/howler.conversation.v1.ConversationService/Delete',
             howler_dot_conversation_dot_v1_dot_conversation__service__pb2.DeleteRequest.SerializeToString,
             howler_dot_conversation_dot_v1_dot_conversation__service__pb2.DeleteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Retell(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/howler.conversation.v1.ConversationService/Retell',
+            howler_dot_conversation_dot_v1_dot_conversation__service__pb2.RetellRequest.SerializeToString,
+            howler_dot_conversation_dot_v1_dot_conversation__service__pb2.RetellResponse.FromString,
             options,
             channel_credentials,
             insecure,

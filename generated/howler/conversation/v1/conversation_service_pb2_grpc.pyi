@@ -57,6 +57,13 @@ class ConversationServiceStub:
     """Delete forgets it, ends a turn that runs in it and stops its task. One that
     is not there is no error. Fails with what the platform says.
     """
+    Retell: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.RetellRequest, _conversation_service_pb2.RetellResponse]
+    """Retell says how the caller tells what was said, where that is not how the agent
+    said it: an answer that became calls of the caller's tools, or that a second
+    turn mended. From then on the conversation is recognised by these messages;
+    words that it keeps stay as they are. Where another turn came after the one
+    named, nothing changes. Fails with CONVERSATION_NOT_FOUND.
+    """
 
 @_typing.type_check_only
 class ConversationServiceAsyncStub(ConversationServiceStub):
@@ -86,6 +93,13 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     Delete: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteRequest, _conversation_service_pb2.DeleteResponse]  # type: ignore[assignment]
     """Delete forgets it, ends a turn that runs in it and stops its task. One that
     is not there is no error. Fails with what the platform says.
+    """
+    Retell: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.RetellRequest, _conversation_service_pb2.RetellResponse]  # type: ignore[assignment]
+    """Retell says how the caller tells what was said, where that is not how the agent
+    said it: an answer that became calls of the caller's tools, or that a second
+    turn mended. From then on the conversation is recognised by these messages;
+    words that it keeps stay as they are. Where another turn came after the one
+    named, nothing changes. Fails with CONVERSATION_NOT_FOUND.
     """
 
 class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -137,6 +151,19 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_conversation_service_pb2.DeleteResponse, _abc.Awaitable[_conversation_service_pb2.DeleteResponse]]:
         """Delete forgets it, ends a turn that runs in it and stops its task. One that
         is not there is no error. Fails with what the platform says.
+        """
+
+    @_abc_1.abstractmethod
+    def Retell(
+        self,
+        request: _conversation_service_pb2.RetellRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.RetellResponse, _abc.Awaitable[_conversation_service_pb2.RetellResponse]]:
+        """Retell says how the caller tells what was said, where that is not how the agent
+        said it: an answer that became calls of the caller's tools, or that a second
+        turn mended. From then on the conversation is recognised by these messages;
+        words that it keeps stay as they are. Where another turn came after the one
+        named, nothing changes. Fails with CONVERSATION_NOT_FOUND.
         """
 
 def add_ConversationServiceServicer_to_server(servicer: ConversationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
