@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from bench import chats
 from bench.chart import Bar, Panel, svg
 from bench.machine import Machine
 from bench.measure import Measured
@@ -27,6 +28,7 @@ class Results:
     rounds: Sequence[Measured]
     memory: Sequence[Measured]
     pool: Sequence[Cycles]
+    chats: Sequence[chats.Turns]
     notes: Sequence[str]
 
 
@@ -64,6 +66,8 @@ def markdown(results: Results, table: Sequence[Row], slopes: Sequence[Memory], c
         _memory(slopes),
         "## Leases",
         section(results.pool) if results.pool else "Not measured in this run.",
+        "## The second turn of a chat",
+        chats.section(results.chats) if results.chats else "Not measured in this run.",
         "## Every load",
         _every_load([*results.rounds, *results.memory]),
     ]

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bench import chats
 from bench.children import ROOT, Child, Failed
 from bench.contenders import Contender, Cpus, Running
 from bench.machine import Machine
@@ -55,6 +56,7 @@ class Run:
         self.rounds: list[Measured] = []
         self.memory: list[Measured] = []
         self.pool: list[Cycles] = []
+        self.chats: list[chats.Turns] = []
         self.notes: list[str] = []
 
     async def run(self) -> None:
@@ -70,6 +72,8 @@ class Run:
         if options.pool:
             self._progress.say("leases on both stores")
             self.pool = await measure_pool(options.size)
+            self._progress.say("the second turn of a chat")
+            self.chats = await chats.measure(options.size)
         self._progress.say("measured")
 
     async def _entry(self, contender: Contender, stack: AsyncExitStack) -> _Entry:
@@ -99,7 +103,7 @@ class Run:
         for number in range(1, self._options.rounds + 1):
             began = self._progress.elapsed
             memory = sum(s.expected_seconds for s in self._options.slope) * (len(entries) - 1)
-            pool = POOL_SECONDS[self._options.size] if self._options.pool else 0.0
+            pool = POOL_SECONDS[self._options.size] + chats.EXPECTED_SECONDS if self._options.pool else 0.0
             if number > 1 and began + longest + memory + pool > self._options.minutes * 60:
                 self.notes.append(
                     f"{number - 1} of {self._options.rounds} rounds: there was no time for more."
@@ -163,6 +167,7 @@ async def bench(options: Options) -> int:
         rounds=run.rounds,
         memory=run.memory,
         pool=run.pool,
+        chats=run.chats,
         notes=run.notes,
     )
     written = write(results, options.out)

@@ -98,7 +98,7 @@ def test_the_page_names_what_failed_and_which_goal_was_missed(tmp_path: Path) ->
     bad = replace(measured("howler", probe_us=6.0), ok=8, errors={"order": 2})
     loads = [measured("direct"), bad]
     results = Results(
-        datetime(2026, 11, 22, tzinfo=UTC), "full", HERE, ["direct", "howler"], loads, [], [], []
+        datetime(2026, 11, 22, tzinfo=UTC), "full", HERE, ["direct", "howler"], loads, [], [], [], []
     )
     page = write(results, tmp_path).read_text()
     assert "**2 of 20 streams FAILED.**" in page
