@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from facade.openai.client_tools.mode import CLIENT_TOOLS_HEADER, ClientToolsMode
 from facade.openai.hints import SESSION_HEADER
 from facade.openai.presentation import THINKING_HEADER, TOOL_DISPLAY_HEADER, Thinking, ToolDisplay
 from facade.reference.answers import ErrorAnswer
@@ -101,10 +102,14 @@ def _parameters() -> dict[str, Any]:
     """Return the headers that say how a turn is run and told."""
     displays = {"type": "string", "enum": [str(display) for display in ToolDisplay]}
     thinking = {"type": "string", "enum": [str(way) for way in Thinking]}
+    modes = {"type": "string", "enum": [str(mode) for mode in ClientToolsMode]}
     session = {"type": "string", "maxLength": 128}
     return {
         "ToolDisplay": _header(TOOL_DISPLAY_HEADER, "Where the agent's tools are shown.", displays),
         "Thinking": _header(THINKING_HEADER, "What becomes of the agent's thoughts.", thinking),
+        "ClientTools": _header(
+            CLIENT_TOOLS_HEADER, "What becomes of the tools that the request declares.", modes
+        ),
         "Session": _header(SESSION_HEADER, "The conversation that the request belongs to.", session),
     }
 

@@ -33,7 +33,9 @@ def operations() -> list[Operation]:
 _IGNORED: Final = (
     "Fields that are not named here are taken and have no effect; the header `x-gateway-ignored-params` of "
     "the answer names those. One request is one turn of the agent, whose own tools have run already: nothing "
-    "in the answer asks the client to run one."
+    "in the answer asks the client to run one. Tools that the request declares are ignored, or called in the "
+    "place of the agent's own, as the header `x-gateway-client-tools` says. A JSON answer is told whole, "
+    "once it is known to fit its schema."
 )
 
 
