@@ -233,6 +233,7 @@ def rooms_of(settings: Settings, parts: Parts, catalog: Catalog, journal: Journa
             boot=settings.boot_timeout,
             first_event=settings.first_event_timeout,
             idle=settings.idle_timeout,
+            reattach=settings.reattach_timeout,
             turn=settings.turn_timeout,
             detach=settings.disconnect_grace,
             retention=settings.turn_retention,

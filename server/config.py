@@ -154,6 +154,9 @@ class Settings(BaseSettings):
     idle_timeout: Seconds = 35.0
     """How long the platform may send nothing at all on a turn's socket. It pings every 10 s, so an
     agent may think silently for longer."""
+    reattach_timeout: Seconds = 300.0
+    """How long a turn whose connection to the platform was lost may take to find it again. Until then its
+    callers see a pause; then it fails with UPSTREAM_LOST."""
     turn_timeout: Seconds = 7200.0
     """How long a turn may take in all; then it ends TIME_LIMIT (`incomplete`, `length`)."""
     disconnect_grace: Grace = 10.0

@@ -1,11 +1,12 @@
 """The scenarios in which the agent works: tools, files, plans, questions."""
 
 import json
+import random
 
 from sandbox.agent import acp
 from sandbox.agent.plays import answer, thoughts
 from sandbox.agent.scenario import Command, Repertoire
-from sandbox.agent.step import Ask, OpenPort, Scene, Script, Write
+from sandbox.agent.step import Ask, OpenPort, Pause, Scene, Script, Write
 from sandbox.wire.prompt import Reply
 
 ACTS = Repertoire()
@@ -207,4 +208,40 @@ def everything(scene: Scene, _command: Command) -> Script:
     yield acp.plan(("Look", "high", "completed"), ("Answer", "medium", "in_progress"))
     yield acp.thought("Now the answer.")
     yield from answer(scene)
+    yield acp.ENDED
+
+
+@ACTS.add(
+    "/mix N MS SEED", "N steps at random: text, thoughts, tools, plans and usage, one every MS milliseconds"
+)
+def mix(scene: Scene, command: Command) -> Script:
+    yield acp.STARTED
+    seconds = command.number(1, 20, 60_000) / 1000
+    dice = random.Random(command.count(2, 1, 1_000_000))  # noqa: S311 - the same words for the same seed
+    open_calls: list[str] = []
+    for number in range(command.count(0, 100, 1_000_000)):
+        yield Pause(seconds)
+        match dice.choices(("say", "think", "call", "end", "plan", "usage"), (50, 25, 8, 8, 4, 5))[0]:
+            case "say":
+                yield acp.said(dice.choice((f"w{number} ", "ha", "ha", "é", "👩\u200d👩", "\n")))
+            case "think":
+                yield acp.thought(dice.choice((f"t{number} ", "hm ", "中文")))
+            case "call":
+                open_calls.append(f"m{scene.turn}-{number}")
+                yield acp.tool_call(
+                    open_calls[-1],
+                    "Bash",
+                    "execute",
+                    status="pending",
+                    rawInput={"command": f"echo {number}"},
+                )
+            case "end" if open_calls:
+                call_id = open_calls.pop(dice.randrange(len(open_calls)))
+                yield acp.tool_update(call_id, status="in_progress")
+                status = dice.choice(("completed", "completed", "failed"))
+                yield acp.tool_update(call_id, status=status, rawOutput={"output": f"out {number}"})
+            case "plan":
+                yield acp.plan((f"Step {number}", "high", "in_progress"))
+            case _:
+                yield acp.usage(1000 + number)
     yield acp.ENDED

@@ -80,6 +80,25 @@ async def state(request: web.Request) -> web.Response:
     )
 
 
+@routes.get("/__sandbox/log")
+async def log(request: web.Request) -> web.Response:
+    """Tell all that the agent of a task told, message by message, as it happened; 404 for an unknown task."""
+    task = backend_of(request).tasks.get(request.query.get("task", ""))
+    if task is None:
+        return reply(404, {"error": "no such task"})
+    rows = [
+        {
+            "turn": entry.turn,
+            "seq": entry.seq,
+            "type": entry.type,
+            "kind": entry.kind,
+            "payload": entry.payload,
+        }
+        for entry in task.channel.log
+    ]
+    return reply(200, {"log": rows})
+
+
 async def _harm(backend: Backend, order: MachineFault) -> None:
     for task in backend.tasks:
         if "*" in order.kill or task.id in order.kill:

@@ -52,6 +52,7 @@ class PlatformFault(Struct, forbid_unknown_fields=True, frozen=True):
     no_public_host: bool = False
     captcha: bool = False
     fold: bool = True  # false = replays hold each chunk as it was told
+    fold_seed: int | None = None  # each read merges neighbours at random, in any way that §6.8 allows
     repeat_input: bool = True  # the live stream repeats user-input with a seq (§6.7, 3)
     log_first_input: bool = True  # false = the first turn's input is synthesized (§6.8, 1)
     ingest_lag_ms: float = 0  # before a told frame can be replayed: a gap at the seam

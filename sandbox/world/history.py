@@ -2,9 +2,11 @@
 
 History keeps one row for neighbouring chunks of one text variant: `seq` is the
 first chunk's, the time the last one's. Plan, usage and commands do not part a
-message (§7.1), so a row may stand behind rows of higher seq.
+message (§7.1), so a row may stand behind rows of higher seq. What exactly is
+merged nobody knows (§12.6), so a `Merging` may choose.
 """
 
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, TypeGuard
@@ -56,11 +58,36 @@ def text_of(entry: Entry) -> tuple[str, str] | None:
     return None
 
 
+class Merging:
+    """Chooses how a replay is folded: whether a chunk goes into the row before it, and a row's time.
+
+    Without a seed all neighbours are merged, and a row has the time of its last chunk.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._random = random.Random(seed) if seed is not None else None  # noqa: S311 - a test's dice
+
+    def merges(self) -> bool:
+        """Choose for one chunk."""
+        return self._random is None or self._random.random() < 0.8
+
+    def is_late(self) -> bool:
+        """Choose for one row: the time of its last chunk, or that of its first."""
+        return self._random is None or self._random.random() < 0.5
+
+
 class _Row:
     """A row that still grows."""
 
-    def __init__(self, first: Entry, variant: str, text: str) -> None:
+    def __init__(self, first: Entry, variant: str, text: str, *, is_late: bool) -> None:
         self.first, self.variant, self.texts, self.at_ns = first, variant, [text], first.at_ns
+        self._is_late = is_late
+
+    def add(self, entry: Entry, text: str) -> None:
+        """Take the next chunk in."""
+        self.texts.append(text)
+        if self._is_late:
+            self.at_ns = entry.at_ns
 
     def close(self) -> Entry:
         content = {"type": "text", "text": "".join(self.texts)}
@@ -68,20 +95,19 @@ class _Row:
         return replace(self.first, at_ns=self.at_ns, payload=payload, data=gojson.dumps(payload).encode())
 
 
-def fold(entries: Iterable[Entry]) -> list[Entry]:
+def fold(entries: Iterable[Entry], merging: Merging) -> list[Entry]:
     """Return the rows of a replay, in time order."""
     rows: list[Entry] = []
     growing: _Row | None = None
     for entry in entries:
         match text_of(entry):
             case (variant, text):
-                if growing is not None and growing.variant == variant:
-                    growing.texts.append(text)
-                    growing.at_ns = entry.at_ns
+                if growing is not None and growing.variant == variant and merging.merges():
+                    growing.add(entry, text)
                     continue
                 if growing is not None:
                     rows.append(growing.close())
-                growing = _Row(entry, variant, text)
+                growing = _Row(entry, variant, text, is_late=merging.is_late())
             case None:
                 if growing is not None and update_of(entry).get("sessionUpdate") not in _TRANSPARENT:
                     rows.append(growing.close())

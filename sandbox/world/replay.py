@@ -1,17 +1,19 @@
 """What the log store gives back: the latest turn, rounds, user inputs (protocol §5.7, §5.8, §6.8)."""
 
 import base64
+import itertools
 import time
 from dataclasses import dataclass
 
 from sandbox.wire.frame import Frame
 from sandbox.wire.prompt import read_prompt, write_prompt
 from sandbox.world.faults import PlatformFault
-from sandbox.world.history import Entry, fold
+from sandbox.world.history import Entry, Merging, fold
 from sandbox.world.task import Task
 
 _INPUT_RUNES = 500
 _STEP_NS = 1_000_000
+_READS = itertools.count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,9 @@ def rows(task: Task, turn: int, behaviour: PlatformFault) -> list[Entry]:
     until = time.time_ns() - int(behaviour.ingest_lag_ms * 1_000_000)
     # Without a lag all that was told counts: the channel's clock may run ahead of the wall's.
     stored = task.channel.stored(turn, until if behaviour.ingest_lag_ms else task.channel.now_ns())
-    return fold(stored) if behaviour.fold else stored
+    if behaviour.fold_seed is not None:
+        return fold(stored, Merging(behaviour.fold_seed + next(_READS)))
+    return fold(stored, Merging()) if behaviour.fold else stored
 
 
 def synthesized(task: Task) -> Entry:

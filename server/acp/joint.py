@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from howler.task.v1.task_event_pb2 import TaskEvent
 
-from server.acp.frames import Began, Echo, Erred, Frame, Noted, Said, Shown, Silent, Thought
+from server.acp.frames import Began, Echo, Erred, Frame, Noted, Over, Said, Shown, Silent, Thought
 from server.acp.told import Retelling, Told
 from server.acp.turn import Turn
 
@@ -46,7 +46,8 @@ class Joint:
     `joined` is True once the socket may be followed as if nothing had been;
     `complete` and `machine` are then as far as it is. `caught_up` is True once all that
     was told was told again, `holding` while messages wait for what is stored, `another`
-    once the replay is another turn's; `diverged` says where it contradicts what was told.
+    once the replay is another turn's; `diverged` says where it contradicts what was told:
+    it is held from there on. `witness` is a machine that has seen all that was told.
     """
 
     def __init__(self, told: Told, complete: int, machine: Turn, prompt: Prompt | None) -> None:
@@ -58,6 +59,7 @@ class Joint:
         self.caught_up = False
         self.another = False
         self.diverged = ""
+        self.witness: Turn | None = None
         self._prompt = prompt
         self._is_known = prompt is None  # that the replay is this turn's
         self._retelling = Retelling(told)
@@ -69,13 +71,18 @@ class Joint:
     def in_doubt(cls, machine: Turn, complete: int, prompt: Prompt | None) -> "Joint":
         """Return the joint of a socket that `machine` followed until something seemed to be missing."""
         joint = cls(machine.told, complete, machine, prompt)
-        joint.holding = True
+        joint.holding, joint.witness = True, machine
         return joint
 
     @property
     def overfull(self) -> bool:
         """More is held than is worth keeping."""
         return self._held_size > _MOST_HELD or len(self._held) > _MOST_FRAMES
+
+    @property
+    def holds_the_end(self) -> bool:
+        """The turn's end came, behind a gap."""
+        return bool(self._held) and isinstance(self._held[-1], Over)
 
     def receive(self, frame: Frame) -> list[TaskEvent]:
         """Take a frame of the new socket and return what is to be told now."""
@@ -92,10 +99,14 @@ class Joint:
             return []
         news = self._retelling.sift(self.machine.receive(frame))
         self.diverged = self._retelling.diverged
-        self.caught_up = self._retelling.covers
+        if self._retelling.covers:
+            self.caught_up, self.witness = True, self.machine
         if self.machine.ended:
-            return self._ended(news, self._retelling)
-        if self._retelling.covers and not isinstance(frame, Silent) and self._is_at_the_end(frame.seq):
+            news = self._ended(news, self._retelling)
+        if self.diverged:
+            self.holding = True
+            return news
+        if self.caught_up and not isinstance(frame, Silent) and self._is_at_the_end(frame.seq):
             self.joined = True
             self.complete = max(self.complete, frame.seq)
             news += self._retelling.rest()
@@ -150,7 +161,8 @@ class Joint:
         self.diverged = retelling.diverged
         if self.diverged:
             return news
-        self.caught_up = self.caught_up or retelling.covers
+        if retelling.covers:
+            self.caught_up, self.witness = True, machine
         if machine.ended:
             self.machine = machine
             return self._ended(news, retelling)

@@ -211,6 +211,16 @@ class Told:
                 if kind != "notice" or event.notice.kind not in _NEVER_REPLAYED:
                     self.marks[_mark(kind, getattr(event, kind))] += 1
 
+    def is_open(self, event: TaskEvent) -> bool:
+        """Tell whether an event that closes a call or a question comes to one that was not told closed."""
+        match event.WhichOneof("event"):
+            case "tool_call":
+                call = self.tools.get(event.tool_call.id)
+                return call is None or call.state not in _FINAL
+            case "question_resolved":
+                return self.questions.get(event.question_resolved.question_id) is None
+        return True
+
     @property
     def extent(self) -> int:
         """How much was told: who told more has a larger one."""

@@ -152,7 +152,7 @@ class FirstTurn:
             socket.send(self._approval)
         for frame in frames:
             socket.send(frame)
-        return await self._follower.follow(socket)
+        return await self._follower.follow(socket, gapless=mode == "new")
 
     async def _never_ran(self) -> bool:
         """Tell whether a backend of an older dialect left the create's `content` alone (§10, first turn).

@@ -68,13 +68,15 @@ class Grant:
     """The right to run a turn: a lease, and the task once there is one.
 
     `held` is True for a lease of the caller's own: it is neither renewed nor released here. `fence` is what
-    everything that is sent under the lease must pass.
+    everything that is sent under the lease must pass. `active_at` is the platform's time, in unix seconds,
+    at which the task was last at work before this turn.
     """
 
     lease: Lease
     fence: Fence
     held: bool
     task_id: TaskId
+    active_at: int = 0
 
     @property
     def account_id(self) -> AccountId:
@@ -268,6 +270,7 @@ class Grants:
             status = "gone"
         else:
             if info.status == "processing":
+                grant.active_at = info.last_active_at
                 await pool.touch_task(grant.task_id, turn_id=self._live.id)
                 return info
             status = info.status

@@ -15,6 +15,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.start_turn_pb2 import ApprovalPolicy
 from howler.task.v1.task_event_pb2 import EndReason, Notice, NoticeKind, TaskEvent
 
+from server.acp.joint import Prompt
 from server.acp.turn import Turn
 from server.acp.uplink import AUTO_APPROVE, NO_AUTO_APPROVE
 from server.errors import ServiceError, incident
@@ -26,6 +27,8 @@ from server.turn.follow import Follower
 from server.turn.grant import Grant, Grants
 from server.turn.ground import Ground
 from server.turn.live import Cause, Interrupted, LiveTurn
+from server.turn.reattach import Reattach
+from server.turn.recall import Recall
 from server.turn.rooms import Rooms
 from server.turn.settle import Settlement
 
@@ -33,6 +36,8 @@ _log = logging.getLogger(__name__)
 _E = ErrorReason
 _REPLAYED: Final = NoticeKind.NOTICE_KIND_CONVERSATION_REPLAYED
 _MANUAL: Final = ApprovalPolicy.APPROVAL_POLICY_MANUAL
+_FAILED: Final = EndReason.END_REASON_FAILED
+_ENDS: Final = {_E.ERROR_REASON_REPLAY_DIVERGED: EndReason.END_REASON_REPLAY_DIVERGED}
 _Follow = Callable[[], Awaitable[list[TaskEvent]]]
 
 _WORTH_ASKING: Final = (
@@ -40,6 +45,10 @@ _WORTH_ASKING: Final = (
     _E.ERROR_REASON_IDLE_TIMEOUT,
     _E.ERROR_REASON_UPSTREAM_LOST,
 )
+
+
+_MAY_GO_ON: Final = (Cause.CANCELLED, Cause.TIME_LIMIT)
+"""Interruptions after which the task may take another turn, if its agent comes to rest."""
 
 
 class Runner:
@@ -53,7 +62,6 @@ class Runner:
         self._place = place_of(live, rooms, self._grants, self._enclosures)
         self._sockets = AsyncExitStack()
         self._ground: Ground
-        self._machine: Turn
         self._follower: Follower
 
     async def run(self) -> None:
@@ -64,8 +72,10 @@ class Runner:
         try:
             self._ground = ground = await self._place.ground()
             given = len(ground.prompt.encode()) + len(ground.instructions.encode())
-            self._machine = Turn(given, live.start.question_policy)
-            self._follower = Follower(live, self._machine, self._rooms.spoken, self._rooms.limits)
+            policy = live.start.question_policy
+            self._follower = Follower(
+                live, lambda answered: Turn(given, policy, answered), self._rooms.spoken, self._rooms.limits
+            )
             live.task_id = ground.grant.task_id
             await (self._run_on_new_task() if ground.is_new else self._run_on_held_task())
         except Interrupted as interruption:
@@ -116,16 +126,10 @@ class Runner:
         socket.send(self._approval())
         if live.cause is not None:
             raise Interrupted(live.cause)
-        try:
-            socket.send(self._ground.frame)
-        except ServiceError as error:
-            if error.reason == _E.ERROR_REASON_LEASE_LOST:
-                raise  # nothing was written
-            raise ServiceError(
-                _E.ERROR_REASON_ACCEPTANCE_UNKNOWN, f"the prompt may have arrived, or not: {error.message}"
-            ) from None
+        socket.send(self._ground.frame)  # where it is lost already nothing is written
+        self._follower.prompt = Prompt(self._ground.prompt, grant.active_at * 1000)
         self._accepted()
-        await self._carry_out(grant, lambda: self._follower.follow(socket))
+        await self._carry_out(grant, lambda: self._follower.follow(socket, gapless=True))
 
     def _accepted(self) -> None:
         live = self._live
@@ -142,22 +146,29 @@ class Runner:
 
     async def _carry_out(self, grant: Grant, follow: _Follow) -> None:
         """Follow the accepted turn to its end, tell it, and leave the task as it was asked for."""
-        live, machine = self._live, self._machine
+        live, follower = self._live, self._follower
+        recall = Recall(self._rooms.platform, self._grants.session, grant.task_id)
+        follower.recall = recall
+        reattach = Reattach(
+            live, self._rooms, follower, self._sockets, self._grants, recall, approval=self._approval()
+        )
         try:
-            events = await follow()
+            events = await reattach.follow(follow)
         except Interrupted as interruption:
-            events = _interrupted(machine, interruption.cause)
+            cause = interruption.cause
+            settled = reattach.is_away and cause in _MAY_GO_ON and await self._settled(grant)
+            events = follower.end(cause.end_reason, cause.error, resumable=settled)
         except ServiceError as error:
             if live.cause is Cause.LEASE_LOST:  # the socket was cut for it
-                events = _interrupted(machine, live.cause)
+                events = follower.end(live.cause.end_reason, live.cause.error)
             else:
-                why = await self._diagnosed(grant, error)
+                why = await self._diagnosed(recall, error)
                 settled = not self._ground.is_new and await self._settled(grant)
-                events = _failed(machine, why, resumable=settled)
+                events = follower.end(_ENDS.get(why.reason, _FAILED), why, resumable=settled)
         except Exception as error:
-            events = _failed(machine, incident(error, live.id))
-        if machine.ignored:
-            _log.warning("turn %s: %d messages of the platform could not be read", live.id, machine.ignored)
+            events = follower.end(_FAILED, incident(error, live.id))
+        if follower.ignored:
+            _log.warning("turn %s: %d messages of the platform could not be read", live.id, follower.ignored)
         await self._finish(grant, events)
 
     async def _remember(self, last: list[TaskEvent], *, task_stays: bool) -> None:
@@ -173,20 +184,9 @@ class Runner:
             self._rooms.platform, session, grant.task_id, self._ground.prompt, limit
         ).settle()
 
-    async def _diagnosed(self, grant: Grant, error: ServiceError) -> ServiceError:
+    async def _diagnosed(self, recall: Recall, error: ServiceError) -> ServiceError:
         """Ask the platform why a stream went silent or was lost: its task may have ended (§6.5)."""
-        if error.reason not in _WORTH_ASKING:
-            return error
-        try:
-            session = self._grants.session()
-            status = (await self._rooms.platform.task(session, grant.task_id)).status
-        except ServiceError as refusal:
-            status = "gone" if refusal.reason == _E.ERROR_REASON_TASK_NOT_FOUND else ""
-        if status in ("finished", "gone"):
-            return ServiceError(_E.ERROR_REASON_TASK_ENDED, f"the platform says that the task is {status}")
-        if status == "error":
-            return ServiceError(_E.ERROR_REASON_VM_FAILED, "the platform says that the task's VM failed")
-        return error
+        return (error.reason in _WORTH_ASKING and await recall.end_of_task()) or error
 
     async def _finish(self, grant: Grant, events: list[TaskEvent]) -> None:
         """Tell the end. A task that stays is free for its next turn before anybody reads of the end."""
@@ -211,17 +211,3 @@ class Runner:
         await self._sockets.aclose()
         if not stays and await self._rooms.stopper.stop(grant.task_id, grant.lease):
             await self._grants.give_back(ended_task=grant.task_id)
-
-
-def _interrupted(machine: Turn, cause: Cause) -> list[TaskEvent]:
-    return machine.end(cause.end_reason, error=cause.error.reason, message=cause.error.message)
-
-
-def _failed(machine: Turn, error: ServiceError, *, resumable: bool = False) -> list[TaskEvent]:
-    return machine.end(
-        EndReason.END_REASON_FAILED,
-        error=error.reason,
-        message=error.message,
-        retry_after=error.retry_after,
-        resumable=resumable,
-    )

@@ -49,7 +49,7 @@ class Tokens:
 class TaskInfo:
     """A task as the platform tells it: status pending, processing, finished or error.
 
-    `created_at` is in unix seconds. `vm_status` is pending, online, offline,
+    `created_at` and `last_active_at` are in unix seconds. `vm_status` is pending, online, offline,
     hibernated or empty; in a list it is not to be trusted (§5.5).
     """
 
@@ -61,6 +61,7 @@ class TaskInfo:
     vm_status: str
     condition: Condition | None
     tokens: Tokens | None
+    last_active_at: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ def read_task(data: Any) -> TaskInfo:
         vm_status=text(vm, "status") if isinstance(vm, dict) else "",
         condition=_condition(vm) if isinstance(vm, dict) else None,
         tokens=_tokens(task.get("stats")),
+        last_active_at=number(task, "last_active_at"),
     )
 
 

@@ -33,6 +33,7 @@ async def running(folder: Path) -> AsyncIterator[tuple[Scripted, Howler]]:
         "HOWLER_BOOT_TIMEOUT": "3",
         "HOWLER_FIRST_EVENT_TIMEOUT": "1.2",
         "HOWLER_IDLE_TIMEOUT": "0.8",
+        "HOWLER_REATTACH_TIMEOUT": "1.2",
         "HOWLER_TURN_TIMEOUT": "4",
     }
     async with Scripted() as upstream, Howler(folder, upstream=upstream.url, facade=False, env=env) as howler:
@@ -246,8 +247,10 @@ async def test_a_fresh_task_may_refuse_its_stream_for_a_moment(
 
 
 @pytest.mark.parametrize("end", [Close(1011), Close(4001), Drop()], ids=repr)
-async def test_a_stream_lost_on_the_way_is_a_failure(upstream: Scripted, howler: Howler, end: Step) -> None:
-    """P7.2, as long as nothing attaches again: never as if the turn had completed."""
+async def test_a_stream_lost_again_and_again_is_a_failure(
+    upstream: Scripted, howler: Howler, end: Step
+) -> None:
+    """P7.2: after HOWLER_REATTACH_TIMEOUT, never as if it had completed; told once, whatever is replayed."""
     upstream.attach = [(STARTED, says("Hi"), end)]
     events = await howler.turn("lost")
     assert failed(events) == "UPSTREAM_LOST"
@@ -255,10 +258,13 @@ async def test_a_stream_lost_on_the_way_is_a_failure(upstream: Scripted, howler:
 
 
 async def test_a_prompt_that_was_written_is_not_written_again(upstream: Scripted, howler: Howler) -> None:
+    """What attach replays is another turn's (§6.8): ours was not taken, or is not stored yet."""
     task_id = (await howler.turn("first", retention=KEEP))[0].accepted.task_id
     upstream.new = [(Drop(),), TURN]
+    upstream.attach = [(frame("user-input", {"content": "Zmlyc3Q=", "attachments": []}), *TURN)]
     events = await howler.turn("second", task_id=task_id)
-    assert failed(events) == "UPSTREAM_LOST"
+    assert failed(events) in ("UPSTREAM_LOST", "FIRST_EVENT_TIMEOUT"), "whichever limit is over first"
+    assert text_of(events) == ""
     assert [socket.types().count("user-input") for socket in upstream.sockets if socket.mode == "new"] == [1]
 
 

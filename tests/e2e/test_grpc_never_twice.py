@@ -41,16 +41,23 @@ async def tasks_of(howler: Howler, prompt: str) -> list[dict[str, Any]]:
     return [task for task in tasks if task["content"] == prompt]
 
 
-async def test_a_turn_after_a_lost_one_is_told_its_own_words(howler: Howler) -> None:
+@pytest.mark.parametrize("frames", [1, 2, 6])
+async def test_a_turn_that_lost_its_socket_is_told_its_own_words(howler: Howler, frames: int) -> None:
+    """§6.8.1: before anything of ours is stored, attach replays the turn before it."""
     first = await howler.turn("one", retention=KEEP)
     task_id = first[0].accepted.task_id
-    await howler.sandbox.faults(stream={"mode": "new", "sockets": 1, "cut_after_frames": 6, "cut": "rst"})
-    lost = await howler.turn("/pace 500 20 lost", task_id=task_id)
-    assert lost[-1].ended.reason == EndReason.END_REASON_FAILED
+    await howler.sandbox.faults(
+        stream={"mode": "new", "sockets": 1, "cut_after_frames": frames, "cut": "rst"}
+    )
+    lost = await howler.turn("/pace 20 20 lost", task_id=task_id)
+    assert lost[-1].ended.reason == EndReason.END_REASON_COMPLETED
     assert lost[-1].ended.resumable
+    assert text_of(lost) == "".join(f"tok{number} " for number in range(20))
     again = await howler.turn("three", task_id=task_id)
     assert "“three”" in text_of(again)
     assert "tok" not in text_of(again)
+    (task,) = [task for task in (await howler.sandbox.state())["tasks"] if task["id"] == task_id]
+    assert task["prompts"] == 3
 
 
 async def killed_in_a_turn(directory: Path, upstream: str, env: dict[str, str]) -> str:

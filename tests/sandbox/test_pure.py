@@ -16,7 +16,7 @@ from sandbox.wire import gojson
 from sandbox.wire.body import BindError, Body, parse_uuid
 from sandbox.wire.frame import Frame, encode, parse, strict_base64
 from sandbox.wire.prompt import Prompt, read_prompt, write_prompt
-from sandbox.world.history import Entry, fold, text_of
+from sandbox.world.history import Entry, Merging, fold, text_of
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -88,7 +88,7 @@ def _log(*steps: Emit) -> list[Entry]:
 
 def test_neighbouring_chunks_become_one_row_with_the_first_seq() -> None:
     log = _log(acp.STARTED, acp.thought("a"), acp.thought("b"), acp.said("c"), acp.said("d"), acp.ENDED)
-    rows = fold(log)
+    rows = fold(log, Merging())
     assert [(row.seq, text_of(row)) for row in rows] == [
         (1, None),
         (2, ("agent_thought_chunk", "ab")),
@@ -99,9 +99,9 @@ def test_neighbouring_chunks_become_one_row_with_the_first_seq() -> None:
 
 
 def test_a_tool_call_parts_a_message_and_usage_does_not() -> None:
-    parted = fold(_log(acp.said("a"), acp.tool_call("t", "Bash", "execute"), acp.said("b")))
+    parted = fold(_log(acp.said("a"), acp.tool_call("t", "Bash", "execute"), acp.said("b")), Merging())
     assert [row.seq for row in parted] == [1, 2, 3]
-    whole = fold(_log(acp.said("a"), acp.usage(1), acp.said("b"), acp.usage(2), acp.ENDED))
+    whole = fold(_log(acp.said("a"), acp.usage(1), acp.said("b"), acp.usage(2), acp.ENDED), Merging())
     assert [row.seq for row in whole] == [2, 1, 4, 5]
     assert text_of(whole[1]) == ("agent_message_chunk", "ab")
 
@@ -118,7 +118,7 @@ _STEP = st.one_of(
 @given(st.lists(_STEP))
 def test_folding_loses_nothing_and_is_stable(steps: list[Emit]) -> None:
     log = _log(*steps)
-    rows = fold(log)
+    rows = fold(log, Merging())
     assert [row.at_ns for row in rows] == sorted(row.at_ns for row in rows)
     for variant in ("agent_message_chunk", "agent_thought_chunk"):
         texts = [

@@ -108,6 +108,12 @@ class Sandbox:
             state: dict[str, Any] = await response.json()
             return state
 
+    async def log(self, task_id: str) -> list[dict[str, Any]]:
+        """Return all that the agent of a task told, message by message."""
+        async with self._own().get("/__sandbox/log", params={"task": task_id}) as response:
+            rows: list[dict[str, Any]] = (await response.json())["log"]
+            return rows
+
     def _own(self) -> aiohttp.ClientSession:
         assert self._session is not None, "the sandbox is not running"
         return self._session
