@@ -1,6 +1,6 @@
 """Joins what a new socket tells to what was told before the old one was lost (upstream-protocol §6.8).
 
-PURE; docs/decisions/0009 says why it is so. The replay is folded anew and sifted.
+PURE; docs/decisions/0011 says why it is so. The replay is folded anew and sifted.
 What follows it live may begin behind a hole: a message that is stamped before the
 attach and not stored yet is in neither (§6.8.3). So nothing passes of which it is
 not known that nothing is missing before it; it is held, and what is stored decides.

@@ -2,7 +2,7 @@
 
 This is the hot path: per frame one decode, one fold, one append, all in the call
 that read the frame; no task, no timer, no log line. A frame whose number does not
-follow the one before it leaves that path (docs/decisions/0009).
+follow the one before it leaves that path (docs/decisions/0011).
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Reads what is stored of a turn until its stream is joined to what was told (docs/decisions/0009)."""
+"""Reads what is stored of a turn until its stream is joined to what was told (docs/decisions/0011)."""
 
 import asyncio
 from collections.abc import Callable

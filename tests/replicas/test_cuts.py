@@ -21,7 +21,7 @@ from tests.support.sandbox import Sandbox
 TURNS = 50
 FULL = float(os.environ.get("HOWLER_TEST_SECONDS", "60")) >= 600
 CUTS = 1000 if FULL else 200
-STEPS = 450 if FULL else 120
+STEPS = 500 if FULL else 120
 STATES = {
     "pending": ToolCallState.TOOL_CALL_STATE_FAILED,  # still open when the turn ended
     "in_progress": ToolCallState.TOOL_CALL_STATE_FAILED,
@@ -84,4 +84,4 @@ async def test_no_word_is_lost_doubled_or_reordered(tmp_path: Path) -> None:
         tasks = (await sandbox.state())["tasks"]
         assert [task["prompts"] for task in tasks] == [1] * TURNS
     print(f"cut: {cutting.made}")
-    assert sum(cutting.made.values()) > CUTS * 0.8, "hardly anything was cut"
+    assert cutting.total >= CUTS

@@ -18,13 +18,13 @@ _MOST_SECONDS: Final = 2.0
 class Cutting:
     """A TCP proxy. `url` is where it is; it knows of HTTP no more than `Upgrade: websocket`.
 
-    Of the WebSockets the first `cuts` are cut, each once, after a random number of bytes from the
-    server or a random time, whichever the dice say. `made` counts them by the way they were cut.
+    Every WebSocket is cut, after a random number of bytes from the server or a random time, whichever the
+    dice say, until `cuts` were. `made` counts them by the way they were cut.
     """
 
     def __init__(self, upstream: str, cuts: int, seed: int) -> None:
         self._host, self._port = urlsplit(upstream).hostname, urlsplit(upstream).port
-        self._left = cuts
+        self._cuts = cuts
         self._dice = random.Random(seed)
         self._serving: set[asyncio.Task[None]] = set()
         self.made = {"fin": 0, "rst": 0}
@@ -65,9 +65,8 @@ class Cutting:
 
     def _doom(self, doom: "asyncio.Future[tuple[int, float]]") -> None:
         """Choose where this WebSocket is cut: after so many bytes, or so many seconds."""
-        if self._left == 0 or doom.done():
+        if doom.done():
             return
-        self._left -= 1
         if self._dice.random() < 0.5:
             doom.set_result((self._dice.randrange(_MOST_BYTES), _MOST_SECONDS))
         else:
@@ -93,7 +92,9 @@ class Cutting:
         loop = asyncio.get_running_loop()
         passed, until = 0, None
         while True:
-            if doom.done() and until is None:
+            if self.total >= self._cuts:
+                until, doom = None, loop.create_future()
+            elif doom.done() and until is None:
                 until = loop.time() + doom.result()[1]
             try:
                 async with asyncio.timeout_at(until):
@@ -110,6 +111,11 @@ class Cutting:
                 self._cut(writer)
                 return
             await writer.drain()
+
+    @property
+    def total(self) -> int:
+        """How many cuts were made."""
+        return sum(self.made.values())
 
     def _cut(self, writer: asyncio.StreamWriter) -> None:
         how = self._dice.choice(("fin", "rst"))

@@ -1,0 +1,169 @@
+"""A turn whose connection to the platform is lost goes on, and its caller sees one whole answer (P7.2, issue 5).
+
+Each kind of loss once, over gRPC and over HTTP with the official SDK; what ends a turn that cannot go on.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.task.v1.start_turn_pb2 import TaskRetention
+from howler.task.v1.task_event_pb2 import EndReason, NoticeKind
+from howler.task.v1.task_service_pb2 import CancelTurnRequest
+
+from tests.support.howler import Howler, text_of
+from tests.support.script import ENDED, STARTED, TURN, Close, frame, says
+from tests.support.scripted import COOKIE, Scripted
+from tests.support.watched import Watched
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+KEEP = TaskRetention.TASK_RETENTION_KEEP
+STREAM = "/api/v1/users/tasks/stream"
+REFUSED = {"path": STREAM, "do": "status", "status": 502}
+CUT = {"sockets": 1, "cut_after_frames": 7}
+PACED = "/pace 30 20"
+TEXT = "".join(f"tok{number} " for number in range(30))
+
+LOSSES: dict[str, dict[str, Any]] = {
+    "fin": {"stream": CUT},
+    "rst": {"stream": CUT | {"cut": "rst"}},
+    "1011": {"stream": CUT | {"cut": "close"}},
+    "inside a frame": {"stream": {"sockets": 1, "cut_after_bytes": 1500}},
+    "silence": {"stream": {"sockets": 1, "stop_pings": True, "delay_ms": 60_000}},
+    "502 on the handshake": {"stream": CUT, "routes": [REFUSED | {"times": 2}]},
+    "a store that lags": {"stream": CUT, "platform": {"ingest_lag_ms": 300}},
+    "an end that never comes": {"stream": {"sockets": 1, "drop_task_ended": "live"}},
+    "an end that no replay shows": {"stream": {"drop_task_ended": "always"}},
+    "closed in place of the end": {"stream": {"sockets": 1, "close_at_task_ended": True}},
+    "rows that are folded at random": {"stream": CUT, "platform": {"fold_seed": 3, "ingest_lag_ms": 100}},
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(folder: Path) -> AsyncIterator[Howler]:
+    env = {"HOWLER_IDLE_TIMEOUT": "2", "HOWLER_TURN_TIMEOUT": "60"}
+    sandbox = {"HOWLER_SANDBOX_PING_S": "0.4"}
+    async with Howler(folder, env=env, sandbox_env=sandbox) as howler:
+        yield howler
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def howler(running: Howler) -> AsyncIterator[Howler]:
+    yield running
+    await running.sandbox.reset()
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+async def test_each_loss_over_grpc(howler: Howler, loss: str) -> None:
+    """P3.1, P7.2, A8, A13"""
+    await howler.sandbox.faults(**LOSSES[loss])
+    events = await howler.turn(PACED)
+    assert events[-1].ended.reason == EndReason.END_REASON_COMPLETED
+    assert text_of(events) == TEXT
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+async def test_each_loss_over_http(howler: Howler, loss: str) -> None:
+    """P7.2"""
+    await howler.sandbox.faults(**LOSSES[loss])
+    async with howler.openai() as client:
+        chunks = [
+            chunk
+            async for chunk in await client.chat.completions.create(
+                model="", messages=[{"role": "user", "content": PACED}], stream=True
+            )
+        ]
+    choices = [chunk.choices[0] for chunk in chunks if chunk.choices]
+    assert "".join(choice.delta.content or "" for choice in choices) == TEXT
+    assert choices[-1].finish_reason == "stop"
+
+
+async def test_a_session_that_expired_meanwhile_is_renewed(howler: Howler) -> None:
+    turn = Watched(howler, "/pace 40 50")
+    await turn.until("text_delta")
+    await howler.sandbox.faults(
+        accounts={"expire": ["*"]}, stream={"sockets": 1, "cut_after_frames": 0}, routes=[REFUSED]
+    )
+    task_id = turn.task_id
+    await howler.sandbox.faults(machines={"hibernate": []})
+    events = await turn.rest()
+    assert events[-1].ended.reason == EndReason.END_REASON_COMPLETED
+    assert events[0].accepted.task_id == task_id
+
+
+async def test_a_noticeable_pause_is_told_once(howler: Howler) -> None:
+    await howler.sandbox.faults(stream=CUT, routes=[REFUSED | {"times": 4}])
+    events = await howler.turn("/pace 120 50")
+    told = [event.notice.kind for event in events if event.WhichOneof("event") == "notice"]
+    assert told == [NoticeKind.NOTICE_KIND_RECONNECTING, NoticeKind.NOTICE_KIND_RECONNECTED]
+    assert text_of(events) == "".join(f"tok{number} " for number in range(120))
+
+
+async def test_a_turn_is_cancelled_while_it_has_no_socket(howler: Howler) -> None:
+    await howler.sandbox.faults(stream=CUT, routes=[REFUSED | {"times": 1000}])
+    turn = Watched(howler, "/pace 2000 20", retention=KEEP)
+    await turn.until("notice")
+    answer = await howler.tasks.CancelTurn(CancelTurnRequest(turn_id=turn.turn_id))
+    assert answer.reason == EndReason.END_REASON_CANCELLED
+    assert (await turn.rest())[-1].ended.reason == EndReason.END_REASON_CANCELLED
+
+
+async def test_a_machine_that_is_lost_ends_its_turn_with_all_that_was_said(howler: Howler) -> None:
+    turn = Watched(howler, "/pace 2000 20")
+    await turn.until("text_delta")
+    await howler.sandbox.faults(machines={"kill": [turn.task_id]})
+    events = await turn.rest()
+    assert events[-1].ended.reason == EndReason.END_REASON_FAILED
+    log = await howler.sandbox.log(turn.task_id)
+    said = [row["payload"]["update"]["content"]["text"] for row in log if row["kind"] == "acp_event"]
+    assert text_of(events) == "".join(said)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scripted(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Scripted, Howler]]:
+    env = {"HOWLER_UPSTREAM_COOKIE": COOKIE, "HOWLER_ACCOUNT_SLOTS": "100"}
+    folder = tmp_path_factory.mktemp("scripted")
+    async with Scripted() as upstream, Howler(folder, upstream=upstream.url, facade=False, env=env) as howler:
+        yield upstream, howler
+
+
+async def test_a_socket_closed_for_a_frames_size(scripted: tuple[Scripted, Howler]) -> None:
+    upstream, howler = scripted
+    upstream.attach = [(STARTED, says("Hel"), Close(1009)), (STARTED, says("Hello"), ENDED)]
+    assert text_of(await howler.turn("1009")) == "Hello"
+
+
+async def test_a_replay_that_contradicts_what_was_told_ends_the_turn(
+    scripted: tuple[Scripted, Howler],
+) -> None:
+    """A5: REPLAY_DIVERGED, nothing is guessed and nothing taken back."""
+    upstream, howler = scripted
+    upstream.attach = [(STARTED, says("ABC"), Close(1011)), (STARTED, says("ABX and more"), ENDED)]
+    events = await howler.turn("diverges")
+    ended = events[-1].ended
+    assert (ended.reason, ended.error) == (
+        EndReason.END_REASON_REPLAY_DIVERGED,
+        ErrorReason.ERROR_REASON_REPLAY_DIVERGED,
+    )
+    assert text_of(events) == "ABC"
+
+
+async def test_a_question_is_answered_again_when_the_answer_may_be_lost(
+    scripted: tuple[Scripted, Howler],
+) -> None:
+    """§7.6: the agent waits for it."""
+    upstream, howler = scripted
+    call = {"toolCall": {"toolCallId": "q1", "rawInput": {"questions": [{"question": "Which?"}]}}}
+    asked = frame("task-running", call, kind="acp_ask_user_question")
+    upstream.sockets.clear()
+    upstream.attach = [(STARTED, asked, Close(1011)), (STARTED, asked, *TURN[1:])]
+    events = await howler.turn("asks")
+    kinds = [event.WhichOneof("event") for event in events]
+    assert (kinds.count("question"), kinds.count("question_resolved")) == (1, 1)
+    assert text_of(events) == "Hi"
+    async with asyncio.timeout(10):
+        await upstream.sockets[-1].until("reply-question")
