@@ -27,7 +27,6 @@ _E = ErrorReason
 _PAUSES: Final = (0.25, 4.0)  # seconds between tries to attach, at first and at most
 _FIRST_LOOK: Final = 0.1  # seconds in which an agent that answers at once is not asked after
 _DEAF: Final = 0.1  # share of the first event's time after which a stream that brought nothing is replaced
-_SILENT: Final = (_E.ERROR_REASON_FIRST_EVENT_TIMEOUT, _E.ERROR_REASON_IDLE_TIMEOUT)
 
 
 class FirstTurn:
@@ -123,7 +122,7 @@ class FirstTurn:
                     return events
                 lost = ServiceError(_E.ERROR_REASON_UPSTREAM_LOST, "the platform gave the stream up")
             except ServiceError as error:
-                if error.reason in _SILENT and self._up.is_set():
+                if error.reason == _E.ERROR_REASON_FIRST_EVENT_TIMEOUT and self._up.is_set():
                     raise
                 lost = error
             if self._follower.began or self._clock() + pause > self._until:

@@ -20,6 +20,7 @@ class Recall:
         self._platform = platform
         self._session = session
         self._task_id = task_id
+        self._offline = 0
 
     async def rows(self) -> list[Frame]:
         """Return what is stored of the turn, in time order. Raises ServiceError."""
@@ -37,13 +38,21 @@ class Recall:
             return []
 
     async def end_of_task(self) -> ServiceError | None:
-        """Return why nothing more can come, None while it can or nobody knows."""
+        """Return why nothing more can come, None while it can or nobody knows.
+
+        A VM that is offline twice in a row is not one that lost its line for a moment.
+        """
+        vm = ""
         try:
-            status = (await self._platform.task(self._session(), self._task_id)).status
+            info = await self._platform.task(self._session(), self._task_id)
+            status, vm = info.status, info.vm_status
         except ServiceError as refusal:
             status = "gone" if refusal.reason == _E.ERROR_REASON_TASK_NOT_FOUND else ""
+        self._offline = self._offline + 1 if vm == "offline" else 0
         if status in ("finished", "gone"):
             return ServiceError(_E.ERROR_REASON_TASK_ENDED, f"the platform says that the task is {status}")
         if status == "error":
             return ServiceError(_E.ERROR_REASON_VM_FAILED, "the platform says that the task's VM failed")
+        if self._offline > 1:
+            return ServiceError(_E.ERROR_REASON_VM_FAILED, "the platform says that the task's VM is offline")
         return None

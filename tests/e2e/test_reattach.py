@@ -1,6 +1,6 @@
-"""A turn whose connection to the platform is lost goes on, and its caller sees one whole answer (P7.2, issue 5).
+"""A turn that loses its connection to the platform goes on, and its caller sees one whole answer (P7.2).
 
-Each kind of loss once, over gRPC and over HTTP with the official SDK; what ends a turn that cannot go on.
+Each kind of loss once, over gRPC and over HTTP with the official SDK (issue 5), and what cannot be helped.
 """
 
 import asyncio
@@ -34,7 +34,6 @@ LOSSES: dict[str, dict[str, Any]] = {
     "1011": {"stream": CUT | {"cut": "close"}},
     "inside a frame": {"stream": {"sockets": 1, "cut_after_bytes": 1500}},
     "silence": {"stream": {"sockets": 1, "stop_pings": True, "delay_ms": 60_000}},
-    "502 on the handshake": {"stream": CUT, "routes": [REFUSED | {"times": 2}]},
     "a store that lags": {"stream": CUT, "platform": {"ingest_lag_ms": 300}},
     "an end that never comes": {"stream": {"sockets": 1, "drop_task_ended": "live"}},
     "an end that no replay shows": {"stream": {"drop_task_ended": "always"}},
@@ -82,30 +81,46 @@ async def test_each_loss_over_http(howler: Howler, loss: str) -> None:
     assert choices[-1].finish_reason == "stop"
 
 
-async def test_a_session_that_expired_meanwhile_is_renewed(howler: Howler) -> None:
-    turn = Watched(howler, "/pace 40 50")
+async def cut_off(howler: Howler, prompt: str, *, refused: int, **start: Any) -> Watched:
+    """Start a turn whose socket is cut after a second, and whose next handshakes are answered with 502."""
+    await howler.sandbox.faults(stream={"sockets": 1, "cut_after_frames": 25})
+    turn = Watched(howler, prompt, **start)
     await turn.until("text_delta")
-    await howler.sandbox.faults(
-        accounts={"expire": ["*"]}, stream={"sockets": 1, "cut_after_frames": 0}, routes=[REFUSED]
-    )
-    task_id = turn.task_id
-    await howler.sandbox.faults(machines={"hibernate": []})
-    events = await turn.rest()
-    assert events[-1].ended.reason == EndReason.END_REASON_COMPLETED
-    assert events[0].accepted.task_id == task_id
+    await howler.sandbox.faults(routes=[REFUSED | {"times": refused}])
+    return turn
 
 
 async def test_a_noticeable_pause_is_told_once(howler: Howler) -> None:
-    await howler.sandbox.faults(stream=CUT, routes=[REFUSED | {"times": 4}])
-    events = await howler.turn("/pace 120 50")
+    """A 502 on the handshake, again and again."""
+    events = await (await cut_off(howler, "/pace 80 50", refused=6)).rest()
     told = [event.notice.kind for event in events if event.WhichOneof("event") == "notice"]
     assert told == [NoticeKind.NOTICE_KIND_RECONNECTING, NoticeKind.NOTICE_KIND_RECONNECTED]
-    assert text_of(events) == "".join(f"tok{number} " for number in range(120))
+    assert text_of(events) == "".join(f"tok{number} " for number in range(80))
+
+
+async def test_a_refused_handshake_over_http(howler: Howler) -> None:
+    await howler.sandbox.faults(stream={"sockets": 1, "cut_after_frames": 25})
+    text = ""
+    async with howler.openai() as client:
+        async for chunk in await client.chat.completions.create(
+            model="", messages=[{"role": "user", "content": "/pace 40 50"}], stream=True
+        ):
+            if not text:
+                await howler.sandbox.faults(routes=[REFUSED | {"times": 2}])
+            text += (chunk.choices[0].delta.content or "") if chunk.choices else ""
+    assert text == "".join(f"tok{number} " for number in range(40))
+
+
+async def test_a_session_that_expired_meanwhile_is_renewed(howler: Howler) -> None:
+    turn = await cut_off(howler, "/pace 60 50", refused=0)
+    await howler.sandbox.faults(accounts={"expire": ["*"]})
+    events = await turn.rest()
+    assert events[-1].ended.reason == EndReason.END_REASON_COMPLETED
+    assert text_of(events) == "".join(f"tok{number} " for number in range(60))
 
 
 async def test_a_turn_is_cancelled_while_it_has_no_socket(howler: Howler) -> None:
-    await howler.sandbox.faults(stream=CUT, routes=[REFUSED | {"times": 1000}])
-    turn = Watched(howler, "/pace 2000 20", retention=KEEP)
+    turn = await cut_off(howler, "/pace 2000 50", refused=1000, retention=KEEP)
     await turn.until("notice")
     answer = await howler.tasks.CancelTurn(CancelTurnRequest(turn_id=turn.turn_id))
     assert answer.reason == EndReason.END_REASON_CANCELLED
