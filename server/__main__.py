@@ -124,17 +124,17 @@ async def serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(opened(settings))
         store = parts.store
-        pool = await stack.enter_async_context(parts.pool)
+        pool = parts.pool
         catalog = Catalog(Offers(pool, parts.platform).load)
         stack.push_async_callback(catalog.close)
-        current = asyncio.create_task(keep_current(pool, catalog), name="catalogue keeper")
-        stack.callback(current.cancel)
         journal = await stack.enter_async_context(Journal(store.turns))
         rooms = rooms_of(settings, parts, catalog, journal)
         hub = Hub(rooms)
-        sweep = Sweep(
-            hub.finished, store.turns, retention=settings.turn_retention, longest=settings.turn_timeout
-        )
+        pool.offer_orphans(hub.adopt)
+        await stack.enter_async_context(pool)
+        current = asyncio.create_task(keep_current(pool, catalog), name="catalogue keeper")
+        stack.callback(current.cancel)
+        sweep = Sweep(hub, store.turns, retention=settings.turn_retention, longest=settings.turn_timeout)
         stack.callback(asyncio.create_task(sweep.run(), name="sweep of turns").cancel)
         retiring = Retiring(rooms.conversations, pool, settings.conversation_idle)
         stack.callback(asyncio.create_task(retiring.run(), name="end of idle conversations").cancel)

@@ -233,6 +233,12 @@ class Pool:
         close_slot = SLOT_CLOSED if full else 0.0
         await self._leases.give_back(LeaseId(lease.lease_id), ended_task=ended_task, close_slot=close_slot)
 
+    async def give_up(self, lease: Lease) -> None:
+        """End the lease of a turn that is not over: its task counts as left in the middle."""
+        held = self._desk.board.leases.get(LeaseId(lease.lease_id))
+        if held is not None and not held.ending:
+            await self._desk.chores.settle(self._leases.give_up(held))
+
     async def record_task(self, task: Task, lease: Lease) -> None:
         """Record a task made under a lease: it takes the lease's slot over.
 

@@ -3,7 +3,6 @@
 import json
 import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from server.store.rows import Parameters, Row
@@ -35,7 +34,13 @@ class Turns:
         def operation(db: sqlite3.Connection) -> frozenset[str]:
             ours = set()
             for turn_id, span in spans:
-                asked = {"turn_id": turn_id, "replica": replica, **asdict(span)}
+                asked = {
+                    "turn_id": turn_id,
+                    "first_seq": span.first_seq,
+                    "count": span.count,
+                    "events": span.events,
+                    "replica": replica,
+                }
                 if db.execute(add, asked).rowcount:
                     ours.add(turn_id)
             for changed in changes:

@@ -237,7 +237,8 @@ class Talk:
             choice.model,
             _ON_A_HELD_TASK,
             sent.text,
-            sent.frame,
+            is_new=False,
+            frame=sent.frame,
             conversation_id=known.id,
             continuation=_RESUMED,
         )
@@ -308,6 +309,7 @@ class Talk:
             choice.model,
             choice.matched_by,
             prompt,
+            is_new=True,
             instructions=instructions,
             conversation_id=saying.known.id,
             continuation=plan.continuation,

@@ -181,6 +181,13 @@ class Grants:
         self.current.fence.watch(self._lost)
         return self.current
 
+    def adopt(self, lease: Lease, task_id: TaskId, active_at: int) -> Grant:
+        """Hold a lease on a task that another process left in the middle of the turn. Raises LEASE_LOST."""
+        self.current = Grant(lease, self._rooms.pool.fence(lease), held=False, task_id=task_id)
+        self.current.active_at = active_at
+        self.current.fence.watch(self._lost)
+        return self.current
+
     def _lost(self) -> None:
         _log.warning("turn %s: its lease is lost", self._live.id)
         self._live.interrupt(Cause.LEASE_LOST)
@@ -269,6 +276,7 @@ class Grants:
                 raise
             status = "gone"
         else:
+            grant.active_at = info.last_active_at
             if info.status == "processing":
                 grant.active_at = info.last_active_at
                 await pool.touch_task(grant.task_id, turn_id=self._live.id)
@@ -289,6 +297,13 @@ class Grants:
                     f"model: the task runs {task.model}; leave the model empty or make a new task",
                 )
         return own
+
+    async def give_up(self) -> None:
+        """End the lease, and leave the task in the middle of the turn."""
+        grant, self.current = self.current, None
+        if grant is not None:
+            grant.fence.unwatch(self._lost)
+            await self._rooms.pool.give_up(grant.lease)
 
     async def give_back(self, *, ended_task: TaskId = _NO_TASK, refusal: ServiceError | None = None) -> None:
         """End the lease, or leave it to the caller whose own it is; nothing is held then.

@@ -32,25 +32,21 @@ _AWAKE: Final = ("online", "", "unknown")
 class Ground:
     """A task for a turn, and what its agent is told.
 
-    `frame` gives the prompt to a task that exists; it is empty for a new one, which runs its prompt already.
-    `instructions` are what else a new one was told. `notice` is a line for people where the conversation's
-    task was gone.
+    `is_new` says that the task was made for the turn. `frame` gives the prompt to a task that exists; it is
+    empty where the task runs it already. `instructions` are what else a new one was told. `notice` is a line
+    for people where the conversation's task was gone.
     """
 
     grant: Grant
     model: Model
     matched_by: MatchedBy
     prompt: str
+    is_new: bool
     frame: str = ""
     instructions: str = ""
     conversation_id: str = ""
     continuation: Continuation = _ALONE
     notice: str = ""
-
-    @property
-    def is_new(self) -> bool:
-        """The task was made for this turn."""
-        return not self.frame
 
     def accepted(self, turn_id: str) -> Accepted:
         """Return what the caller is told of it."""
@@ -114,7 +110,9 @@ class Alone:
         prompt = self._prompt(as_prompt)
         wanted = Wanted(choice, prompt, start.instructions, self._enclosures, nobody_asks)
         grant = await self._grants.create_task(wanted)
-        return Ground(grant, choice.model, choice.matched_by, prompt, instructions=start.instructions)
+        return Ground(
+            grant, choice.model, choice.matched_by, prompt, is_new=True, instructions=start.instructions
+        )
 
     async def _held_task(self) -> Ground:
         async with self._live.waiting():
@@ -123,7 +121,7 @@ class Alone:
         async with self._live.waiting():
             sent = await self._enclosures.prompt(self._prompt(last_input), self._grants.session())
         assert self._grants.current is not None, "it was taken"
-        return Ground(self._grants.current, model, _ON_A_HELD_TASK, sent.text, sent.frame)
+        return Ground(self._grants.current, model, _ON_A_HELD_TASK, sent.text, is_new=False, frame=sent.frame)
 
     def _prompt(self, written: Callable[[Sequence[Message]], str]) -> str:
         start = self._live.start

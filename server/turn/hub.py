@@ -8,17 +8,22 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.pool.v1.pool_service_pb2 import Lease
 from howler.task.v1.relay_pb2 import WatchTurn
 from howler.task.v1.start_turn_pb2 import Attempt, Durability, StartTurn
 from howler.task.v1.task_event_pb2 import Answer, EndReason
 from howler.task.v1.task_service_pb2 import Task, TaskState, TurnRecord
 
+from server.acp.opened import Opened
+from server.acp.turn import Turn
 from server.errors import ServiceError, incident
 from server.pool.account import TaskId
 from server.store.turns import StoredTurn
+from server.turn.adopted import Left
 from server.turn.finished import Finished, FinishedTurn, record_of, restored_log
 from server.turn.keys import RETRY_SECONDS, Keyed, Keys
 from server.turn.live import Cause, LiveTurn, TurnId
@@ -145,20 +150,78 @@ class Hub:
                 return self._here(turn_id) or self.finished.restore(stored, self._rooms.journal)
             await asyncio.sleep(_ELSEWHERE_PAUSE)
 
-    def _run(self, live: LiveTurn) -> None:
-        self._turns[live.id] = live
-        self._tasks[live.id] = asyncio.create_task(self._carry_out(live), name=live.id)
+    # Turns that other processes left.
 
-    async def _carry_out(self, live: LiveTurn) -> None:
+    async def adopt(self, task: Task, lease: Lease) -> bool:
+        """Go on with the durable turn that was left in the middle on a task; see pool.tasks.Adopt.
+
+        Raises SHUTTING_DOWN.
+        """
+        if self._closing:
+            raise Cause.SHUTDOWN.error
+        stored = await self._claimed(task.turn_id, lease.account_id, lease.lease_id)
+        if stored is None:
+            return False
+        if stored.held_task_id and not stored.last_seq:  # whether it was asked nobody knows, nor was told
+            self._rooms.journal.drop([stored.turn_id])
+            return False
+        stored = replace(stored, task_id=task.task_id, model=task.model)
+        live = self._restored(stored)
+        _log.info("turn %s was left in the middle and goes on here", live.id)
+        self._run(live, Left(stored, lease))
+        return True
+
+    async def end_stray(self, turn_id: str) -> None:
+        """End a turn that was left in the middle and can go on nowhere: its task is gone."""
+        stored = await self._claimed(turn_id, "", "")
+        if stored is None:
+            return
+        if not stored.last_seq:  # it never was accepted, as far as anybody was told
+            self._rooms.journal.drop([turn_id])
+            return
+        live, opened = self._restored(stored), Opened()
+        async for events in self._rooms.journal.events(turn_id):
+            opened.note(events)
+        last = Turn(0, stored.start.question_policy).end(
+            EndReason.END_REASON_FAILED,
+            error=_E.ERROR_REASON_TASK_ENDED,
+            message="Howler was interrupted, and the task has ended meanwhile",
+        )
+        live.tell([*opened.closing(last), *last])
+        live.end(EndReason.END_REASON_FAILED)
+        self.finished.add(live)
+
+    async def _claimed(self, turn_id: str, account_id: str, lease_id: str) -> StoredTurn | None:
+        """Have a running durable turn of a dead process; None where there is no such."""
+        turns = self._rooms.turns
+        stored = await turns.get(turn_id)
+        if stored is None or stored.end_us is not None or self._here(turn_id) is not None:
+            return None
+        if not await turns.claim(turn_id, stored.replica, account_id, lease_id):
+            return None
+        return await turns.get(turn_id)  # until just now its process could write
+
+    def _restored(self, stored: StoredTurn) -> LiveTurn:
+        detach_grace = self._rooms.limits.detach
+        live = LiveTurn.adopted(stored, self._rooms.journal, detach_grace=detach_grace)
+        self._keys.restore(stored.principal, stored.key, Keyed(stored.turn_id, stored.digest))
+        return live
+
+    def _run(self, live: LiveTurn, left: Left | None = None) -> None:
+        self._turns[live.id] = live
+        self._tasks[live.id] = asyncio.create_task(self._carry_out(live, left), name=live.id)
+
+    async def _carry_out(self, live: LiveTurn, left: Left | None) -> None:
         try:
-            await Runner(live, self._rooms).run()
+            await Runner(live, self._rooms, left).run()
         except Exception as error:
             incident(error, live.id)
         finally:
             del self._turns[live.id], self._tasks[live.id]
             if live.log.failed:
                 self._keys.drop(live.start.principal, live.start.idempotency.key, live.id)
-            self.finished.add(live)
+            if not live.is_left:
+                self.finished.add(live)
 
     def _forget(self, turn: FinishedTurn) -> None:
         """A turn that is over leaves the memory, and the store where it was there for memory's sake."""

@@ -7,10 +7,12 @@ A log is told what was written of it once the write has returned.
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final, Self
 
 from howler.task.v1.start_turn_pb2 import StartTurn
+from howler.task.v1.task_event_pb2 import TaskEvent
+from howler.task.v1.task_service_pb2 import StreamResponse
 
 from server.errors import incident
 from server.store.errors import StoreError
@@ -83,6 +85,13 @@ class Journal:
     async def read(self, turn_id: str, seq: int) -> list[Span]:
         """See Keeper."""
         return await self._store.read(turn_id, seq, READ_BYTES)
+
+    async def events(self, turn_id: str) -> AsyncGenerator[list[TaskEvent], None]:
+        """Yield what was written of a turn, in batches. Raises StoreError."""
+        seq = 1
+        while spans := await self.read(turn_id, seq):
+            yield [event for span in spans for event in StreamResponse.FromString(span.events).events]
+            seq = spans[-1].behind
 
     async def _write_on(self) -> None:
         pause = _PAUSES[0]

@@ -58,6 +58,11 @@ class Keys:
         if start.idempotency.key:
             self._turns[start.principal, start.idempotency.key] = Keyed(turn_id, digest_of(start))
 
+    def restore(self, principal: str, key: str, keyed: Keyed) -> None:
+        """Take note of a turn that began in another process."""
+        if key:
+            self._turns[principal, key] = keyed
+
     def get(self, start: StartTurn) -> Keyed | None:
         """Return the turn that was started last with the key of a start."""
         return self._turns.get((start.principal, start.idempotency.key))

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
-from typing import Final, NewType
+from typing import Final, NewType, Self
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import Lease
@@ -104,7 +104,38 @@ class LiveTurn:
         self._told_at = 0.0
         self._pulse: Pulse | None = None
 
-    async def begin(self, lease: Lease, prompt: str, instructions: str, held_task_id: str = "") -> None:
+    @classmethod
+    def adopted(cls, stored: StoredTurn, journal: Journal, *, detach_grace: float) -> Self:
+        """Return a turn that another process ran: its log goes on where the store's ends."""
+        live = cls(TurnId(stored.turn_id), stored.start, journal, detach_grace=detach_grace)
+        assert isinstance(live.log, DurableLog), "no other turn is adopted"
+        live.log.restore(stored.last_seq + 1)
+        live.create_us = stored.create_us
+        live.task_id, live.conversation_id = stored.task_id, stored.conversation_id
+        live.news = stored.start.messages.messages
+        live._model = stored.model
+        live.begun = True
+        return live
+
+    def go_on(self) -> None:
+        """Look after an adopted turn: whoever watched it has been lost, and may come back."""
+        self._keep_alive()
+        if not self.log.watched:
+            self._deserted(lost=True)
+
+    @property
+    def is_left(self) -> bool:
+        """It was to go on here, and could not: it may be adopted again."""
+        return self.log.failed and self.log.durable and self.log.next_seq > 1
+
+    @property
+    def age(self) -> float:
+        """How many seconds ago it was started."""
+        return time.time() - self.create_us / 1e6
+
+    async def begin(
+        self, lease: Lease, prompt: str, instructions: str, held_task_id: str = "", *, active_at: int = 0
+    ) -> None:
         """Record a durable turn that is about to run under a lease: see StoredTurn. Raises StoreError."""
         if not self.log.durable:
             return
@@ -129,6 +160,7 @@ class LiveTurn:
                 digest=digest_of(self.start) if start.idempotency.key else b"",
                 prompt=prompt,
                 held_task_id=held_task_id,
+                active_at=active_at,
             )
         )
 
@@ -136,6 +168,9 @@ class LiveTurn:
         """Take note that the platform runs the turn, with this model."""
         self._model = model
         self._record()
+        self._keep_alive()
+
+    def _keep_alive(self) -> None:
         if self.start.HasField("keep_alive"):
             seconds = self.start.keep_alive.ToMilliseconds() / 1000
             self._pulse = Pulse(seconds, lambda: self._told_at, self._beat)
@@ -247,12 +282,15 @@ class LiveTurn:
         self.over.set()
 
     def fail(self, error: ServiceError) -> None:
-        """End a turn that the platform never accepted; one that has ended stays as it is."""
+        """End a turn that the platform never accepted; one that has ended stays as it is.
+
+        An adopted one has not ended: it is left once more.
+        """
         if self.over.is_set():
             return
         self._end(EndReason.END_REASON_FAILED)
         self.log.fail(error)
-        if self.begun:
+        if self.begun and self.log.next_seq == 1:
             self._journal.drop([self.id])
         self.over.set()
 

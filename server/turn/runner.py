@@ -16,9 +16,11 @@ from howler.task.v1.start_turn_pb2 import ApprovalPolicy
 from howler.task.v1.task_event_pb2 import EndReason, Notice, NoticeKind, TaskEvent
 
 from server.acp.joint import Prompt
+from server.acp.told import Told
 from server.acp.turn import Turn
 from server.acp.uplink import AUTO_APPROVE, NO_AUTO_APPROVE
 from server.errors import ServiceError, incident
+from server.turn.adopted import Adopted, Left
 from server.turn.conversing import place_of
 from server.turn.enclosures import Enclosures
 from server.turn.ending import may_stay
@@ -38,7 +40,7 @@ _REPLAYED: Final = NoticeKind.NOTICE_KIND_CONVERSATION_REPLAYED
 _MANUAL: Final = ApprovalPolicy.APPROVAL_POLICY_MANUAL
 _FAILED: Final = EndReason.END_REASON_FAILED
 _ENDS: Final = {_E.ERROR_REASON_REPLAY_DIVERGED: EndReason.END_REASON_REPLAY_DIVERGED}
-_Follow = Callable[[], Awaitable[list[TaskEvent]]]
+_Follow = Callable[[Reattach], Awaitable[list[TaskEvent]]]
 
 _WORTH_ASKING: Final = (
     _E.ERROR_REASON_FIRST_EVENT_TIMEOUT,
@@ -54,12 +56,14 @@ _MAY_GO_ON: Final = (Cause.CANCELLED, Cause.TIME_LIMIT)
 class Runner:
     """Runs one turn to its end, whatever happens on the way."""
 
-    def __init__(self, live: LiveTurn, rooms: Rooms) -> None:
+    def __init__(self, live: LiveTurn, rooms: Rooms, left: Left | None = None) -> None:
+        """`left` is what another process left of the turn."""
         self._live = live
         self._rooms = rooms
-        self._grants = Grants(live, rooms)
+        self._grants = grants = Grants(live, rooms)
         self._enclosures = Enclosures(live.start.attachments, rooms.platform, rooms.spoken)
-        self._place = place_of(live, rooms, self._grants, self._enclosures)
+        self._adopted = Adopted(live, rooms, grants, left) if left is not None else None
+        self._place = self._adopted or place_of(live, rooms, grants, self._enclosures)
         self._sockets = AsyncExitStack()
         self._ground: Ground
         self._follower: Follower
@@ -77,7 +81,10 @@ class Runner:
                 live, lambda answered: Turn(given, policy, answered), self._rooms.spoken, self._rooms.limits
             )
             live.task_id = ground.grant.task_id
-            await (self._run_on_new_task() if ground.is_new else self._run_on_held_task())
+            if self._adopted is not None:
+                await self._go_on(self._adopted.told)
+            else:
+                await (self._run_on_new_task() if ground.is_new else self._run_on_held_task())
         except Interrupted as interruption:
             failure = interruption.cause.error
         except ServiceError as error:
@@ -89,36 +96,45 @@ class Runner:
             try:
                 await self._sockets.aclose()
                 await self._place.left()
-                await self._grants.give_back()
+                if self._adopted is not None and failure is not None:
+                    await self._grants.give_up()
+                else:
+                    await self._grants.give_back()
             finally:
                 if failure is not None:
                     live.fail(failure)
 
     def _time_limit(self) -> float:
-        limit = self._rooms.limits.turn
-        told = self._live.start.deadline
-        return min(limit, told.ToMilliseconds() / 1000) if self._live.start.HasField("deadline") else limit
+        """Return how many seconds the turn has left."""
+        live, limit = self._live, self._rooms.limits.turn
+        if live.start.HasField("deadline"):
+            limit = min(limit, live.start.deadline.ToMilliseconds() / 1000)
+        return max(limit - live.age, 0.0)
 
     async def _run_on_new_task(self) -> None:
-        grant = self._ground.grant
         self._accepted()
+        await self._carry_out(self._from_the_first)
+
+    async def _from_the_first(self, reattach: Reattach) -> list[TaskEvent]:
         first = FirstTurn(
             self._live,
             self._rooms,
             self._follower,
             self._sockets,
-            task_id=grant.task_id,
+            task_id=self._ground.grant.task_id,
             session=self._grants.session,
             approval=self._approval(),
             prompt=self._ground.prompt,
         )
-        await self._carry_out(grant, first.follow)
+        return await reattach.follow(first.follow)
 
     async def _run_on_held_task(self) -> None:
         live, grant = self._live, self._ground.grant
         async with live.waiting():
             ground = self._ground
-            await live.begin(grant.lease, ground.prompt, ground.instructions, grant.task_id)
+            await live.begin(
+                grant.lease, ground.prompt, ground.instructions, grant.task_id, active_at=grant.active_at
+            )
         session = self._grants.session()
         socket = await self._sockets.enter_async_context(
             self._rooms.platform.stream(session, grant.task_id, "new")
@@ -129,7 +145,23 @@ class Runner:
         socket.send(self._ground.frame)  # where it is lost already nothing is written
         self._follower.prompt = Prompt(self._ground.prompt, grant.active_at * 1000)
         self._accepted()
-        await self._carry_out(grant, lambda: self._follower.follow(socket, gapless=True))
+        await self._carry_out(
+            lambda reattach: reattach.follow(lambda: self._follower.follow(socket, gapless=True))
+        )
+
+    async def _go_on(self, told: Told) -> None:
+        """Go on with an adopted turn, of which that much was told."""
+        live, ground, follower = self._live, self._ground, self._follower
+        if not ground.is_new:
+            follower.prompt = Prompt(ground.prompt, ground.grant.active_at * 1000)
+        if live.log.next_seq == 1:
+            self._accepted()  # it was, but nobody was told
+        else:
+            live.go_on()
+        if ground.is_new and not told.extent:
+            await self._carry_out(self._from_the_first)
+        else:
+            await self._carry_out(lambda reattach: reattach.resume(told))
 
     def _accepted(self) -> None:
         live = self._live
@@ -144,16 +176,16 @@ class Runner:
     def _approval(self) -> str:
         return NO_AUTO_APPROVE if self._live.start.approval_policy == _MANUAL else AUTO_APPROVE
 
-    async def _carry_out(self, grant: Grant, follow: _Follow) -> None:
+    async def _carry_out(self, follow: _Follow) -> None:
         """Follow the accepted turn to its end, tell it, and leave the task as it was asked for."""
-        live, follower = self._live, self._follower
+        live, follower, grant = self._live, self._follower, self._ground.grant
         recall = Recall(self._rooms.platform, self._grants.session, grant.task_id)
         follower.recall = recall
         reattach = Reattach(
             live, self._rooms, follower, self._sockets, self._grants, recall, approval=self._approval()
         )
         try:
-            events = await reattach.follow(follow)
+            events = await follow(reattach)
         except Interrupted as interruption:
             cause = interruption.cause
             settled = reattach.is_away and cause in _MAY_GO_ON and await self._settled(grant)
@@ -191,6 +223,8 @@ class Runner:
     async def _finish(self, grant: Grant, events: list[TaskEvent]) -> None:
         """Tell the end. A task that stays is free for its next turn before anybody reads of the end."""
         live = self._live
+        if self._adopted is not None:
+            events = self._adopted.closing(events)
         ended = events[-1].ended
         stays = may_stay(
             live.start.retention,

@@ -8,7 +8,7 @@ from typing import Final
 from server.errors import incident
 from server.store.errors import StoreError
 from server.store.turns import TurnStore
-from server.turn.finished import Finished
+from server.turn.hub import Hub
 
 _log = logging.getLogger(__name__)
 
@@ -17,15 +17,16 @@ _BATCH: Final = 20  # turns that one write drops: it holds up others no longer t
 
 
 class Sweep:
-    """Forgets turns that nobody may ask for any more.
+    """Forgets turns that nobody may ask for any more, and ends those that nobody can go on with.
 
     `retention` is how long, in seconds, the log of a durable turn is kept after its end; `longest` how long a
     turn may take.
     """
 
-    def __init__(self, finished: Finished, turns: TurnStore, *, retention: float, longest: float) -> None:
-        self._finished = finished
+    def __init__(self, hub: Hub, turns: TurnStore, *, retention: float, longest: float) -> None:
+        self._hub = hub
         self._turns = turns
+        self._strays: dict[str, str] = {}
         self._retention = retention
         self._longest = longest
         self._period = min(_PERIOD, retention / 4)
@@ -43,8 +44,17 @@ class Sweep:
 
     async def once(self) -> None:
         """Make a round. Raises StoreError."""
-        self._finished.expire()
+        self._hub.finished.expire()
+        await self._end_strays()
         ended_us = int((time.time() - self._retention) * 1e6)
         made_us = ended_us - int(self._longest * 1e6)
         while await self._turns.sweep(ended_us, made_us, _BATCH) == _BATCH:
             await asyncio.sleep(0)
+
+    async def _end_strays(self) -> None:
+        """End those that were left the round before, too: one that ends by itself is a stray for a moment."""
+        strays, before = await self._turns.strays(), self._strays
+        self._strays = strays
+        for turn_id, replica in strays.items():
+            if before.get(turn_id) == replica:
+                await self._hub.end_stray(turn_id)

@@ -5,8 +5,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import grpc
 import pytest
+from howler.conversation.v1.conversation_service_pb2 import CreateRequest, GetRequest
+from howler.conversation.v1.conversation_service_pb2_grpc import ConversationServiceStub
+from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.relay_pb2 import WatchTurn
 from howler.task.v1.start_turn_pb2 import (
     Attempt,
@@ -14,16 +18,27 @@ from howler.task.v1.start_turn_pb2 import (
     Durability,
     Idempotency,
     OnDetach,
+    QuestionPolicy,
     StartTurn,
     TaskRetention,
 )
-from howler.task.v1.task_event_pb2 import TaskEvent
-from howler.task.v1.task_service_pb2 import GetTurnRequest, StreamRequest, WatchRequest
+from howler.task.v1.task_event_pb2 import Answer, Continuation, EndReason, QuestionResolution, TaskEvent
+from howler.task.v1.task_service_pb2 import (
+    AnswerQuestionRequest,
+    GetTurnRequest,
+    GetTurnResponse,
+    StreamRequest,
+    TurnRecord,
+    WatchRequest,
+)
 
-from tests.support.howler import Howler, reason_of
+from tests.support import grammar
+from tests.support.howler import Howler, reason_of, text_of
+from tests.support.sandbox import accounts
 
-SECONDS = 90.0  # a test that waits for longer has failed
+SECONDS = 40.0  # a test that waits for longer has failed
 STOP = TaskRetention.TASK_RETENTION_STOP
+KEPT = TaskRetention.TASK_RETENTION_KEEP
 KEEP = OnDetach(action=DetachAction.DETACH_ACTION_KEEP)
 
 
@@ -56,6 +71,17 @@ class Turn:
             if error.code() != grpc.StatusCode.UNAVAILABLE:
                 raise
 
+    async def has(self, count: int) -> None:
+        """Return once so many events were read."""
+        while len(self.events) < count:
+            await asyncio.sleep(0.01)
+
+    async def record(self) -> TurnRecord:
+        """Ask what became of it."""
+        found = await self._howler.tasks.GetTurn(GetTurnRequest(turn_id=self.id))
+        assert isinstance(found, GetTurnResponse)
+        return found.turn
+
     async def told(self, after_seq: int = 0, **watch: Any) -> list[TaskEvent]:
         """Watch the turn anew."""
         asked = WatchTurn(turn_id=self.id, after_seq=after_seq, **watch)
@@ -68,14 +94,14 @@ class Turn:
 async def test_a_turn_that_had_ended_is_told_again_after_a_kill(howler: Howler) -> None:
     turns = [Turn(howler, prompt) for prompt in ("/all", "/burst 3000", "/tools", "hello")]
     await asyncio.gather(*(turn.read() for turn in turns))
-    record = (await howler.tasks.GetTurn(GetTurnRequest(turn_id=turns[0].id))).turn
+    record = await turns[0].record()
     await howler.kill_server()
     await howler.start_server()
     for turn in turns:
         assert await turn.told() == turn.events
         assert await turn.told(after_seq=3) == turn.events[3:]
         assert await turn.told(after_seq=len(turn.events)) == []
-    assert (await howler.tasks.GetTurn(GetTurnRequest(turn_id=turns[0].id))).turn == record
+    assert await turns[0].record() == record
 
 
 @pytest.mark.parametrize("seen", [1, 40])
@@ -117,3 +143,158 @@ async def test_a_retry_after_a_kill_is_told_what_its_turn_told(howler: Howler) -
     assert retry.events == turn.events
     tasks = (await howler.sandbox.state())["tasks"]
     assert sum(task["content"] == "only once" for task in tasks) == 1
+
+
+async def test_turns_that_ran_are_adopted_and_nothing_is_lost(howler: Howler) -> None:
+    """E3: whoever comes back gets the exact rest, and it is what the platform told."""
+    prompts = [f"/pace 400 {25 + number}" for number in range(6)]
+    turns = [Turn(howler, prompt) for prompt in prompts]
+    readings = [asyncio.create_task(turn.read()) for turn in turns]
+    await asyncio.gather(*(turn.has(20 + 5 * number) for number, turn in enumerate(turns)))
+    await howler.kill_server()
+    await asyncio.gather(*readings)
+    await asyncio.sleep(1)
+    await howler.start_server()
+    async with asyncio.timeout(SECONDS):
+        rests = await asyncio.gather(*(turn.told(after_seq=len(turn.events)) for turn in turns))
+    for turn, rest in zip(turns, rests, strict=True):
+        whole = turn.events + rest
+        grammar.check(whole)
+        assert whole[-1].ended.reason == EndReason.END_REASON_COMPLETED
+        assert text_of(whole) == "".join(f"tok{number} " for number in range(400))
+        assert await turn.told() == whole
+        record = await turn.record()
+        assert (record.end_reason, record.last_seq) == (EndReason.END_REASON_COMPLETED, len(whole))
+    tasks = (await howler.sandbox.state())["tasks"]
+    assert [len(task["turns"]) for task in tasks] == [1] * len(turns)
+
+
+async def test_a_turn_that_ended_while_nobody_looked_is_told_whole(howler: Howler) -> None:
+    turn = Turn(howler, "/pace 60 20")
+    reading = asyncio.create_task(turn.read())
+    await turn.has(10)
+    await howler.kill_server()
+    await reading
+    async with asyncio.timeout(SECONDS):
+        while not all(
+            one["ending"] for task in (await howler.sandbox.state())["tasks"] for one in task["turns"]
+        ):
+            await asyncio.sleep(0.1)
+    await howler.start_server()
+    async with asyncio.timeout(SECONDS):
+        whole = turn.events + await turn.told(after_seq=len(turn.events))
+    grammar.check(whole)
+    assert text_of(whole) == "".join(f"tok{number} " for number in range(60))
+    assert whole[-1].ended.reason == EndReason.END_REASON_COMPLETED
+
+
+async def stopped(howler: Howler, task_id: str) -> None:
+    """Stop a task on the platform, which says nothing of it on its stream."""
+    await howler.sandbox.faults(platform={"silent_stop": True})
+    (task,) = (one for one in (await howler.sandbox.state())["tasks"] if one["id"] == task_id)
+    (account,) = (one for one in accounts() if one["email"] == task["account"])
+    cookie = {"monkeycode_ai_session": account["cookie"]}
+    async with (
+        aiohttp.ClientSession(howler.sandbox.url, cookies=cookie) as http,
+        http.put("/api/v1/users/tasks/stop", json={"id": task_id}) as answer,
+    ):
+        assert (await answer.json())["code"] == 0
+
+
+async def test_a_turn_whose_task_is_gone_ends_with_all_that_is_open_closed(howler: Howler) -> None:
+    turn = Turn(howler, "/ask", question_policy=QuestionPolicy.QUESTION_POLICY_ASK)
+    reading = asyncio.create_task(turn.read())
+    while not (turn.events and turn.events[-1].HasField("question")):
+        await asyncio.sleep(0.01)
+    await howler.kill_server()
+    await reading
+    await stopped(howler, turn.events[0].accepted.task_id)
+    await howler.start_server()
+    async with asyncio.timeout(SECONDS):
+        whole = turn.events + await turn.told(after_seq=len(turn.events))
+    grammar.check(whole)
+    assert whole[-1].ended.reason == EndReason.END_REASON_FAILED
+    assert whole[-1].ended.error == ErrorReason.ERROR_REASON_TASK_ENDED
+    assert whole[-2].question_resolved.resolution == QuestionResolution.QUESTION_RESOLUTION_EXPIRED
+
+
+async def test_a_question_may_be_answered_after_a_kill(howler: Howler) -> None:
+    turn = Turn(howler, "/ask", question_policy=QuestionPolicy.QUESTION_POLICY_ASK)
+    reading = asyncio.create_task(turn.read())
+    while not (turn.events and turn.events[-1].HasField("question")):
+        await asyncio.sleep(0.01)
+    asked = turn.events[-1].question
+    await howler.kill_server()
+    await reading
+    await howler.start_server()
+    label = asked.items[0].options[-1].label
+    answer = AnswerQuestionRequest(
+        turn_id=turn.id,
+        question_id=asked.question_id,
+        answers=[Answer(text=item.text, values=[item.options[-1].label]) for item in asked.items],
+    )
+    async with asyncio.timeout(SECONDS):
+        while True:
+            try:
+                await howler.tasks.AnswerQuestion(answer)
+                break
+            except grpc.aio.AioRpcError as error:  # it is being adopted
+                if reason_of(error) not in ("TURN_NOT_FOUND", "QUESTION_NOT_FOUND"):
+                    raise
+            await asyncio.sleep(0.05)
+        whole = turn.events + await turn.told(after_seq=len(turn.events))
+    grammar.check(whole)
+    assert label in text_of(whole)
+    assert whole[-1].ended.reason == EndReason.END_REASON_COMPLETED
+
+
+async def test_a_turn_that_nobody_comes_back_to_is_left_to_its_on_detach(tmp_path: Path) -> None:
+    env = {"HOWLER_DISCONNECT_GRACE": "0.5"}
+    async with Howler(tmp_path, facade=False, env=env) as howler:
+        turn = Turn(howler, "/mute", on_detach=OnDetach(action=DetachAction.DETACH_ACTION_CANCEL))
+        reading = asyncio.create_task(turn.read())
+        await turn.has(2)
+        await howler.kill_server()
+        await reading
+        await howler.start_server()
+        async with asyncio.timeout(SECONDS):
+            while (await turn.record()).end_reason != EndReason.END_REASON_CANCELLED:
+                await asyncio.sleep(0.1)
+        grammar.check(await turn.told())
+
+
+async def test_a_task_that_boots_is_waited_for_after_a_kill(tmp_path: Path) -> None:
+    async with Howler(tmp_path, facade=False, sandbox_env={"HOWLER_SANDBOX_BOOT_MS": "6000"}) as howler:
+        turn = Turn(howler, "hello")
+        reading = asyncio.create_task(turn.read())
+        await turn.has(1)
+        await howler.kill_server()
+        await reading
+        await howler.start_server()
+        async with asyncio.timeout(SECONDS):
+            whole = turn.events + await turn.told(after_seq=len(turn.events))
+        grammar.check(whole)
+        assert whole[-1].ended.reason == EndReason.END_REASON_COMPLETED
+
+
+async def test_a_conversation_remembers_a_turn_that_was_adopted(howler: Howler) -> None:
+    conversations = ConversationServiceStub(howler.channel)
+    made = await conversations.Create(CreateRequest())
+    name = made.conversation.conversation_id
+    first = await howler.turn("first", conversation_id=name)
+    turn = Turn(howler, "/pace 100 20", conversation_id=name, retention=KEPT)
+    reading = asyncio.create_task(turn.read())
+    await turn.has(20)
+    await howler.kill_server()
+    await reading
+    await howler.start_server()
+    async with asyncio.timeout(SECONDS):
+        whole = turn.events + await turn.told(after_seq=len(turn.events))
+    grammar.check(whole)
+    assert whole[-1].ended.resumable
+    third = await howler.turn("third", conversation_id=name)
+    assert third[0].accepted.task_id == first[0].accepted.task_id
+    assert third[0].accepted.continuation == Continuation.CONTINUATION_RESUMED
+    assert "before that you said “first” and “/pace 100 20”" in text_of(third)
+    shown = (await conversations.Get(GetRequest(conversation_id=name))).conversation
+    assert (shown.turns, shown.turn_id) == (3, third[0].accepted.turn_id)
