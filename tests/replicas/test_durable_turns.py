@@ -1,6 +1,7 @@
 """Issue 5, durability: a server is killed with turns running, and started again (E3)."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,15 @@ from tests.support.sandbox import accounts
 SECONDS = 40.0  # a test that waits for longer has failed
 STOP = TaskRetention.TASK_RETENTION_STOP
 KEPT = TaskRetention.TASK_RETENTION_KEEP
+SHORT = {
+    "HOWLER_LEASE_TTL": "3",
+    "HOWLER_LEASE_RENEW": "1",
+    "HOWLER_LEASE_MARGIN": "0.5",
+    "HOWLER_LEASE_RECLAIM": "0.5",
+}
+"""On PostgreSQL a lease says who is alive."""
+COUNT = 50 if float(os.environ.get("HOWLER_TEST_SECONDS", "0")) > 60 else 6
+"""Turns that run when the server is killed: `make test-full` has 50."""
 KEEP = OnDetach(action=DetachAction.DETACH_ACTION_KEEP)
 
 
@@ -145,12 +155,26 @@ async def test_a_retry_after_a_kill_is_told_what_its_turn_told(howler: Howler) -
     assert sum(task["content"] == "only once" for task in tasks) == 1
 
 
-async def test_turns_that_ran_are_adopted_and_nothing_is_lost(howler: Howler) -> None:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Name an empty database of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/howler.db"
+    named: str = request.getfixturevalue("postgres_url")
+    return named
+
+
+async def test_turns_that_ran_are_adopted_and_nothing_is_lost(tmp_path: Path, database: str) -> None:
     """E3: whoever comes back gets the exact rest, and it is what the platform told."""
-    prompts = [f"/pace 400 {25 + number}" for number in range(6)]
+    env = {**SHORT, "HOWLER_DATABASE_URL": database}
+    async with Howler(tmp_path, facade=False, env=env) as howler:
+        await killed_in_the_middle(howler, [f"/pace 400 {25 + number}" for number in range(COUNT)])
+
+
+async def killed_in_the_middle(howler: Howler, prompts: list[str]) -> None:
     turns = [Turn(howler, prompt) for prompt in prompts]
     readings = [asyncio.create_task(turn.read()) for turn in turns]
-    await asyncio.gather(*(turn.has(20 + 5 * number) for number, turn in enumerate(turns)))
+    await asyncio.gather(*(turn.has(20 + number) for number, turn in enumerate(turns)))
     await howler.kill_server()
     await asyncio.gather(*readings)
     await asyncio.sleep(1)
