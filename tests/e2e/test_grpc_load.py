@@ -25,6 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 STOP = TaskRetention.TASK_RETENTION_STOP
 SERVICES = {
     "howler.task.v1.TaskService",
+    "howler.conversation.v1.ConversationService",
     "howler.model.v1.ModelService",
     "howler.pool.v1.PoolService",
     "howler.response.v1.ResponseService",
