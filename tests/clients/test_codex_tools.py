@@ -1,4 +1,4 @@
-"""Codex CLI with `HOWLER_CLIENT_TOOLS=emulate`: the agent calls Codex's own shell, and hears what came of it."""
+"""Codex CLI with `HOWLER_CLIENT_TOOLS=emulate`: the agent calls Codex's own shell and hears its output."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
