@@ -39,11 +39,16 @@ from server.parts import Parts, credentials, keys_of, opened, store_of
 from server.pool.account import TaskId
 from server.rpc.conversation_service import ConversationService
 from server.rpc.interceptors import Edge
-from server.rpc.listening import listen
+from server.rpc.listening import listen, reachable_at
 from server.rpc.model_service import ModelService
+from server.rpc.owners import Owners
+from server.rpc.peers import Peers
 from server.rpc.pool_service import PoolService
+from server.rpc.presence import Presence
+from server.rpc.reach import Reach
 from server.rpc.response_service import ResponseService
 from server.rpc.task_service import TaskService
+from server.store.addresses import Addresses
 from server.store.conversations import Conversations
 from server.store.errors import StoreError
 from server.store.responses import Responses
@@ -141,14 +146,16 @@ async def serve(settings: Settings) -> None:
         stack.push_async_callback(hub.close, settings.shutdown_grace)
         await pool.register(accounts)
 
+        addresses = Addresses(store, store.replica, settings.lease_ttl)
+        reach = Reach(hub, Owners(hub, addresses), await stack.enter_async_context(Peers()))
         health = health_aio.HealthServicer()
         server = grpc.aio.server(interceptors=[Edge()], options=OPTIONS)
         workspaces = Workspaces(pool, parts.platform, store)
         task_service_pb2_grpc.add_TaskServiceServicer_to_server(
-            TaskService(hub, store, workspaces, settings.relay_gather_ms / 1000), server
+            TaskService(reach, store, workspaces, store.replica, settings.relay_gather_ms / 1000), server
         )
         conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server(
-            ConversationService(rooms.conversations, hub), server
+            ConversationService(rooms.conversations, reach), server
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog), server)
         pool_service_pb2_grpc.add_PoolServiceServicer_to_server(
@@ -169,6 +176,8 @@ async def serve(settings: Settings) -> None:
             raise Misconfigured(
                 f"HOWLER_GRPC_ADDR: cannot listen on {settings.grpc_addr}: {error.strerror}"
             ) from None
+        address = settings.advertise_addr or reachable_at(host, port)
+        await stack.enter_async_context(Presence(addresses, address, settings.lease_renew))
         for name in ("", *SERVICES):
             await health.set(name, health_pb2.HealthCheckResponse.SERVING)
         settle_memory()

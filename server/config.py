@@ -28,6 +28,10 @@ def _address(address: str) -> str:
     return address
 
 
+def _address_if_any(address: str) -> str:
+    return _address(address) if address else address
+
+
 class Misconfigured(Exception):
     """A setting cannot be meant; the message is one line that names it, without its value."""
 
@@ -81,6 +85,10 @@ class Settings(BaseSettings):
 
     grpc_addr: Address = "127.0.0.1:50051"
     """Where the gRPC server listens, `host:port`; port 0 takes a free one."""
+    advertise_addr: Annotated[str, AfterValidator(_address_if_any)] = ""
+    """Where other servers that share the database reach this one, `host:port`: they forward what concerns a
+    turn that runs here. Empty means where it listens, unless that is a wildcard (`0.0.0.0`).
+    Servers on several machines need an address that is not loopback, in a network that only they are in."""
     upstream_url: str = ""
     """The platform, as `https://monkeycode-ai.com`. Where it is empty `make run` starts the bundled
     sandbox; `python -m server` needs it."""

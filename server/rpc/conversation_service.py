@@ -1,4 +1,4 @@
-"""ConversationService: checks what callers say, reads the store, ends turns through the hub."""
+"""ConversationService: checks what callers say, reads the store, ends turns wherever they run."""
 
 import time
 import uuid
@@ -14,8 +14,8 @@ from server.conversation.plan import Known
 from server.conversation.thread import digest, thread_of
 from server.errors import ServiceError
 from server.rpc.checks import MAX_ID_BYTES, check_size, invalid
+from server.rpc.reach import Reach
 from server.store.conversations import ConversationCursor, Conversations
-from server.turn.hub import Hub
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 _PAGE, _MAX_PAGE = 100, 1000
@@ -27,9 +27,9 @@ _MAX_VALUE_BYTES: Final = 512
 class ConversationService(ConversationServiceServicer):
     """The door to conversations; turns run in them through TaskService."""
 
-    def __init__(self, conversations: Conversations, hub: Hub) -> None:
+    def __init__(self, conversations: Conversations, reach: Reach) -> None:
         self._conversations = conversations
-        self._hub = hub
+        self._reach = reach
 
     async def Create(self, request: pb.CreateRequest, context: _Context) -> pb.CreateResponse:
         """Make a conversation."""
@@ -87,7 +87,7 @@ class ConversationService(ConversationServiceServicer):
         """Forget a conversation, and end its turn and its task."""
         task_id = await self._conversations.delete(request.conversation_id)
         if task_id is not None:
-            await self._hub.end_conversation(request.conversation_id, task_id)
+            await self._reach.end_conversation(request.conversation_id, task_id)
         return pb.DeleteResponse()
 
 

@@ -1,7 +1,9 @@
 """Binds the gRPC server to its address, and says in words where it cannot."""
 
 import errno
+import ipaddress
 import socket
+from contextlib import suppress
 from typing import Any
 
 
@@ -17,6 +19,14 @@ async def listen(server: Any, host: str, port: int) -> int:
         raise OSError(errno.EADDRNOTAVAIL, "gRPC cannot bind it")
     await server.start()
     return bound
+
+
+def reachable_at(host: str, port: int) -> str:
+    """Return where others reach a server that listens there; empty for a wildcard, which does not say."""
+    with suppress(ValueError):  # a name
+        if ipaddress.ip_address(host).is_unspecified:
+            return ""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _check_free(host: str, port: int) -> None:

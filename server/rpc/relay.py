@@ -8,13 +8,13 @@ from howler.task.v1.relay_pb2 import AnswerTurn, RelayRequest
 
 from server.errors import ServiceError, incident
 from server.rpc.checks import invalid
+from server.rpc.far import FarWatcher
+from server.rpc.reach import AnyWatcher, Reach
 from server.rpc.start import check_start
 from server.rpc.status import to_proto
-from server.turn.hub import Hub
 from server.turn.keys import may_repeat
-from server.turn.live import Cause, LiveTurn
+from server.turn.live import Cause, LiveTurn, TurnId
 from server.turn.log import BATCH_BYTES
-from server.turn.watcher import Watcher
 from server.turn.window import Window
 from server.turn.wire import failed_frame, relay_response, told, turn_frame
 
@@ -24,7 +24,7 @@ class _Seat:
     """One turn on the Relay. It has no watcher while it is looked for, no `turn` where none runs here."""
 
     turn: LiveTurn | None = None
-    watcher: Watcher | None = None
+    watcher: AnyWatcher | None = None
     looking: asyncio.Task[None] | None = None
     window: Window = field(default_factory=Window)
 
@@ -43,8 +43,9 @@ class Relay:
     come: 0 writes as soon as anything is ready. After a pause nothing waits.
     """
 
-    def __init__(self, hub: Hub, gather_seconds: float) -> None:
-        self._hub = hub
+    def __init__(self, reach: Reach, gather_seconds: float) -> None:
+        self._reach = reach
+        self._hub = reach.hub
         self._gather_seconds = gather_seconds
         self._seats: dict[int, _Seat] = {}
         self._ready: dict[int, None] = {}  # tags that may have something to tell, in the order of asking
@@ -99,8 +100,7 @@ class Relay:
             case "grant":
                 self._grant(tag, request.grant.bytes)
             case "cancel":
-                if (seat := self._seats.get(tag)) and seat.turn is not None:
-                    seat.turn.interrupt(Cause.CANCELLED)
+                self._cancel(tag)
             case "answer":
                 self._answer(tag, request.answer)
             case "detach":
@@ -130,9 +130,9 @@ class Relay:
         try:
             if request.HasField("start"):
                 check_start(request.start)
-                found = await self._hub.start_once(request.start, wake)
+                found = await self._reach.start_once(request.start, wake)
             else:
-                found = await self._hub.watch(request.watch, wake)
+                found = await self._reach.watch(request.watch, wake)
         except Exception as error:
             self._refuse(tag, error)
             return
@@ -162,8 +162,21 @@ class Relay:
         if seat.watcher is not None and seat.watcher.behind:
             seat.watcher.wake()
 
+    def _cancel(self, tag: int) -> None:
+        seat = self._seats.get(tag)
+        if seat is None:
+            return
+        if seat.turn is not None:
+            seat.turn.interrupt(Cause.CANCELLED)
+        elif isinstance(seat.watcher, FarWatcher):
+            self._reach.soon(self._reach.cancel(TurnId(seat.watcher.turn_id)))
+
     def _answer(self, tag: int, answer: AnswerTurn) -> None:
         seat = self._seats.get(tag)
+        if seat is not None and isinstance(seat.watcher, FarWatcher):
+            turn_id, answers = TurnId(seat.watcher.turn_id), list(answer.answers)
+            self._reach.soon(self._reach.answer(turn_id, answer.question_id, answers, decline=answer.decline))
+            return
         if seat is None or seat.turn is None or seat.turn.answerer is None:
             return
         try:
@@ -185,7 +198,7 @@ class Relay:
             room -= self._frame(tag, seat, seat.watcher, min(room, seat.window.credit), frames)
         return frames
 
-    def _frame(self, tag: int, seat: _Seat, watcher: Watcher, limit: int, frames: list[bytes]) -> int:
+    def _frame(self, tag: int, seat: _Seat, watcher: AnyWatcher, limit: int, frames: list[bytes]) -> int:
         """Add what is ready of one turn; return the size of its events."""
         first_seq = watcher.cursor
         try:

@@ -1,7 +1,7 @@
 """TaskService: checks what callers say and passes it to the hub."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any, Protocol
 
@@ -16,13 +16,14 @@ from server.errors import ServiceError
 from server.pool.account import TaskId
 from server.rpc import workspace
 from server.rpc.checks import invalid
+from server.rpc.peers import OWNER
+from server.rpc.reach import AnyWatcher, Reach
 from server.rpc.relay import Relay
 from server.rpc.start import check_start
 from server.store.pages import TaskCursor
 from server.turn.hub import Hub
 from server.turn.keys import may_repeat
 from server.turn.live import TurnId
-from server.turn.watcher import Watcher
 from server.turn.workspaces import Workspaces
 
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -44,9 +45,13 @@ class Records(Protocol):
 class TaskService(TaskServiceServicer):
     """The door for services: one turn per Stream."""
 
-    def __init__(self, hub: Hub, store: Records, workspaces: Workspaces, relay_gather: float) -> None:
-        """`relay_gather` is how long, in seconds, a Relay gathers after a write."""
-        self._hub = hub
+    def __init__(
+        self, reach: Reach, store: Records, workspaces: Workspaces, replica: str, relay_gather: float
+    ) -> None:
+        """`replica` is this one's name; `relay_gather` how many seconds a Relay gathers after a write."""
+        self._reach = reach
+        self._hub = reach.hub
+        self._replica = replica
         self._store = store
         self._workspaces = workspaces
         self._relay_gather = relay_gather
@@ -57,16 +62,18 @@ class TaskService(TaskServiceServicer):
         check_start(start)
         ready = asyncio.Event()
         once = may_repeat(start)
-        watching = await self._hub.start_once(start, ready.set) if once else self._hub.start(start, ready.set)
-        async with aclosing(_told(watching.watcher, ready)) as told:
+        seen = await self._reach.start_once(start, ready.set) if once else self._hub.start(start, ready.set)
+        async with aclosing(_told(seen.watcher, ready, seen.watcher.close)) as told:
             async for events in told:
                 yield events
 
     async def Watch(self, request: pb.WatchRequest, context: _Context) -> AsyncIterator[bytes]:  # type: ignore[override]
         """Tell the events of a turn from behind a given one, in serialized answers."""
         ready = asyncio.Event()
-        watching = await self._hub.watch(request.watch, ready.set)
-        async with aclosing(_told(watching.watcher, ready)) as told:
+        door = self._door(context)
+        watcher = (await door.watch(request.watch, ready.set)).watcher
+        leave = watcher.close if door is self._reach else watcher.lose
+        async with aclosing(_told(watcher, ready, leave)) as told:
             async for events in told:
                 yield events
 
@@ -74,11 +81,11 @@ class TaskService(TaskServiceServicer):
         self, requests: AsyncIterator[RelayRequest], context: _Context
     ) -> AsyncIterator[bytes]:
         """Run and watch many turns; the answers are serialized."""
-        return Relay(self._hub, self._relay_gather).answers(requests)
+        return Relay(self._reach, self._relay_gather).answers(requests)
 
     async def GetTurn(self, request: pb.GetTurnRequest, context: _Context) -> pb.GetTurnResponse:
         """Return what became of a turn."""
-        return pb.GetTurnResponse(turn=await self._hub.turn(request.turn_id))
+        return pb.GetTurnResponse(turn=await self._door(context).turn(request.turn_id))
 
     async def GetTask(self, request: pb.GetTaskRequest, context: _Context) -> pb.GetTaskResponse:
         """Return one task."""
@@ -100,19 +107,18 @@ class TaskService(TaskServiceServicer):
 
     async def StopTask(self, request: pb.StopTaskRequest, context: _Context) -> pb.StopTaskResponse:
         """Stop a task and free its slot."""
-        return pb.StopTaskResponse(task=await self._hub.stop_task(TaskId(request.task_id)))
+        return pb.StopTaskResponse(task=await self._door(context).stop_task(TaskId(request.task_id)))
 
     async def CancelTurn(self, request: pb.CancelTurnRequest, context: _Context) -> pb.CancelTurnResponse:
         """Interrupt a turn."""
-        return pb.CancelTurnResponse(reason=await self._hub.cancel(TurnId(request.turn_id)))
+        return pb.CancelTurnResponse(reason=await self._door(context).cancel(TurnId(request.turn_id)))
 
     async def AnswerQuestion(
         self, request: pb.AnswerQuestionRequest, context: _Context
     ) -> pb.AnswerQuestionResponse:
         """Answer what the agent asks."""
-        self._hub.answer(
-            TurnId(request.turn_id), request.question_id, list(request.answers), decline=request.decline
-        )
+        turn_id, answers = TurnId(request.turn_id), list(request.answers)
+        await self._door(context).answer(turn_id, request.question_id, answers, decline=request.decline)
         return pb.AnswerQuestionResponse()
 
     async def ListFiles(
@@ -131,8 +137,23 @@ class TaskService(TaskServiceServicer):
         """Say what was changed in a task's workspace."""
         return await workspace.diff(self._workspaces, request)
 
+    def _door(self, context: _Context) -> Hub | Reach:
+        """Return who finds a turn: the hub alone where another replica forwarded the call.
 
-async def _told(watcher: Watcher, ready: asyncio.Event) -> AsyncGenerator[bytes, None]:
+        Raises BACKEND_UNAVAILABLE where that meant another one than this.
+        """
+        meant = dict(context.invocation_metadata() or ()).get(OWNER, "")
+        if meant and meant != self._replica:
+            raise ServiceError(
+                ErrorReason.ERROR_REASON_BACKEND_UNAVAILABLE,
+                "the address of the turn's owner is another server's",
+            )
+        return self._hub if meant else self._reach
+
+
+async def _told(
+    watcher: AnyWatcher, ready: asyncio.Event, leave: Callable[[], None]
+) -> AsyncGenerator[bytes, None]:
     """Yield what the watcher reads as serialized answers, until the turn is over or the caller leaves."""
     try:
         while not watcher.done:
@@ -143,7 +164,7 @@ async def _told(watcher: Watcher, ready: asyncio.Event) -> AsyncGenerator[bytes,
             else:
                 await ready.wait()
     finally:  # however the caller leaves: cancel, deadline, lost connection
-        watcher.close()
+        leave()
 
 
 def _token(cursor: TaskCursor) -> str:

@@ -56,6 +56,7 @@ class Records:
             self._run(db, "reclaim_all_leases", {"now_us": now_us})
             self._run(db, "clear_slots", {})
             self._run(db, "clear_logins", {})
+            self._run(db, "clear_replicas", {})
             self._run(db, "date_cooldowns_anew", {"clock": clock, "now_us": now_us, "cap": cap})
             self._run(db, "put_boot_id", {"boot_id": boot})
         for row in self._run(db, "account_ids", {}).fetchall():

@@ -36,8 +36,6 @@ _E = ErrorReason
 _RETRY: Final = Attempt.ATTEMPT_RETRY
 _EPHEMERAL: Final = Durability.DURABILITY_EPHEMERAL
 
-_ELSEWHERE_PAUSE: Final = 0.25  # seconds between looks for a turn that runs, but not here
-
 
 class Watching(NamedTuple):
     """One watcher's place in the log of a turn; `turn` is None for one that does not run here."""
@@ -76,10 +74,10 @@ class Hub:
         self._run(live)
         return Watching(live, watcher)
 
-    async def start_once(self, start: StartTurn, wake: Callable[[], None]) -> Watching:
-        """Start a turn, or watch from its beginning the one that `start.idempotency` says is the same.
+    async def same_as(self, start: StartTurn) -> str | None:
+        """Return the turn that `start.idempotency` says is the same, wherever that runs or ran.
 
-        Raises IDEMPOTENCY_MISMATCH and what `start` raises.
+        Raises IDEMPOTENCY_MISMATCH. Where there is none, `start` before anything else.
         """
         found = self._running(start)
         stored: StoredTurn | None = None
@@ -96,9 +94,7 @@ class Hub:
             if over is None and stored is not None:
                 over = Keyed(stored.turn_id, stored.digest)
             found = over if over is not None and over.asks(start) else None
-        if found is None:
-            return self.start(start, wake)
-        return await self.watch(WatchTurn(turn_id=found.turn_id), wake)
+        return None if found is None else found.turn_id
 
     def _running(self, start: StartTurn) -> Keyed | None:
         keyed = self._keys.get(start)
@@ -108,7 +104,8 @@ class Hub:
     async def watch(self, asked: WatchTurn, wake: Callable[[], None]) -> Watching:
         """Watch a turn from behind `after_seq`, or only what it has told by now.
 
-        Raises TURN_NOT_FOUND, INVALID_REQUEST and, like all that asks the store, STORE_UNAVAILABLE.
+        Raises TURN_NOT_FOUND, also for one that runs elsewhere, INVALID_REQUEST and, like all that asks the
+        store, STORE_UNAVAILABLE.
         """
         found = self._here(asked.turn_id)
         if found is None and asked.until_now:
@@ -128,6 +125,10 @@ class Hub:
                 return record
         return record_of(await self._stored(turn_id))
 
+    def has(self, turn_id: str) -> bool:
+        """Tell whether a turn runs here, or is over and still in memory."""
+        return self._here(turn_id) is not None
+
     def _here(self, turn_id: str) -> LiveTurn | FinishedTurn | None:
         return self._turns.get(TurnId(turn_id)) or self.finished.get(turn_id)
 
@@ -138,17 +139,16 @@ class Hub:
         return stored
 
     async def _found(self, turn_id: str) -> LiveTurn | FinishedTurn:
-        """Return a turn that runs here or is over. Raises TURN_NOT_FOUND.
-
-        One that runs, but not here, is waited for: its process may be dead, and it is adopted soon.
-        """
-        while True:
-            if (here := self._here(turn_id)) is not None:
-                return here
+        """Return a turn that runs here or is over. Raises TURN_NOT_FOUND."""
+        found = self._here(turn_id)
+        if found is None:
             stored = await self._stored(turn_id)
-            if stored.end_us is not None:
-                return self._here(turn_id) or self.finished.restore(stored, self._rooms.journal)
-            await asyncio.sleep(_ELSEWHERE_PAUSE)
+            found = self._here(turn_id)
+            if found is None and stored.end_us is not None:
+                found = self.finished.restore(stored, self._rooms.journal)
+        if found is None:
+            raise ServiceError(_E.ERROR_REASON_TURN_NOT_FOUND, "the turn does not run here")
+        return found
 
     # Turns that other processes left.
 
@@ -239,7 +239,9 @@ class Hub:
         await found.over.wait()
         return found.end_reason
 
-    def answer(self, turn_id: TurnId, question_id: str, answers: list[Answer], *, decline: bool) -> None:
+    async def answer(
+        self, turn_id: TurnId, question_id: str, answers: list[Answer], *, decline: bool
+    ) -> None:
         """Answer a question of a turn. Raises TURN_NOT_FOUND, QUESTION_NOT_FOUND, INVALID_REQUEST."""
         live = self._live(turn_id)
         if live.answerer is None:
@@ -258,17 +260,12 @@ class Hub:
         await self._rooms.stopper.stop_once(task)
         return await self._task(task_id)
 
-    async def end_conversation(self, conversation_id: str, task_id: TaskId) -> None:
-        """End the turn that runs in a conversation and stop its task ("" for none).
-
-        Raises the platform's failures.
-        """
+    async def end_turn_in(self, conversation_id: str) -> None:
+        """End the turn that runs here in a conversation."""
         for live in list(self._turns.values()):
             if live.conversation_id == conversation_id and not live.over.is_set():
                 live.interrupt(Cause.STOPPED)
                 await live.over.wait()
-        if task_id:
-            await self.stop_task(task_id)
 
     async def _task(self, task_id: TaskId) -> Task:
         task = await self._rooms.store.task(task_id)

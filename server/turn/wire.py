@@ -61,6 +61,16 @@ def cut_fields(fields: bytes, start: int, count: int, limit: int) -> tuple[int, 
     return start, taken, total
 
 
+def count_fields(fields: bytes) -> tuple[int, int]:
+    """Return how many such fields these are, and where the message of the last one begins."""
+    count = body = end = 0
+    while end < len(fields):
+        size, body = _size_at(fields, end)
+        end = body + size
+        count += 1
+    return count, body
+
+
 def _size_at(fields: bytes, start: int) -> tuple[int, int]:
     """Return the size of the message of a field and where the message begins."""
     size, place, shift = fields[start + 1], start + 2, 7

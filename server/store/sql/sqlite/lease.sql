@@ -88,6 +88,10 @@ UPDATE slot SET lease_id = '', closed_until = 0;
 -- Another boot: nobody logs in.
 UPDATE account SET login_until = 0;
 
+-- name: clear_replicas
+-- Another boot: nobody serves.
+DELETE FROM replica;
+
 -- name: date_cooldowns_anew
 -- Another boot: cooldowns end when the wall clock said they would, but within the cap (microseconds).
 UPDATE cooldown SET until = :clock + max(0, min(until_us - :now_us, :cap));
