@@ -1,7 +1,6 @@
 """Issue 5, several replicas: whoever asks about a turn may ask any server; the one that runs it answers."""
 
 import asyncio
-import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from howler.task.v1.start_turn_pb2 import (
 )
 from howler.task.v1.task_event_pb2 import Answer, EndReason, Question, TaskEvent
 
-from tests.replicas.test_replicas import HASTY, Two, two_servers
+from tests.replicas.test_replicas import Two, two_servers
 from tests.support import grammar
 from tests.support.howler import Howler, reason_of, text_of
 
@@ -32,20 +31,28 @@ KEEP = OnDetach(action=DetachAction.DETACH_ACTION_KEEP)
 STOP = TaskRetention.TASK_RETENTION_STOP
 ASK = QuestionPolicy.QUESTION_POLICY_ASK
 CANCELLED = EndReason.END_REASON_CANCELLED
+LEASES = {
+    "HOWLER_LEASE_TTL": "6",
+    "HOWLER_LEASE_RENEW": "1",
+    "HOWLER_LEASE_MARGIN": "1",
+    "HOWLER_LEASE_RECLAIM": "1",
+}
+"""Time limits of leases, scaled down, though not below what a busy machine keeps."""
+
 both = pytest.mark.parametrize("durability", [DURABLE, EPHEMERAL])
 
 
 @pytest.fixture
 async def two(tmp_path: Path, url: str) -> AsyncIterator[Two]:
     """Start two servers on one database of each kind."""
-    async with two_servers(tmp_path, url, users=2, slots=20, env=HASTY) as running:
+    async with two_servers(tmp_path, url, users=2, slots=20, env=LEASES) as running:
         yield running
 
 
 @pytest.fixture
 async def pair(tmp_path: Path, postgres_url: str) -> AsyncIterator[Two]:
     """Start two servers on one PostgreSQL."""
-    async with two_servers(tmp_path, postgres_url, users=2, slots=20, env=HASTY) as running:
+    async with two_servers(tmp_path, postgres_url, users=2, slots=20, env=LEASES) as running:
         yield running
 
 
@@ -234,7 +241,9 @@ async def test_who_leaves_one_server_leaves_the_turn_on_the_other(pair: Two) -> 
     shown = await record(pair.one, turn_id)
     assert shown.end_reason == EndReason.END_REASON_UNSPECIFIED, "it is watched by way of the other server"
     await relay.say(detach=Detach())
-    assert (await watched(pair.one, turn_id))[-1].ended.reason == CANCELLED
+    async with asyncio.timeout(SECONDS):
+        while (await record(pair.one, turn_id)).end_reason != CANCELLED:
+            await asyncio.sleep(0.1)
     relay.call.cancel()
 
 
@@ -268,7 +277,7 @@ async def test_a_start_that_is_repeated_at_another_server_runs_once(two: Two) ->
 
 
 async def test_a_server_that_cannot_be_reached_is_told(tmp_path: Path, postgres_url: str) -> None:
-    env = HASTY | {"HOWLER_ADVERTISE_ADDR": "127.0.0.1:1"}
+    env = LEASES | {"HOWLER_ADVERTISE_ADDR": "127.0.0.1:1"}
     async with two_servers(tmp_path, postgres_url, users=1, slots=4, env=env) as pair:
         first, call = await started(pair.one, "/mute", until="started")
         turn_id = first.accepted.turn_id
@@ -285,31 +294,3 @@ async def test_a_server_that_cannot_be_reached_is_told(tmp_path: Path, postgres_
         stopped = await pair.two.tasks.StopTask(pb.StopTaskRequest(task_id=first.accepted.task_id))
         assert stopped.task.state == pb.TaskState.TASK_STATE_ENDED
         call.cancel()
-
-
-async def test_watchers_elsewhere_go_on_when_the_owner_is_killed(two: Two) -> None:
-    """E3, E6: its durable turns are adopted; nothing is lost, doubled or numbered anew."""
-    turns = [await started(two.one, f"/pace 200 {20 + number}") for number in range(6)]
-    ids = [first.accepted.turn_id for first, _ in turns]
-    relay = OnRelay(two.two)
-    await relay.say(watch=WatchTurn(turn_id=ids[0]))
-    watching = [asyncio.create_task(watched(two.two, turn_id)) for turn_id in ids]
-    await relay.read(until=20)
-    two.one.server.signal(signal.SIGKILL)
-    await two.one.server.ended()
-    late = [asyncio.create_task(watched(two.two, turn_id, after_seq=5)) for turn_id in ids]
-    for whole, rest, turn_id in zip(
-        await asyncio.gather(*watching), await asyncio.gather(*late), ids, strict=True
-    ):
-        grammar.check(whole)
-        assert text_of(whole) == "".join(f"tok{number} " for number in range(200))
-        assert whole[-1].ended.reason == EndReason.END_REASON_COMPLETED
-        assert rest == whole[5:]
-        assert await watched(two.two, turn_id) == whole
-    while not relay.events[-1].HasField("ended"):
-        await relay.read(until=len(relay.events) + 1)
-    assert relay.events == await watched(two.two, ids[0])
-    relay.call.cancel()
-    assert [len(task["turns"]) for task in (await two.sandbox.state())["tasks"]] == [1] * len(ids)
-    await two.one.start_server()
-    assert await watched(two.one, ids[1]) == await watched(two.two, ids[1])

@@ -34,6 +34,14 @@ class TaskServiceStub:
     A *task* is an agent with its VM and its memory; a *turn* is one prompt and
     all that the agent does about it. A task runs one turn at a time. Every call
     sees only tasks that Howler created and recorded.
+
+    Of several servers on one database any may be asked about a turn: Watch, GetTurn,
+    CancelTurn, AnswerQuestion, StopTask and what a Relay says of a turn are forwarded
+    to the one that runs it, and fail as they do there. One that is not durable is found
+    so from its acceptance to its end; before and after, only the server that ran it
+    knows it, and another answers TURN_NOT_FOUND. BACKEND_UNAVAILABLE says that the server
+    that runs the turn does not answer; when it is dead, another has its durable turns
+    once its leases have lapsed. A watcher waits for that by itself.
     """
 
     @_typing.overload
@@ -135,6 +143,14 @@ class TaskServiceAsyncStub(TaskServiceStub):
     A *task* is an agent with its VM and its memory; a *turn* is one prompt and
     all that the agent does about it. A task runs one turn at a time. Every call
     sees only tasks that Howler created and recorded.
+
+    Of several servers on one database any may be asked about a turn: Watch, GetTurn,
+    CancelTurn, AnswerQuestion, StopTask and what a Relay says of a turn are forwarded
+    to the one that runs it, and fail as they do there. One that is not durable is found
+    so from its acceptance to its end; before and after, only the server that ran it
+    knows it, and another answers TURN_NOT_FOUND. BACKEND_UNAVAILABLE says that the server
+    that runs the turn does not answer; when it is dead, another has its durable turns
+    once its leases have lapsed. A watcher waits for that by itself.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -232,6 +248,14 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
     A *task* is an agent with its VM and its memory; a *turn* is one prompt and
     all that the agent does about it. A task runs one turn at a time. Every call
     sees only tasks that Howler created and recorded.
+
+    Of several servers on one database any may be asked about a turn: Watch, GetTurn,
+    CancelTurn, AnswerQuestion, StopTask and what a Relay says of a turn are forwarded
+    to the one that runs it, and fail as they do there. One that is not durable is found
+    so from its acceptance to its end; before and after, only the server that ran it
+    knows it, and another answers TURN_NOT_FOUND. BACKEND_UNAVAILABLE says that the server
+    that runs the turn does not answer; when it is dead, another has its durable turns
+    once its leases have lapsed. A watcher waits for that by itself.
     """
 
     @_abc_1.abstractmethod
