@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from server.turn.wire import (
     behind_fields,
+    count_fields,
     cut_fields,
     failed_frame,
     first_field,
@@ -44,6 +45,8 @@ def test_a_frame_may_say_that_it_is_the_last(tag: int, seq: int, said: list[Task
 def test_joined_fields_are_cut_where_they_meet(messages: list[bytes], data: st.DataObject) -> None:
     joined = b"".join(map(first_field, messages))
     assert behind_fields(joined, 0, len(messages)) == len(joined)
+    count, last = count_fields(joined)
+    assert (count, joined[last:]) == (len(messages), messages[-1])
     begin = data.draw(st.integers(0, len(messages) - 1))
     count = data.draw(st.integers(1, len(messages) - begin))
     limit = data.draw(st.integers(0, sum(map(len, messages)) + 1))
