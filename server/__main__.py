@@ -176,8 +176,9 @@ async def serve(settings: Settings) -> None:
             raise Misconfigured(
                 f"HOWLER_GRPC_ADDR: cannot listen on {settings.grpc_addr}: {error.strerror}"
             ) from None
-        address = settings.advertise_addr or reachable_at(host, port)
-        await stack.enter_async_context(Presence(addresses, address, settings.lease_renew))
+        await stack.enter_async_context(
+            Presence(addresses, settings.advertise_addr or reachable_at(host, port), settings.lease_renew)
+        )
         for name in ("", *SERVICES):
             await health.set(name, health_pb2.HealthCheckResponse.SERVING)
         settle_memory()
