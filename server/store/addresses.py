@@ -34,9 +34,9 @@ class Addresses:
 
     async def renew(self, address: str) -> None:
         """Tell that this replica lives, and where; forget those that do not."""
-        mine = {"name": self.replica, "address": address, "ttl_us": self._ttl_us}
-        await self._tables.write(self.replica, "renew_replica", _timed(mine))
-        await self._tables.write("", "forget_replicas", _timed({"ttl_us": self._ttl_us}))
+        mine = _timed({"name": self.replica, "address": address, "ttl_us": self._ttl_us})
+        await self._tables.write(self.replica, "renew_replica", mine)
+        await self._tables.write("", "forget_replicas", mine)
 
     async def leave(self) -> None:
         """Tell that this replica has ended."""

@@ -8,8 +8,8 @@ ON CONFLICT (name) DO UPDATE SET address = excluded.address, until = excluded.un
 DELETE FROM replica WHERE name = :name;
 
 -- name: forget_replicas
--- Those that lapsed some time ago.
-DELETE FROM replica WHERE until + :ttl_us < :clock RETURNING name;
+-- The others that lapsed some time ago.
+DELETE FROM replica WHERE until + :ttl_us < :clock AND name <> :name RETURNING name;
 
 -- name: owner_of_turn
 -- Who runs a turn: by its record where it is durable, else by the lease on its task; and where that is.
