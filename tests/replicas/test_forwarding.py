@@ -1,6 +1,7 @@
 """Issue 5, several replicas: whoever asks about a turn may ask any server; the one that runs it answers."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -294,3 +295,34 @@ async def test_a_server_that_cannot_be_reached_is_told(tmp_path: Path, postgres_
         stopped = await pair.two.tasks.StopTask(pb.StopTaskRequest(task_id=first.accepted.task_id))
         assert stopped.task.state == pb.TaskState.TASK_STATE_ENDED
         call.cancel()
+
+
+async def test_watchers_elsewhere_go_on_when_the_owner_is_killed(two: Two) -> None:
+    """E3, E6: its durable turns are adopted; nothing is lost, doubled or numbered anew."""
+    turns = [await started(two.one, f"/pace 200 {20 + number}") for number in range(6)]
+    ids = [first.accepted.turn_id for first, _ in turns]
+    relay = OnRelay(two.two)
+    await relay.say(watch=WatchTurn(turn_id=ids[0]))
+    watching = [asyncio.create_task(watched(two.two, turn_id)) for turn_id in ids]
+    await relay.read(until=20)
+    async with asyncio.timeout(SECONDS):
+        while any([(await record(two.two, turn_id)).last_seq < 20 for turn_id in ids]):
+            await asyncio.sleep(0.05)
+    two.one.server.signal(signal.SIGKILL)
+    await two.one.server.ended()
+    late = [asyncio.create_task(watched(two.two, turn_id, after_seq=5)) for turn_id in ids]
+    for whole, rest, turn_id in zip(
+        await asyncio.gather(*watching), await asyncio.gather(*late), ids, strict=True
+    ):
+        grammar.check(whole)
+        assert text_of(whole) == "".join(f"tok{number} " for number in range(200))
+        assert whole[-1].ended.reason == EndReason.END_REASON_COMPLETED
+        assert rest == whole[5:]
+        assert await watched(two.two, turn_id) == whole
+    while not relay.events[-1].HasField("ended"):
+        await relay.read(until=len(relay.events) + 1)
+    assert relay.events == await watched(two.two, ids[0])
+    relay.call.cancel()
+    assert [len(task["turns"]) for task in (await two.sandbox.state())["tasks"]] == [1] * len(ids)
+    await two.one.start_server()
+    assert await watched(two.one, ids[1]) == await watched(two.two, ids[1])
