@@ -33,7 +33,10 @@ class Gateways:
         if key not in self._running:
             folder = self._folder / str(len(self._running))
             folder.mkdir()
-            self._running[key] = await self._stack.enter_async_context(Howler(folder, env=case.settings))
+            howler = await self._stack.enter_async_context(Howler(folder, env=case.settings))
+            # A turn that was over before its stream was attached to is a replay, which moves text past plans.
+            await howler.sandbox.faults(platform={"fold": False})
+            self._running[key] = howler
         return self._running[key].facade.address
 
     async def close(self) -> None:
