@@ -33,8 +33,11 @@ from howler.task.v1.task_service_pb2 import (
     WatchRequest,
 )
 
+from server.pool.account import TaskId
+from server.store.open import store_at
 from tests.support import grammar
 from tests.support.howler import Howler, reason_of, text_of
+from tests.support.keys import KEYS, ring
 from tests.support.sandbox import accounts
 
 SECONDS = 40.0  # a test that waits for longer has failed
@@ -322,3 +325,24 @@ async def test_a_conversation_remembers_a_turn_that_was_adopted(howler: Howler) 
     assert "before that you said “first” and “/pace 100 20”" in text_of(third)
     shown = (await conversations.Get(GetRequest(conversation_id=name))).conversation
     assert (shown.turns, shown.turn_id) == (3, third[0].accepted.turn_id)
+
+
+async def test_a_turn_that_nothing_holds_any_more_is_ended(tmp_path: Path) -> None:
+    """Its task ended and its lease with it, but its process died before it told so."""
+    env = {"HOWLER_TURN_RETENTION": "20", "HOWLER_SECRETS_KEY": KEYS[0]}  # a sweep every 5 s
+    async with Howler(tmp_path, facade=False, env=env) as howler:
+        turn = Turn(howler, "/ask", question_policy=QuestionPolicy.QUESTION_POLICY_ASK)
+        reading = asyncio.create_task(turn.read())
+        while not (turn.events and turn.events[-1].HasField("question")):
+            await asyncio.sleep(0.01)
+        await howler.kill_server()
+        await reading
+        async with store_at(f"sqlite:///{tmp_path}/howler.db", ring()) as store:
+            await store.end_task(TaskId(turn.events[0].accepted.task_id), 1)
+        await howler.start_server()
+        async with asyncio.timeout(SECONDS):
+            whole = turn.events + await turn.told(after_seq=len(turn.events))
+    grammar.check(whole)
+    assert whole[-2].question_resolved.resolution == QuestionResolution.QUESTION_RESOLUTION_EXPIRED
+    assert whole[-1].ended.reason == EndReason.END_REASON_FAILED
+    assert whole[-1].ended.error == ErrorReason.ERROR_REASON_TASK_ENDED
