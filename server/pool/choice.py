@@ -179,14 +179,15 @@ def _ready(board: Board, seat: Seat, want: Want, now: float) -> float:
     """Return the moment from which nothing but slots in use keeps the account from being granted."""
     if seat.asleep:
         return 0.0 if seat.logging_in else seat.login_after
-    if any(board.tasks[task_id].evicting for task_id in seat.tasks):
-        return 0.0  # room is being made
     if not want.exclusive:
         return 0.0
     opens = 0.0
     if not seat.used and seat.free(now) <= 0:  # nothing but time opens one
         opens = min((opens for opens in seat.closed if opens > now), default=0.0)
-    return max(opens, board.worth_waiting(seat.id, want.upstream_model_id))
+    opens = max(opens, board.worth_waiting(seat.id, want.upstream_model_id))
+    if opens > now and any(board.tasks[task_id].evicting for task_id in seat.tasks):
+        return 0.0  # room is being made
+    return opens
 
 
 def _no_account(board: Board, want: Want) -> ServiceError:
