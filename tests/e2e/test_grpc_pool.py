@@ -174,7 +174,7 @@ async def test_an_expired_session_without_a_password(start: Start) -> None:
 async def test_no_account_at_all(start: Start) -> None:
     async with start() as (_, howler):
         error = await refused(howler.turn("hi"))
-        assert (reason_of(error), error.code()) == ("NO_ACCOUNT", grpc.StatusCode.UNAVAILABLE)
+        assert (reason_of(error), error.code()) == ("NO_ACCOUNT", grpc.StatusCode.RESOURCE_EXHAUSTED)
 
 
 async def test_a_full_pool_is_told_with_when_to_come_back(start: Start) -> None:
