@@ -27,6 +27,7 @@ from facade.routes.health import health_routes
 from facade.routes.models import model_routes
 from facade.routes.reference import reference_routes
 from facade.routes.responses import responses_routes
+from facade.routes.stored import stored_routes
 from facade.sse import send_json
 
 _log = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ def create_app(front: Front) -> ASGIApp:
             *chat_routes(front),
             *completion_routes(front),
             *responses_routes(front),
+            *stored_routes(front),
             *model_routes(front),
             *health_routes(front),
             *reference_routes(),

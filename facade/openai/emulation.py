@@ -210,9 +210,13 @@ class Emulation:
         else:
             start.task_id = self._accepted.task_id
         if self.start.turn_id:
-            digest = hashlib.sha256(self.start.turn_id.encode()).hexdigest()
-            start.turn_id = f"turn_{digest[:32]}"  # whoever knows the first turn can find this one
+            start.turn_id = follow_up_of(self.start.turn_id)
         return start
+
+
+def follow_up_of(turn_id: str) -> str:
+    """Return the id of the turn that mends a turn: whoever knows the first one can find it."""
+    return f"turn_{hashlib.sha256(turn_id.encode()).hexdigest()[:32]}"
 
 
 def _guided(start: StartTurn, desk: Desk | None, wanted: JsonFormat | None) -> StartTurn:

@@ -1,12 +1,18 @@
 """What is kept of a stored response, so that its turn's log tells it again, byte by byte. Pure."""
 
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 from howler.response.v1.response_service_pb2 import Response
+from howler.task.v1.start_turn_pb2 import DetachAction, Durability, OnDetach, StartTurn
 from msgspec import Raw, Struct
 
+from facade.errors import invalid
 from facade.openai.presentation import Presentation
+
+_KEEP: Final = OnDetach(action=DetachAction.DETACH_ACTION_KEEP)
+_DURABLE: Final = Durability.DURABILITY_DURABLE
+_MOST_BYTES: Final = 14 << 20  # of a request: the server keeps 15 MiB of a response
 
 
 class Kept(Struct):
@@ -20,7 +26,6 @@ class Kept(Struct):
     body: Raw
     before: int
     created_at: int
-    background: bool
     client_tools: str
     shown: Presentation
     previous_response_id: str | None = None
@@ -34,7 +39,13 @@ class Kept(Struct):
         return kept
 
     def response(self, unique: str, principal: str) -> Response:
-        """Return what to keep of the response of this id; its turn has the same."""
+        """Return what to keep of the response of this id. Raises the 400 for too much."""
+        if len(bytes(self.body)) > _MOST_BYTES:
+            raise invalid(
+                "What was said so far is too long to be stored: send it with `store: false`, or begin anew.",
+                "input",
+                "context_length_exceeded",
+            )
         about = msgspec.structs.replace(self, body=Raw(b"null"))
         return Response(
             response_id=response_id(unique),
@@ -45,6 +56,19 @@ class Kept(Struct):
             request=bytes(self.body),
             presentation=msgspec.json.encode(about),
         )
+
+
+def bind(start: StartTurn, unique: str, *, background: bool, keep_alive: float | None) -> None:
+    """Have the turn of a stored response outlive its process, a background response's its caller, too.
+
+    Its silences of `keep_alive` seconds are events of its log, so that all who are told it number alike.
+    """
+    start.turn_id = turn_id(unique)
+    start.durability = _DURABLE
+    if background:
+        start.on_detach.CopyFrom(_KEEP)
+    if keep_alive is not None:
+        start.keep_alive.FromMilliseconds(int(max(keep_alive, 1.0) * 1000))
 
 
 def response_id(unique: str) -> str:

@@ -19,12 +19,18 @@ class Memory:
 
     recognise_history: bool = False
     retention: TaskRetention = _STOP
+    conversation_id: str = ""
 
 
 ALONE: Final = Memory()
 """Of a request that nothing follows: its task is stopped when it is over."""
 
 
-def memory_of(*, keep_chats: bool) -> Memory:
-    """Decide by what the conversation of a request is found; `keep_chats` is HOWLER_KEEP_CHATS."""
+def memory_of(*, keep_chats: bool, conversation: str | None = None) -> Memory:
+    """Decide by what the conversation of a request is found; `keep_chats` is HOWLER_KEEP_CHATS.
+
+    A `conversation` that it names goes before what it says of the history.
+    """
+    if conversation:
+        return Memory(retention=_KEEP, conversation_id=conversation)
     return Memory(recognise_history=True, retention=_KEEP) if keep_chats else ALONE

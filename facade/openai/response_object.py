@@ -20,13 +20,13 @@ class ResponseObject:
             "object": "response",
             "created_at": created_at,
             "model": model,
-            "background": False,
+            "background": echo.background,
             "error": None,
             "incomplete_details": None,
             "max_output_tokens": echo.max_output_tokens,
             "metadata": echo.metadata or {},
             "parallel_tool_calls": echo.parallel_tool_calls,
-            "previous_response_id": None,
+            "previous_response_id": echo.previous_response_id,
             "reasoning": {"effort": echo.effort, "summary": echo.summary},
             "store": echo.store,
             "temperature": echo.temperature,
@@ -35,6 +35,8 @@ class ResponseObject:
             "top_p": echo.top_p,
             "truncation": "disabled",
         }
+        if echo.conversation is not None:
+            self._common["conversation"] = {"id": echo.conversation}
 
     def in_progress(self) -> dict[str, object]:
         """Return the response while it runs: small, for each keep-alive repeats it."""
@@ -45,6 +47,14 @@ class ResponseObject:
             "tools": [],
             "usage": None,
         }
+
+    def queued(self) -> dict[str, object]:
+        """Return the response while nothing was heard of its turn."""
+        return self.in_progress() | {"status": "queued"}
+
+    def so_far(self, output: list[dict[str, object]], tokens: TokenUsage) -> dict[str, object]:
+        """Return the response while it runs, with what there is of it."""
+        return self._over("in_progress", output, tokens)
 
     def completed(self, output: list[dict[str, object]], tokens: TokenUsage, at: int) -> dict[str, object]:
         """Return the response with its whole answer; `at` is in seconds since 1970."""

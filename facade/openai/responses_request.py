@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Raw
 
-from facade.errors import ApiError, invalid, unsupported
+from facade.errors import invalid, unsupported
 from facade.openai.client_tools.declared import ClientTools
 from facade.openai.client_tools.mode import ClientToolsMode
 from facade.openai.client_tools.reading import choose, read_tools
@@ -57,7 +57,7 @@ _SUMMARIES: Final = frozenset({"auto", "concise", "detailed"})
 class Echo:
     """The fields of a request that its response repeats, ready as JSON values.
 
-    `store` is what was asked, and false where nothing was: nothing is stored yet.
+    A response is stored unless the request says otherwise.
     """
 
     instructions: str | None = None
@@ -70,7 +70,10 @@ class Echo:
     max_output_tokens: int | None = None
     effort: str | None = None
     summary: str | None = None
-    store: bool = False
+    store: bool = True
+    background: bool = False
+    previous_response_id: str | None = None
+    conversation: str | None = None
     text_format: dict[str, object] | None = None
 
 
@@ -112,17 +115,22 @@ def read_responses(body: bytes, mode: ClientToolsMode = ClientToolsMode.IGNORE) 
 
 
 def _reject_unserved(wanted: ResponsesBody) -> None:
-    """Refuse what would change the shape of the answer (openai-surface.md §9), and what is not stored."""
-    if wanted.previous_response_id is not None:
-        raise _unknown(
-            "There is no stored response of this id.", "previous_response_id", "previous_response_not_found"
-        )
-    if _is_set(wanted.conversation):
-        raise _unknown("There is no conversation of this id.", "conversation", "conversation_not_found")
-    if wanted.background:
-        raise unsupported("Background responses are not supported.", "background")
+    """Refuse what would change the shape of the answer (openai-surface.md §9), and contradictions."""
+    if wanted.background and wanted.store is False:
+        raise invalid("A background response must be stored.", "background")
+    if wanted.previous_response_id is not None and _is_set(wanted.conversation):
+        raise invalid("Give `previous_response_id` or `conversation`, not both.", "previous_response_id")
     if _is_set(wanted.prompt):
         raise unsupported("Stored prompts are not supported.", "prompt")
+
+
+def _conversation(named: Raw) -> str | None:
+    """Return the conversation that a request names, by its id or by an object with its id."""
+    if not _is_set(named):
+        return None
+    if bytes(named).startswith(b"{"):
+        named = parse(named, dict[str, Raw], "conversation").get("id", Raw(b"null"))
+    return parse(named, str, "conversation")
 
 
 def _reject_choice(choice: Raw) -> None:
@@ -138,10 +146,6 @@ def _honoured(wanted: ResponsesBody, mode: ClientToolsMode) -> frozenset[str]:
 def _tools(wanted: ResponsesBody) -> ClientTools | None:
     parallel = wanted.parallel_tool_calls is not False
     return choose(read_tools(wanted.tools), wanted.tool_choice, parallel=parallel)
-
-
-def _unknown(message: str, param: str, code: str) -> ApiError:
-    return invalid(message, param, code)
 
 
 def _is_set(value: Raw) -> bool:
@@ -193,7 +197,10 @@ def _echo(wanted: ResponsesBody) -> Echo:
         max_output_tokens=wanted.max_output_tokens,
         effort=effort if effort in _EFFORTS else None,
         summary=summary if summary in _SUMMARIES else None,
-        store=bool(wanted.store),
+        store=wanted.store is not False,
+        background=bool(wanted.background),
+        previous_response_id=wanted.previous_response_id,
+        conversation=_conversation(wanted.conversation),
         text_format=_format_told(wanted.text),
     )
 

@@ -9,7 +9,7 @@ were it empty, for agent loops call again without one. The end is exactly one of
 
 from collections.abc import Iterable
 
-from howler.task.v1.task_event_pb2 import Ended, Question, TaskEvent, TokenUsage, ToolCall
+from howler.task.v1.task_event_pb2 import Ended, EndReason, Question, TaskEvent, TokenUsage, ToolCall
 
 from facade.errors import ApiError
 from facade.openai.client_tools.call import ClientCall
@@ -24,23 +24,32 @@ from facade.openai.response_object import ResponseObject
 from facade.openai.responses_request import Echo
 from facade.openai.tools import Tool
 
+_CANCELLED = EndReason.END_REASON_CANCELLED
+
 
 class ResponsesStream:
     """A streamed response: events in, bytes of SSE out, nothing after the terminal event.
 
     `model` is told until the platform names the one that runs. `unique` makes
     the ids of the response and its items. `response` is the final response, once there is one.
+    The events up to number `after` are counted and not told.
     """
 
     def __init__(
-        self, unique: str, created_at: int, model: str, echo: Echo, presentation: Presentation
+        self,
+        unique: str,
+        created_at: int,
+        model: str,
+        echo: Echo,
+        presentation: Presentation,
+        after: int = -1,
     ) -> None:
         self._id = f"resp_{unique}"
         self._created_at = created_at
         self._model = model
         self._echo = echo
         self._shown = presentation
-        self._writer = EventWriter()
+        self._writer = EventWriter(after)
         self._object: ResponseObject | None = None
         self._output = Output(self._writer, unique)
         self._tools: dict[str, Tool] = {}
@@ -48,6 +57,7 @@ class ResponsesStream:
         self._plan = ""
         self._tokens = TokenUsage()
         self._started = False
+        self._cancelled = False
         self.failure: ApiError | None = None
         self.response: dict[str, object] | None = None
 
@@ -55,6 +65,23 @@ class ResponsesStream:
     def finished(self) -> bool:
         """Everything was told."""
         return self.response is not None
+
+    @property
+    def begun(self) -> bool:
+        """Something was heard of the turn."""
+        return self._object is not None
+
+    def now(self) -> dict[str, object]:
+        """Return the response as it is: queued, in progress with what there is of it, or over.
+
+        A cancelled one has no event of its own: it ends incomplete and is called `cancelled` later (§6.1).
+        """
+        if self.response is not None:
+            told = {"status": "cancelled", "incomplete_details": None} if self._cancelled else {}
+            return self.response | told
+        if self._object is None:
+            return ResponseObject(self._id, self._created_at, self._model, self._echo).queued()
+        return self._object.so_far(self._output.items(), self._tokens)
 
     def open(self) -> bytes:
         """Return the first events, where the platform takes its time to accept the turn."""
@@ -179,6 +206,7 @@ class ResponsesStream:
             self._fail(failure)
             return
         assert self._object is not None
+        self._cancelled = ended.reason == _CANCELLED
         status = INCOMPLETE if is_cut_short(ended) else COMPLETED
         self._output.end(status)
         if status == COMPLETED:

@@ -128,6 +128,7 @@ def start_turn(
         on_detach=_ON_DETACH,
         retention=memory.retention,
         recognise_history=memory.recognise_history,
+        conversation_id=memory.conversation_id,
         durability=_EPHEMERAL,
         approval_policy=_APPROVE,
         question_policy=_POLICIES[rules.questions],

@@ -108,6 +108,24 @@ class Response(Struct):
     completed_at: int | None = None
 
 
+class Deleted(Struct):
+    """A response was forgotten."""
+
+    id: str
+    object: Literal["response"]
+    deleted: bool
+
+
+class InputItems(Struct):
+    """A page of a response's input."""
+
+    object: Literal["list"]
+    data: list[dict[str, Any]]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
+
+
 class InputTokens(Struct):
     """How many tokens an input has: an estimate, UTF-8 bytes / 4."""
 

@@ -109,6 +109,24 @@ def completion_stream() -> str:
     return CompletionStream("cmpl-1", _AT, MODEL, _SHOWN, include_usage=False).receive(_TURN).decode()
 
 
+DELETED: Final = {"id": "resp_1", "object": "response", "deleted": True}
+
+INPUT_ITEMS: Final = {
+    "object": "list",
+    "data": [
+        {
+            "id": "msg_1_in0",
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": "Say hello"}],
+        }
+    ],
+    "first_id": "msg_1_in0",
+    "last_id": "msg_1_in0",
+    "has_more": False,
+}
+
+
 def response_answer() -> object:
     """Return a whole response."""
     fold = ResponsesFold(ResponsesStream("1", _AT, MODEL, Echo(), _SHOWN))

@@ -27,7 +27,7 @@ class Operation:
 
 def operations() -> list[Operation]:
     """Return all of them."""
-    return [*_turns(), *_models(), *_health()]
+    return [*_turns(), *_stored(), *_models(), *_health()]
 
 
 _IGNORED: Final = (
@@ -83,6 +83,44 @@ def _turns() -> list[Operation]:
             "No turn is run.",
             ResponsesBody,
             {"text": examples.RESPONSE_REQUESTS["whole"]},
+        ),
+    ]
+
+
+def _stored() -> list[Operation]:
+    one, response, deleted = "/v1/responses/{response_id}", examples.response_answer(), examples.DELETED
+    return [
+        Operation(
+            "get",
+            one,
+            "Get a stored response",
+            answers.Response,
+            response,
+            "As it is by now. With `stream=true` it is told again as events, and followed while it runs; "
+            "`starting_after=n` leaves out the events up to number n. Only whoever made it finds it.",
+        ),
+        Operation(
+            "delete",
+            one,
+            "Forget a stored response",
+            answers.Deleted,
+            deleted,
+        ),
+        Operation(
+            "post",
+            f"{one}/cancel",
+            "Interrupt the turn of a stored response",
+            answers.Response,
+            response,
+            "Returns it when it is over: `cancelled`, or as it ended before.",
+        ),
+        Operation(
+            "get",
+            f"{one}/input_items",
+            "List the input of a stored response",
+            answers.InputItems,
+            examples.INPUT_ITEMS,
+            "The newest first unless `order=asc`; `limit` of them (20), behind the one that `after` names.",
         ),
     ]
 

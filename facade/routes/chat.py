@@ -32,7 +32,11 @@ def chat_routes(front: Front) -> list[BaseRoute]:
         completion_id, created, model = f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), asked.named()
         shown = front.presentation.asked_by(request.headers)
         answer = auxiliary_answer(asked, read_hints(request.headers, body))
-        turn = turn_of(front, asked, start) if answer is None else ToldTurn(told_turn(answer, asked.named()))
+        turn = (
+            turn_of(front.backend, asked, start)
+            if answer is None
+            else ToldTurn(told_turn(answer, asked.named()))
+        )
         if asked.stream:
             stream = ChatStream(completion_id, created, model, shown, include_usage=wanted.include_usage)
             return TurnStream(turn, stream, headers, front.pace)

@@ -4,7 +4,9 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from starlette.requests import Request
+from starlette.responses import Response
 
 from facade.backend import Backend
 from facade.errors import ApiError
@@ -48,6 +50,13 @@ def principal(request: Request) -> str:
 def ignored_header(names: tuple[str, ...]) -> list[Header]:
     """Return `x-gateway-ignored-params`, where there are such."""
     return [(b"x-gateway-ignored-params", ",".join(names).encode())] if names else []
+
+
+def json_answer(value: object, headers: list[Header] | None = None) -> Response:
+    """Return a value as the answer."""
+    answer = Response(msgspec.json.encode(value), media_type="application/json")
+    answer.raw_headers.extend(headers or [])
+    return answer
 
 
 async def read_body(request: Request, most: int) -> bytes:

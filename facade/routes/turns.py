@@ -5,22 +5,21 @@ import hashlib
 
 from howler.task.v1.start_turn_pb2 import StartTurn
 
-from facade.dialogue import Dialogue
+from facade.dialogue import Dialogue, Peer
 from facade.openai.client_tools.desk import Desk
 from facade.openai.emulation import Emulation
 from facade.openai.start import Asked
-from facade.routes.front import Front
 from facade.sse import Turn
 
 _NONCE = 6  # characters
 
 
-def turn_of(front: Front, asked: Asked, start: StartTurn) -> Turn:
-    """Start the turn; what it needs of emulation is decided by what was asked."""
+def turn_of(peer: Peer, asked: Asked, start: StartTurn) -> Turn:
+    """Start the turn at the server, or have it found; what was asked decides what emulation it needs."""
     if asked.client_tools is None and asked.json_format is None:
-        return front.backend.start(start)
+        return peer.start(start)
     desk = None if asked.client_tools is None else Desk(asked.client_tools, _nonce_of(start))
-    return Dialogue(Emulation(start, desk, asked.json_format), front.backend)
+    return Dialogue(Emulation(start, desk, asked.json_format), peer)
 
 
 def _nonce_of(start: StartTurn) -> str:

@@ -1,6 +1,7 @@
 """Answers turns over raw ASGI: as a stream of SSE bytes, or whole."""
 
 from facade.sse.asgi import Header, Turn, send_json
+from facade.sse.logged import Logged
 from facade.sse.pace import KeepAlive, NonstreamPadding, Pace, Padding
 from facade.sse.stream import Stream, TurnStream
 from facade.sse.told import ToldTurn
@@ -10,6 +11,7 @@ __all__ = [
     "Fold",
     "Header",
     "KeepAlive",
+    "Logged",
     "NonstreamPadding",
     "Pace",
     "Padding",

@@ -132,7 +132,7 @@ class TurnStream:
             await send_json(self._send, error.status, error.body(), [*error.headers(), *self._extra])
 
     async def _write(self, data: bytes) -> None:
-        if not data:
+        if not data and not self._stream.finished:
             return
         if not self._begun:
             self._begun = True

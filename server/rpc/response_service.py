@@ -16,7 +16,7 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 
 _ID: Final = re.compile(r"resp_[0-9A-Za-z_-]{1,123}")
 _MAX_NAME_BYTES: Final = 128
-_MAX_BYTES: Final = 10 << 20
+_MAX_BYTES: Final = 15 << 20
 
 
 class Responses(Protocol):

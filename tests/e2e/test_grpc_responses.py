@@ -58,7 +58,7 @@ async def test_a_response_is_kept_for_its_principal(responses: Any) -> None:
         pb.Response(response_id="msg_1", turn_id=TURN),
         pb.Response(response_id="resp_1"),
         pb.Response(response_id="resp_1", turn_id=TURN, principal="x" * 129),
-        pb.Response(response_id="resp_1", turn_id=TURN, request=bytes((10 << 20) + 1)),
+        pb.Response(response_id="resp_1", turn_id=TURN, request=bytes((15 << 20) + 1)),
     ],
     ids=["id", "turn", "principal", "size"],
 )

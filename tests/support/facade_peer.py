@@ -15,6 +15,8 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_status import rpc_status
 from howler.model.v1 import model_service_pb2 as models_pb2
 from howler.model.v1 import model_service_pb2_grpc as models_grpc
+from howler.response.v1 import response_service_pb2 as responses_pb2
+from howler.response.v1 import response_service_pb2_grpc as responses_grpc
 from howler.task.v1 import task_event_pb2 as pb
 from howler.task.v1 import task_service_pb2_grpc as tasks_grpc
 from howler.task.v1.relay_pb2 import RelayRequest, RelayResponse, TurnFrame, WatchTurn
@@ -63,6 +65,30 @@ Script = Sequence[Step]
 
 class Violation(Exception):
     """The facade broke the protocol of Relay."""
+
+
+class _Responses(responses_grpc.ResponseServiceServicer):
+    """Keeps responses in memory."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str], responses_pb2.Response] = {}
+
+    async def Create(
+        self, request: responses_pb2.CreateRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> responses_pb2.CreateResponse:
+        """Keep one."""
+        response = request.response
+        self._kept[response.response_id, response.principal] = response
+        return responses_pb2.CreateResponse(response=response)
+
+    async def Get(
+        self, request: responses_pb2.GetRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> responses_pb2.GetResponse:
+        """Give one back."""
+        found = self._kept.get((request.response_id, request.principal))
+        if found is None:
+            await Refusal("RESPONSE_NOT_FOUND", code=grpc.StatusCode.NOT_FOUND).abort(context)
+        return responses_pb2.GetResponse(response=found)
 
 
 @dataclass(eq=False)
@@ -271,6 +297,7 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
 async def serve_peer(peer: Peer, address: str = "127.0.0.1:0") -> AsyncIterator[str]:
     """Serve the peer on loopback; gives its address. It must find that the protocol was kept."""
     server = grpc.aio.server(options=OPTIONS)
+    responses_grpc.add_ResponseServiceServicer_to_server(_Responses(), server)
     tasks_grpc.add_TaskServiceServicer_to_server(peer, server)
     models_grpc.add_ModelServiceServicer_to_server(peer, server)
     health = health_aio.HealthServicer()

@@ -78,7 +78,7 @@ async def test_health(http: httpx2.AsyncClient) -> None:
     assert (await http.get("/readyz")).json() == {"status": "ready"}
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/nothing", "/v1/responses/resp_1", "/v1/models/"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/v1/nothing", "/v1/responses/resp_1/nothing", "/v1/models/"])
 async def test_unknown_paths(http: httpx2.AsyncClient, path: str) -> None:
     assert error_of(await http.get(path)) == (404, "unknown_url")
 

@@ -199,7 +199,10 @@ async def test_slow_acceptance_opens_the_stream_and_keeps_it_alive(scene: Scene)
     for path, judge in ((CHAT, judge_chat_stream), (RESPONSES, judge_response_stream)):
         accept.clear()
         raw = b""
-        async with scene.http.stream("POST", path, json=scene.body(path, stream=True)) as answer:
+        asking = scene.body(path, stream=True) | {
+            "store": False
+        }  # the silences of a stored one are its log's
+        async with scene.http.stream("POST", path, json=asking) as answer:
             assert answer.status_code == 200
             async for piece in answer.aiter_bytes():
                 raw += piece

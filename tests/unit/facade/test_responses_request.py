@@ -85,10 +85,9 @@ def test_ignored_parameters_are_named() -> None:
 @pytest.mark.parametrize(
     ("fields", "param", "code"),
     [
-        ({"previous_response_id": "resp_1"}, "previous_response_id", "previous_response_not_found"),
-        ({"conversation": "conv_1"}, "conversation", "conversation_not_found"),
-        ({"conversation": {"id": "conv_1"}}, "conversation", "conversation_not_found"),
-        ({"background": True}, "background", "unsupported_value"),
+        ({"background": True, "store": False}, "background", "invalid_value"),
+        ({"previous_response_id": "r", "conversation": "c"}, "previous_response_id", "invalid_value"),
+        ({"conversation": {"id": 5}}, "conversation", "invalid_value"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt", "unsupported_value"),
         ({"tool_choice": "required"}, "tool_choice", "unsupported_value"),
         ({"tool_choice": {"type": "function", "name": "f"}}, "tool_choice", "unsupported_value"),

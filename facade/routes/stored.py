@@ -1,0 +1,101 @@
+"""GET, DELETE and cancel of stored responses, and their input (openai-surface.md §7.4)."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from howler.response.v1.response_service_pb2 import Response as Stored
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from facade.errors import ApiError, invalid
+from facade.openai.continuation import input_of, shown_input
+from facade.openai.emulation import follow_up_of
+from facade.openai.kept import Kept, unique_of
+from facade.routes.front import Front, json_answer, principal, request_id
+from facade.routes.library import Library
+from facade.sse import KeepAlive, TurnStream
+
+_MOST_ITEMS: Final = 100
+
+
+def stored_routes(front: Front) -> list[BaseRoute]:
+    """Return the routes, bound to the facade's parts."""
+    library = Library(front)
+
+    async def found(request: Request) -> Stored:
+        return await library.find(request.path_params["response_id"], principal(request))
+
+    async def retrieve(request: Request) -> ASGIApp:
+        stored = await found(request)
+        if request.query_params.get("stream", "").lower() != "true":
+            return json_answer(await library.now(stored))
+        after = _number(request.query_params, "starting_after", -1)
+        turn, stream = library.told(stored, front.backend.watch, after)
+        # Its silences are in its log: one of our own would shift the numbers of what follows.
+        return TurnStream(turn, stream, [], replace(front.pace, keep_alive=KeepAlive.COMMENT))
+
+    async def delete(request: Request) -> Response:
+        stored = await found(request)
+        await front.backend.memory.forget(stored.response_id, stored.principal)
+        return json_answer({"id": stored.response_id, "object": "response", "deleted": True})
+
+    async def cancel(request: Request) -> Response:
+        stored = await found(request)
+        for turn_id in (stored.turn_id, follow_up_of(stored.turn_id)):
+            await _cancel(front, turn_id, request_id(request))
+        return json_answer(await library.now(stored))
+
+    async def input_items(request: Request) -> Response:
+        stored = await found(request)
+        own = input_of(stored.request)[Kept.of(stored).before :]
+        return json_answer(_page(shown_input(own, unique_of(stored.response_id)), request.query_params))
+
+    one = "/v1/responses/{response_id}"
+    return [
+        Route(one, retrieve, methods=["GET"]),
+        Route(one, delete, methods=["DELETE"]),
+        Route(f"{one}/cancel", cancel, methods=["POST"]),
+        Route(f"{one}/input_items", input_items, methods=["GET"]),
+    ]
+
+
+async def _cancel(front: Front, turn_id: str, request: str) -> None:
+    """Interrupt a turn; one that is not there is not in the way."""
+    try:
+        await front.backend.cancel(turn_id, request)
+    except ApiError as error:
+        if error.status != 404:
+            raise
+
+
+def _number(given: Mapping[str, str], name: str, default: int) -> int:
+    text = given.get(name, str(default))
+    try:
+        return int(text) if len(text) < 19 else int("")
+    except ValueError:
+        raise invalid(f"`{name}` must be a number.", name) from None
+
+
+def _page(items: list[dict[str, object]], asked: Mapping[str, str]) -> dict[str, object]:
+    """Return `limit` items behind `after`, the newest first unless the `order` is `asc`."""
+    limit = _number(asked, "limit", 20)
+    if not 1 <= limit <= _MOST_ITEMS:
+        raise invalid(f"`limit` must be from 1 to {_MOST_ITEMS}.", "limit")
+    if asked.get("order") == "asc":
+        items = items[::-1]
+    ids = [item["id"] for item in items]
+    if after := asked.get("after"):
+        if after not in ids:
+            raise invalid("`after` names none of the items.", "after")
+        items = items[ids.index(after) + 1 :]
+    page = items[:limit]
+    return {
+        "object": "list",
+        "data": page,
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
+        "has_more": len(items) > limit,
+    }
