@@ -81,7 +81,8 @@ class ActiveTask:
     """An active task: idle while it is neither leased nor `busy`.
 
     `busy` says that a turn runs on it or, where no lease is on it, was left in the middle. While `evicting`
-    it is being stopped; when that failed it is not tried again before `evict_after`.
+    it is being stopped; when that failed it is not tried again before `evict_after`. `used_us` is when it was
+    used last, in microseconds since 1970: the order in which idle ones are stopped.
     """
 
     task: Task
@@ -89,21 +90,24 @@ class ActiveTask:
     lease_id: LeaseId = NO_LEASE
     evicting: bool = False
     evict_after: float = 0.0
+    id: TaskId = field(init=False)
+    account_id: AccountId = field(init=False)
+    used_us: int = field(init=False)
 
-    @property
-    def id(self) -> TaskId:
-        """The task's id."""
-        return TaskId(self.task.task_id)
+    def __post_init__(self) -> None:
+        self.renew(self.task)
 
-    @property
-    def account_id(self) -> AccountId:
-        """The account that it runs on."""
-        return AccountId(self.task.account_id)
+    def renew(self, task: Task) -> None:
+        """Take a record in place of the one that is there."""
+        self.task = task
+        # All idle tasks may be looked through for the one to stop: what is asked of each is at hand.
+        self.id, self.account_id = TaskId(task.task_id), AccountId(task.account_id)
+        self.used_us = task.last_used_time.ToMicroseconds()
 
-    @property
-    def used_us(self) -> int:
-        """When it was used last, in microseconds since 1970: the order in which idle ones are stopped."""
-        return self.task.last_used_time.ToMicroseconds()
+    def used_at(self, now_us: int) -> None:
+        """Take note that it was used."""
+        self.used_us = now_us
+        self.task.last_used_time.FromMicroseconds(now_us)
 
     @property
     def orphaned(self) -> bool:
@@ -252,7 +256,7 @@ class Board:
         """Take note that no turn runs on a task any more."""
         if active := self.tasks.get(task_id):
             active.busy = False
-            active.task.last_used_time.FromMicroseconds(now_us)
+            active.used_at(now_us)
             self.touch(("task", task_id))
 
     def enter(self, task: Task, lease_id: LeaseId = NO_LEASE, *, busy: bool = True) -> None:

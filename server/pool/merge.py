@@ -127,7 +127,8 @@ class Reading:
             if active is None:
                 board.enter(work.task, busy=work.busy)
             else:
-                active.task, active.busy = work.task, work.busy
+                active.renew(work.task)
+                active.busy = work.busy
         for active in list(board.tasks.values()):
             gone = self._covers(active.account_id) and active.id not in told
             if gone and not self._is_old(("task", active.id), active.account_id):

@@ -89,7 +89,7 @@ class Tasks:
         await self._desk.ledger.touch_task(task_id, turn_id, now_us)
         if active := self._desk.board.tasks.get(task_id):
             active.busy, active.task.turn_id = True, turn_id
-            active.task.last_used_time.FromMicroseconds(now_us)
+            active.used_at(now_us)
             self._desk.board.touch(("task", task_id))
 
     async def ended(self, task_id: TaskId) -> None:
