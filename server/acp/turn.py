@@ -90,7 +90,8 @@ class Turn:
         self._tools = Tools()
         self._questions = Questions(questions, answered or {})
         self._meter = Metered()
-        self._complaint: str | None = None
+        self.complaint: str | None = None
+        """What the agent reported last, if it did nothing since."""
         self._interruption: tuple[EndReason, ErrorReason, str] | None = None
 
     def receive(self, frame: Frame) -> list[TaskEvent]:
@@ -133,7 +134,7 @@ class Turn:
             case Over(usage=usage):
                 return self._over(usage)
             case Erred(message=message):
-                self._complaint = message
+                self.complaint = message
                 return self._content([_notice(NoticeKind.NOTICE_KIND_AGENT_ERROR, message)])
             case Interrupted():
                 if self._interruption is None:
@@ -183,7 +184,7 @@ class Turn:
         if not deltas:
             return []
         track.add(text)
-        self._complaint = None  # the agent went on: its error was not the end
+        self.complaint = None  # the agent went on: its error was not the end
         return self._content(deltas)
 
     def _content(self, events: list[TaskEvent]) -> list[TaskEvent]:
@@ -213,11 +214,11 @@ class Turn:
         if self._interruption is not None:
             reason, error, message = self._interruption
             return metered + self.end(reason, error=error, message=message, resumable=True)
-        if self._complaint is not None:
+        if self.complaint is not None:
             return metered + self.end(
                 EndReason.END_REASON_FAILED,
                 error=ErrorReason.ERROR_REASON_AGENT_ERROR,
-                message=self._complaint,
+                message=self.complaint,
                 resumable=True,
             )
         return metered + self.end(_COMPLETED, resumable=True)

@@ -332,6 +332,7 @@ class Follower:
             events = joint.mend(rows, self._fresh(joint.told))
             if end is None and not (events or joint.diverged):
                 self._mending = None
+                self._heed_complaint()
                 return
             self._joint, self._due = joint, _NONE
             if joint.joined and joint.machine.ended:
@@ -343,6 +344,11 @@ class Follower:
             await self._mend(self._joint, end)
         else:
             self._mending = None
+
+    def _heed_complaint(self) -> None:
+        """End a turn whose agent reported an error and did nothing since: it may be dead (§6.6)."""
+        if (complaint := self._machine.complaint) is not None:
+            self._fail(ServiceError(ErrorReason.ERROR_REASON_AGENT_ERROR, complaint))
 
     def _fresh(self, told: Told) -> Turn:
         machine = self._make(told.questions)

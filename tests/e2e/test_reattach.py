@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 import pytest_asyncio
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -182,3 +183,16 @@ async def test_a_question_is_answered_again_when_the_answer_may_be_lost(
     assert text_of(events) == "Hi"
     async with asyncio.timeout(10):
         await upstream.sockets[-1].until("reply-question")
+
+
+async def test_an_agent_that_crashed_without_an_end_is_not_waited_for(howler: Howler) -> None:
+    """A task-error is waited on for HOWLER_IDLE_TIMEOUT, for the platform goes on pinging (§6.6)."""
+    events = await howler.turn("/fatal")
+    ended = events[-1].ended
+    assert (ended.reason, ended.error) == (EndReason.END_REASON_FAILED, ErrorReason.ERROR_REASON_AGENT_ERROR)
+    assert "asked to crash" in ended.message
+    async with howler.openai() as client:
+        with pytest.raises(openai.APIStatusError, match="asked to crash"):
+            await client.chat.completions.create(
+                model="default", messages=[{"role": "user", "content": "/fatal"}]
+            )
