@@ -6,6 +6,7 @@ import uuid
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 
+from facade.openai.attempts import mark_attempt
 from facade.openai.auxiliary import auxiliary_answer
 from facade.openai.chat_request import read_chat
 from facade.openai.chat_stream import ChatStream
@@ -28,6 +29,7 @@ def chat_routes(front: Front) -> list[BaseRoute]:
         asked = wanted.asked
         memory = memory_of(keep_chats=front.rules.keep_chats)
         start = start_turn(asked, front.rules, principal(request), request_id(request), memory)
+        mark_attempt(start, request.headers)
         headers = ignored_header(ignored_of(asked, front.rules))
         completion_id, created, model = f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), asked.named()
         shown = front.presentation.asked_by(request.headers)

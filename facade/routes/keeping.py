@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from howler.response.v1.response_service_pb2 import Response
+from howler.task.v1.task_event_pb2 import TaskEvent
 
 from facade.backend import Backend
 from facade.errors import ApiError
@@ -32,6 +33,9 @@ class KeptTurn:
         events = await anext(self._events)
         if self._response is not None:
             response, self._response = self._response, None
+            for event in events[:1]:
+                if isinstance(event, TaskEvent) and event.accepted.turn_id:
+                    response.turn_id = event.accepted.turn_id  # an earlier one, where this was a retry
             await self._backend.memory.keep(response)
         return events
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
 from facade.errors import ApiError
+from facade.openai.attempts import mark_attempt
 from facade.openai.auxiliary import auxiliary_answer
 from facade.openai.continuation import references_of, written_out
 from facade.openai.fold import ResponsesFold
@@ -106,6 +107,8 @@ async def _read(front: Front, library: Library, request: Request, body: bytes) -
     asked, echo = wanted.asked, wanted.echo
     memory = memory_of(keep_chats=front.rules.keep_chats, conversation=echo.conversation)
     start = start_turn(asked, front.rules, who, request_id(request), memory)
+    if not echo.background:  # which is answered at once, and asked about by its id
+        mark_attempt(start, request.headers)
     shown = front.presentation.asked_by(request.headers)
     unique, now = uuid.uuid4().hex, int(time.time())
     kept = None

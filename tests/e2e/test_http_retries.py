@@ -1,0 +1,78 @@
+"""What an SDK sends again is never run again (openai-surface.md §7.3)."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from tests.support.front import CHAT, RESPONSES, chat_body, response_body
+from tests.support.howler import Howler
+from tests.support.openai_judge import judge_chat_stream, judge_response_stream
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+BODIES = {CHAT: chat_body, RESPONSES: response_body}
+READERS: Any = {
+    CHAT: lambda raw: judge_chat_stream(raw).content,
+    RESPONSES: lambda raw: judge_response_stream(raw).text,
+}
+both = pytest.mark.parametrize("path", [CHAT, RESPONSES])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def howler(folder: Path) -> AsyncIterator[Howler]:
+    async with Howler(folder, env={"HOWLER_DISCONNECT_GRACE": "30"}) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def http(howler: Howler) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=howler.facade.address, timeout=60, trust_env=False) as client:
+        yield client
+
+
+async def turns(howler: Howler, prompt: str) -> int:
+    tasks = (await howler.sandbox.state())["tasks"]
+    return sum(prompt in turn["prompt"] for task in tasks for turn in task["turns"])
+
+
+def attempt(number: int) -> dict[str, str]:
+    return {"x-stainless-retry-count": str(number)}
+
+
+@both
+async def test_a_retry_is_told_the_turn_that_runs(
+    howler: Howler, http: httpx2.AsyncClient, path: str
+) -> None:
+    prompt = f"/pace 40 {30 + len(path)}"
+    body = BODIES[path](prompt, stream=True)
+    async with http.stream("POST", path, json=body, headers=attempt(0)) as first:
+        async for _ in first.aiter_bytes():
+            break  # the connection is lost once something came
+    again = await http.post(path, json=body, headers=attempt(1))
+    assert READERS[path](again.content) == "".join(f"tok{number} " for number in range(40))
+    over = await http.post(path, json=body, headers=attempt(2))
+    assert READERS[path](over.content) == READERS[path](again.content)
+    assert await turns(howler, prompt) == 1
+
+
+@both
+async def test_two_that_ask_the_same_for_the_first_time_are_two(
+    howler: Howler, http: httpx2.AsyncClient, path: str
+) -> None:
+    prompt = f"the same question on {path}"
+    for _ in range(2):
+        answer = await http.post(path, json=BODIES[path](prompt), headers=attempt(0))
+        assert answer.status_code == 200
+    assert await turns(howler, prompt) == 2
+
+
+async def test_a_retried_response_is_found_again(howler: Howler, http: httpx2.AsyncClient) -> None:
+    body = response_body("find the retry")
+    answers = [(await http.post(RESPONSES, json=body, headers=attempt(number))).json() for number in (0, 1)]
+    for answer in answers:
+        found = (await http.get(f"{RESPONSES}/{answer['id']}")).json()
+        assert found == answer
+    assert await turns(howler, "find the retry") == 1
