@@ -139,7 +139,13 @@ async def serve(settings: Settings) -> None:
         await stack.enter_async_context(pool)
         current = asyncio.create_task(keep_current(pool, catalog), name="catalogue keeper")
         stack.callback(current.cancel)
-        sweep = Sweep(hub, store.turns, retention=settings.turn_retention, longest=settings.turn_timeout)
+        sweep = Sweep(
+            hub,
+            store.turns,
+            Responses(store),
+            retention=settings.turn_retention,
+            longest=settings.turn_timeout,
+        )
         stack.callback(asyncio.create_task(sweep.run(), name="sweep of turns").cancel)
         retiring = Retiring(rooms.conversations, pool, settings.conversation_idle)
         stack.callback(asyncio.create_task(retiring.run(), name="end of idle conversations").cancel)

@@ -1,14 +1,7 @@
 """What the server remembers for the facade: stored responses, what became of turns, conversations."""
 
 import grpc
-from howler.conversation.v1.conversation_service_pb2 import (
-    Conversation,
-    CreateRequest,
-    DeleteRequest,
-    GetRequest,
-    GetResponse,
-    RetellRequest,
-)
+from howler.conversation.v1.conversation_service_pb2 import RetellRequest
 from howler.conversation.v1.conversation_service_pb2_grpc import ConversationServiceStub
 from howler.response.v1 import response_service_pb2 as stored
 from howler.response.v1.response_service_pb2_grpc import ResponseServiceStub
@@ -43,18 +36,6 @@ class Memory:
         """Return what became of a turn; 404 where the server knows none."""
         return (await ask(self._tasks.GetTurn, GetTurnRequest(turn_id=turn_id))).turn
 
-    async def begin_conversation(self, request: CreateRequest) -> Conversation:
-        """Make a conversation."""
-        return (await ask(self._conversations.Create, request)).conversation
-
-    async def conversation(self, request: GetRequest) -> GetResponse:
-        """Return a conversation; 404 where there is none."""
-        return await ask(self._conversations.Get, request)
-
     async def retell(self, request: RetellRequest) -> None:
         """Have a conversation recognised by what its caller was told."""
         await ask(self._conversations.Retell, request)
-
-    async def end_conversation(self, request: DeleteRequest) -> None:
-        """Forget a conversation, and end what runs in it."""
-        await ask(self._conversations.Delete, request)

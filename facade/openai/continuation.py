@@ -7,7 +7,7 @@ is made one that says it.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -138,10 +138,3 @@ def _resolved(item: Raw, said: Mapping[str, Said], param: str) -> Raw | None:
 
 def _raw(value: object) -> Raw:
     return Raw(msgspec.json.encode(value))
-
-
-def missing(references: References, known: Collection[str]) -> str:
-    """Return the parameter that names a response which is not `known`; empty where all are."""
-    if references.previous and references.previous not in known:
-        return "previous_response_id"
-    return "" if references.items <= set(known) else "input"

@@ -11,7 +11,7 @@ _DETOUR: Final = 64  # of so many operations two in a row are the worker's
 
 
 class Shortcut:
-    """Does at once what the worker would do in its thread (docs/decisions/0011).
+    """Does at once what the worker would do in its thread (docs/decisions/0017).
 
     Where the worker is idle an operation takes less time than to hand it over and to hear of it. Where it is
     not, the operation queues up behind the others: all keep the order of their calls, and share transactions.

@@ -7,6 +7,7 @@ from typing import Final
 
 from server.errors import incident
 from server.store.errors import StoreError
+from server.store.responses import Responses
 from server.store.turns import TurnStore
 from server.turn.hub import Hub
 
@@ -17,15 +18,18 @@ _BATCH: Final = 20  # turns that one write drops: it holds up others no longer t
 
 
 class Sweep:
-    """Forgets turns that nobody may ask for any more, and ends those that nobody can go on with.
+    """Forgets turns, and responses, that nobody may ask for any more; ends those that nobody can go on with.
 
     `retention` is how long, in seconds, the log of a durable turn is kept after its end; `longest` how long a
     turn may take.
     """
 
-    def __init__(self, hub: Hub, turns: TurnStore, *, retention: float, longest: float) -> None:
+    def __init__(
+        self, hub: Hub, turns: TurnStore, responses: Responses, *, retention: float, longest: float
+    ) -> None:
         self._hub = hub
         self._turns = turns
+        self._responses = responses
         self._strays: dict[str, str] = {}
         self._retention = retention
         self._longest = longest
@@ -48,6 +52,7 @@ class Sweep:
         await self._end_strays()
         ended_us = int((time.time() - self._retention) * 1e6)
         made_us = ended_us - int(self._longest * 1e6)
+        await self._responses.forget(made_us)
         while await self._turns.sweep(ended_us, made_us, _BATCH) == _BATCH:
             await asyncio.sleep(0)
 

@@ -167,3 +167,18 @@ async def test_a_failure_is_found_again(client: openai.AsyncOpenAI) -> None:
     await eventually(failed)
     found: Response = await client.responses.retrieve(told.id)
     assert found.error is not None
+
+
+async def test_it_is_kept_as_long_as_the_log_of_its_turn(tmp_path: Path) -> None:
+    kept = {"HOWLER_TURN_RETENTION": "1", "HOWLER_TURN_TIMEOUT": "1"}
+    async with Howler(tmp_path, env=kept) as howler, howler.openai() as client:
+        told = await client.responses.create(model="default", input="Say hello")
+
+        async def gone() -> bool:
+            try:
+                await client.responses.retrieve(told.id)
+            except openai.NotFoundError:
+                return True
+            return False
+
+        await eventually(gone)

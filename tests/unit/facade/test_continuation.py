@@ -11,7 +11,6 @@ from facade.openai.continuation import (
     References,
     Said,
     input_of,
-    missing,
     references_of,
     shown_input,
     written_out,
@@ -61,13 +60,6 @@ def test_a_reference_that_leads_nowhere_is_refused(reference: str) -> None:
     with pytest.raises(ApiError) as raised:
         written_out(request, SAID)
     assert (raised.value.status, raised.value.param) == (400, "input[1].id")
-
-
-def test_the_missing_reference_is_named() -> None:
-    references = References("resp_1", frozenset({"resp_2"}))
-    assert missing(references, {"resp_1", "resp_2"}) == ""
-    assert missing(references, {"resp_2"}) == "previous_response_id"
-    assert missing(references, {"resp_1"}) == "input"
 
 
 def test_input_is_listed_newest_first_with_ids() -> None:
