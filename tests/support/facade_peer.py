@@ -67,25 +67,25 @@ class Violation(Exception):
     """The facade broke the protocol of Relay."""
 
 
-class _Responses(responses_grpc.ResponseServiceServicer):
+class Responses(responses_grpc.ResponseServiceServicer):
     """Keeps responses in memory."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[str, str], responses_pb2.Response] = {}
+        self.kept: dict[tuple[str, str], responses_pb2.Response] = {}
 
     async def Create(
         self, request: responses_pb2.CreateRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> responses_pb2.CreateResponse:
         """Keep one."""
         response = request.response
-        self._kept[response.response_id, response.principal] = response
+        self.kept[response.response_id, response.principal] = response
         return responses_pb2.CreateResponse(response=response)
 
     async def Get(
         self, request: responses_pb2.GetRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> responses_pb2.GetResponse:
         """Give one back."""
-        found = self._kept.get((request.response_id, request.principal))
+        found = self.kept.get((request.response_id, request.principal))
         if found is None:
             await Refusal("RESPONSE_NOT_FOUND", code=grpc.StatusCode.NOT_FOUND).abort(context)
         return responses_pb2.GetResponse(response=found)
@@ -182,6 +182,7 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
     turns: dict[str, Played] = field(default_factory=dict)
     playing: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     relays: int = 0
+    responses: Responses = field(default_factory=Responses)
 
     async def Relay(self, requests: Any, context: Any) -> AsyncIterator[RelayResponse]:
         """Tell the turns until the caller is done and so are they, or the Relay is to break."""
@@ -297,7 +298,7 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
 async def serve_peer(peer: Peer, address: str = "127.0.0.1:0") -> AsyncIterator[str]:
     """Serve the peer on loopback; gives its address. It must find that the protocol was kept."""
     server = grpc.aio.server(options=OPTIONS)
-    responses_grpc.add_ResponseServiceServicer_to_server(_Responses(), server)
+    responses_grpc.add_ResponseServiceServicer_to_server(peer.responses, server)
     tasks_grpc.add_TaskServiceServicer_to_server(peer, server)
     models_grpc.add_ModelServiceServicer_to_server(peer, server)
     health = health_aio.HealthServicer()

@@ -91,6 +91,6 @@ async def test_no_list_yet() -> None:
     async with service(source) as models:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await models.List(pb.ListRequest())
-        assert raised.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert raised.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
         source.down = False
         assert (await models.List(pb.ListRequest())).models

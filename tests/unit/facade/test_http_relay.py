@@ -119,6 +119,8 @@ async def test_server_that_goes_and_comes_back() -> None:
         asked = [asyncio.create_task(http.post(path, json=body(path))) for path in paths]
         while len(peer.turns) < 100 or any(len(turn.events) < 3 for turn in peer.turns.values()):
             await asyncio.sleep(0.01)
+        while len(peer.responses.kept) < 50:
+            await asyncio.sleep(0.01)
         await let_it_arrive(http, peer)
         await server.aclose()
         for path, answer in zip(paths, await asyncio.gather(*asked), strict=True):
