@@ -59,7 +59,8 @@ class Said:
 def references_of(body: bytes) -> References:
     """Return what a request refers to; raises the 400 for a field of the wrong kind."""
     referring = parse(body, _Referring)
-    found = {response for item in _items(referring.input) if (response := _response_of(item))}
+    items = enumerate(_items(referring.input))
+    found = {response for at, item in items if (response := _response_of(item, f"input[{at}]"))}
     return References(referring.previous_response_id or "", frozenset(found))
 
 
@@ -73,7 +74,7 @@ def written_out(body: bytes, said: Mapping[str, Said]) -> tuple[bytes, int]:
     if referring.previous_response_id:
         previous = said[referring.previous_response_id]
         before = [*previous.input, *map(_raw, previous.output)]
-    own = [_resolved(item, said, f"input[{at}].id") for at, item in enumerate(_items(referring.input))]
+    own = [_resolved(item, said, f"input[{at}]") for at, item in enumerate(_items(referring.input))]
     whole = parse(body, dict[str, Raw])
     whole["input"] = Raw(msgspec.json.encode([*before, *(item for item in own if item is not None)]))
     return msgspec.json.encode(whole), len(before)
@@ -110,29 +111,29 @@ def _items(given: Raw) -> list[Raw]:
     return parse(given, list[Raw], "input")
 
 
-def _response_of(item: Raw) -> str:
+def _response_of(item: Raw, param: str) -> str:
     """Return the response whose item is meant; nothing where the item stands here itself."""
-    reference = _reference(item)
+    reference = _reference(item, param)
     match = _ITEM_ID.fullmatch(reference) if reference else None
     return f"resp_{match['unique']}" if match else ""
 
 
-def _reference(item: Raw) -> str:
+def _reference(item: Raw, param: str) -> str:
     """Return the id that a reference names; what has neither a type nor a role but an id is one, too."""
-    head = parse(item, _Item, "input")
+    head = parse(item, _Item, param)
     is_reference = head.type == "item_reference" or (head.type is None and head.role is None)
     return (head.id or "") if is_reference else ""
 
 
 def _resolved(item: Raw, said: Mapping[str, Said], param: str) -> Raw | None:
     """Return the item that stands for itself; of a reference what it names, None where that says nothing."""
-    reference = _reference(item)
+    reference = _reference(item, param)
     if not reference:
         return item
-    response = said.get(_response_of(item))
+    response = said.get(_response_of(item, param))
     found = [] if response is None else [one for one in response.output if one.get("id") == reference]
     if not found:
-        raise invalid("There is no stored item of this id.", param, "item_not_found")
+        raise invalid("There is no stored item of this id.", f"{param}.id", "item_not_found")
     return _raw(found[0])
 
 

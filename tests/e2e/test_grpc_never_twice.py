@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
-from howler.task.v1.start_turn_pb2 import TaskRetention
+from howler.task.v1.start_turn_pb2 import Durability, TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason
 from howler.task.v1.task_service_pb2 import GetTaskRequest, TaskState
 
@@ -19,6 +19,7 @@ from tests.support.watched import Watched, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 KEEP = TaskRetention.TASK_RETENTION_KEEP
+EPHEMERAL = Durability.DURABILITY_EPHEMERAL  # a durable one is adopted
 CREATE = {"method": "POST", "path": "/api/v1/users/tasks"}
 
 
@@ -65,7 +66,7 @@ async def killed_in_a_turn(directory: Path, upstream: str, env: dict[str, str]) 
     task_id = ""
     with pytest.raises(AssertionError, match="server ended with -9"):  # noqa: PT012 - the end of the context
         async with Howler(directory, upstream=upstream, facade=False, env=env) as howler:
-            turn = Watched(howler, "/pace 2000 20", retention=KEEP)
+            turn = Watched(howler, "/pace 2000 20", retention=KEEP, durability=EPHEMERAL)
             await turn.until("text_delta")
             task_id = turn.task_id
             howler.server.signal(signal.SIGKILL)

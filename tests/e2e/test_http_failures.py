@@ -161,7 +161,8 @@ async def test_the_platform_is_away(tmp_path: Path) -> None:
 
 async def test_deadlines(tmp_path: Path) -> None:
     """P3.1: the total limit cuts an answer short, the others are failures; none looks completed."""
-    env = {"HOWLER_TURN_TIMEOUT": "2", "HOWLER_BOOT_TIMEOUT": "1", "HOWLER_IDLE_TIMEOUT": "1"}
+    env = {"HOWLER_TURN_TIMEOUT": "8", "HOWLER_BOOT_TIMEOUT": "1", "HOWLER_IDLE_TIMEOUT": "1"}
+    env["HOWLER_REATTACH_TIMEOUT"] = "0.3"  # before the total limit
     sandbox_env = {"HOWLER_SANDBOX_PING_S": "0.2"}
     howler = Howler(tmp_path, env=env, sandbox_env=sandbox_env)
     async with howler, Front(howler.facade.address) as front:

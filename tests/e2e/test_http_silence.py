@@ -64,7 +64,7 @@ async def no_room(front: Front) -> None:
     """
     chat, response, whole = await asyncio.gather(
         front.chat("room?"),
-        front.response("room?"),
+        front.response("room?", store=False),
         front.http.post(RESPONSES, json=response_body("room?")),
     )
     assert chat.error is not None
