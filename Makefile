@@ -79,7 +79,7 @@ fuzz-http: $(STAMP) ## schemathesis on the HTTP API, which uv fetches; CASES=50 
 	@$(BIN)/python -m tests.fuzz.http_api
 
 test: check ## everything: the checks, then all tests, in three parts side by side (they mostly wait)
-	@echo "test: about six minutes"
+	@echo "test: about a quarter of an hour on two cores"
 	@$(MAKE) --no-print-directory -j3 unit e2e replicas
 
 test-full: $(STAMP) ## the long ones: ten minutes of killed and stopped processes on each store, a minute of readers that stall
