@@ -215,8 +215,10 @@ class Board:
         if seat := self.seats.get(account_id):
             seat.member = replace(seat.member, last_used_us=now_us)
 
-    def remove(self, account_id: AccountId) -> None:
-        """Take an account away, with its leases, tasks and cooldowns."""
+    def remove(self, account_id: AccountId) -> bool:
+        """Take an account away, with its leases, tasks and cooldowns; tell whether it was still there."""
+        if account_id not in self.seats:
+            return False
         for held in [held for held in self.leases.values() if held.account_id == account_id]:
             self.let_go(held.id)
         for active in [active for active in self.tasks.values() if active.account_id == account_id]:
@@ -226,6 +228,7 @@ class Board:
             self.probes.pop(key, None)
         del self.seats[account_id]
         self.touch(("account", account_id))
+        return True
 
     def hold(self, held: Held) -> None:
         """Put a lease on the board: it takes a slot, or the task that it is bound to."""

@@ -164,8 +164,8 @@ class Roster:
         async with self._lock:
             if account_id in self._board.seats:
                 await self._desk.ledger.remove_account(account_id, self._desk.now_us())
-                self._board.remove(account_id)
-                self._desk.tell(PoolEvent.POOL_EVENT_REMOVED, account_id)
+                if self._board.remove(account_id):  # else the books brought the news already
+                    self._desk.tell(PoolEvent.POOL_EVENT_REMOVED, account_id)
 
     def seat(self, account_id: AccountId) -> Seat:
         """Return an account. Raises ACCOUNT_NOT_FOUND."""
