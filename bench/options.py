@@ -68,7 +68,9 @@ def options_of(arguments: Sequence[str]) -> Options:
     parser.add_argument(
         "--env", action="append", default=[], metavar="HOWLER_X=Y", help="a setting of Howler"
     )
-    parser.add_argument("--out", type=Path, help="the report's folder; default bench/results")
+    parser.add_argument(
+        "--out", type=Path, help="the report's folder; default bench/results; of a part var/bench"
+    )
     given = parser.parse_args(arguments)
     size = cast(Size, "quick" if given.quick else given.size)
     api = cast(Api, given.api)
@@ -87,5 +89,5 @@ def options_of(arguments: Sequence[str]) -> Options:
         memory=not given.only,
         pool=not given.only,
         model=given.model,
-        out=given.out or (_RESULTS if size == "full" else ROOT / "var" / "bench"),
+        out=given.out or (_RESULTS if size == "full" and not given.only else ROOT / "var" / "bench"),
     )

@@ -1,8 +1,10 @@
 """Which account a caller gets, which idle task makes room for it, and who need not wait at all. PURE."""
 
+import heapq
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -124,14 +126,15 @@ def surplus(board: Board, spare: Callable[[int], int], now: float) -> list[Activ
     short -= sum(max(0, seat.free(now)) for seat in open_now.values())
     if short <= 0:
         return []
-    mine = [active for active in board.tasks.values() if active.account_id in open_now]
-    short -= sum(active.evicting for active in mine)
-    idle = [
-        active
-        for active in mine
-        if not (active.lease_id or active.busy or active.evicting or active.evict_after > now)
-    ]
-    return sorted(idle, key=lambda active: active.used_us)[: max(0, short)]
+    idle = list[ActiveTask]()
+    for active in board.tasks.values():  # may be thousands: once
+        if active.account_id not in open_now:
+            continue
+        if active.evicting:
+            short -= 1
+        elif not (active.lease_id or active.busy or active.evict_after > now):
+            idle.append(active)
+    return heapq.nsmallest(short, idle, key=attrgetter("used_us"))
 
 
 def refusal(board: Board, want: Want, now: float, deadline: float) -> ServiceError | None:

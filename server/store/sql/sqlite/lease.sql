@@ -1,9 +1,10 @@
 -- name: take_slot
--- The first slot of a usable account that is free and open goes to a lease.
+-- The first slot of a usable account that is free and open goes to a lease. The index spares the slots of
+-- idle tasks, which may be most: left alone, SQLite passes them all to have the numbers in order.
 UPDATE slot SET lease_id = :lease_id
  WHERE account_id = :account_id
    AND number = (SELECT slot.number
-                   FROM slot JOIN account ON account.account_id = slot.account_id
+                   FROM slot INDEXED BY slot_task JOIN account ON account.account_id = slot.account_id
                   WHERE slot.account_id = :account_id
                     AND slot.lease_id = '' AND slot.task_id = '' AND slot.closed_until <= :clock
                     AND slot.number <= CASE account.slots WHEN 0 THEN :default_slots ELSE account.slots END
