@@ -22,6 +22,9 @@ from facade.routes.front import Front
 _PATIENCE: Final = 5.0
 """Seconds that running turns have to end by themselves when the process is told to go."""
 
+_PONG_TIMEOUT: Final = 60
+"""Seconds after which a WebSocket that answers no ping is lost; a client may be busy for some."""
+
 _KEEP_ALIVE: Final = 75
 """Seconds that an idle connection is kept: longer than clients' pools keep theirs, or the two race."""
 
@@ -87,12 +90,16 @@ async def serve(settings: Settings, listening: socket.socket) -> None:
         settings.chat_padding(),
         settings.response_padding(),
         settings.origins(),
+        settings.responses_websocket,
     )
     app = create_app(front)
     config = uvicorn.Config(
         app,
         http="httptools",
         ws="websockets-sansio",
+        ws_max_size=settings.max_body_bytes,
+        ws_ping_timeout=_PONG_TIMEOUT,
+        ws_per_message_deflate=False,  # a compressor per connection, for frames of a hundred bytes
         lifespan="off",
         log_config=None,
         access_log=False,

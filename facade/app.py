@@ -36,7 +36,7 @@ _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 _UNTOLD: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
 """FastAPI's own telemetry: it would tell of exceptions whole, and asks at each request whether to."""
 
-_STARTS: Final = frozenset({"http.response.start", "websocket.http.response.start"})
+_STARTS: Final = frozenset({"http.response.start", "websocket.http.response.start", "websocket.accept"})
 
 
 def create_app(front: Front) -> ASGIApp:
@@ -60,7 +60,7 @@ def create_app(front: Front) -> ASGIApp:
     app.add_exception_handler(ApiError, _tell)
     app.add_exception_handler(HTTPException, _tell_routing)
     app.add_exception_handler(Exception, _tell_bug)
-    return Edge(AllowedOrigins(app, front.origins) if front.origins else app)
+    return Edge(AllowedOrigins(app, front.origins))
 
 
 async def _tell(_: Request, error: Exception) -> Response:
@@ -113,7 +113,7 @@ class Edge:
         async def tell(message: Message) -> None:
             nonlocal status
             if message["type"] in _STARTS:
-                status = message["status"]
+                status = message.get("status", 101)
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", request_id.encode()),
@@ -129,7 +129,7 @@ class Edge:
         except Exception:
             incident = scope["state"].get("incident") or uuid.uuid4().hex
             _log.exception("incident %s in request %s", incident, request_id)
-            if not status:
+            if not status and scope["type"] == "http":
                 error = internal(incident)
                 await send_json(tell, error.status, error.body(), error.headers())
         finally:

@@ -173,6 +173,11 @@ class Settings(BaseSettings):
         description="What becomes of the agent's questions: `auto` answers each with its first option, "
         "`decline` tells the agent to go on without an answer. Over gRPC a caller may answer them itself.",
     )
+    responses_websocket: bool = Field(
+        True,
+        description="Whether `/v1/responses` may be spoken to over a WebSocket, as Codex and the SDKs' "
+        "`responses.connect()` do. `off` answers 426, at which Codex falls back to HTTP.",
+    )
     cors_origins: Origins = Field(
         "",
         description="The origins whose pages may use the API from a browser, as `https://chat.example`, "

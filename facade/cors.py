@@ -1,10 +1,14 @@
-"""Lets browsers' pages of allowed origins use the API (openai-surface.md §2)."""
+"""Lets browsers' pages of allowed origins use the API, and no others (openai-surface.md §2)."""
 
 from collections.abc import Collection
 from typing import Final
 
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from facade.errors import ApiError
 
 ANY_ORIGIN: Final = "*"
 
@@ -16,6 +20,7 @@ class AllowedOrigins:
     """Speaks CORS with pages of the origins, `*` for any; to all others it says nothing about it.
 
     Preflights are told the headers that they ask for: a literal `*` does not cover `authorization`.
+    A browser opens WebSockets to anybody without a preflight, so those of other pages are refused here.
     """
 
     def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
@@ -31,11 +36,23 @@ class AllowedOrigins:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        app = self._shared if scope["type"] == "http" and self._allows(scope) else self._app
+        origin = _origin(scope)
+        allowed = origin is not None and (origin in self._origins or ANY_ORIGIN in self._origins)
+        if scope["type"] == "websocket":
+            app = self._app if allowed or origin is None else _refuse
+        else:
+            app = self._shared if allowed else self._app
         await app(scope, receive, send)
 
-    def _allows(self, scope: Scope) -> bool:
-        origin = next(
-            (value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), None
-        )
-        return origin in self._origins or (origin is not None and ANY_ORIGIN in self._origins)
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    error = ApiError(
+        403, "invalid_request_error", "permission_denied", "Pages of this origin may not do that."
+    )
+    denial = Response(error.body(), status_code=error.status, media_type="application/json")
+    await WebSocket(scope, receive, send).send_denial_response(denial)
+
+
+def _origin(scope: Scope) -> str | None:
+    """Return the page's origin; None where no browser asks, for those name it."""
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"origin"), None)

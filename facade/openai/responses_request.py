@@ -114,6 +114,13 @@ def read_responses(body: bytes, mode: ClientToolsMode = ClientToolsMode.IGNORE) 
     return ResponsesRequest(asked, _echo(wanted))
 
 
+def read_echo(body: bytes) -> tuple[str, Echo]:
+    """Return the model that a body names and what its response repeats; raises the 400."""
+    wanted = parse(body, ResponsesBody)
+    _reject_unserved(wanted)
+    return wanted.model or "default", _echo(wanted)
+
+
 def _reject_unserved(wanted: ResponsesBody) -> None:
     """Refuse what would change the shape of the answer (openai-surface.md §9), and contradictions."""
     if wanted.background and wanted.store is False:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from facade.backend import Backend
@@ -30,14 +30,18 @@ class Front:
     response_padding: Padding | None = field(default_factory=Padding)
     origins: tuple[str, ...] = ()
     """Whose pages may use it from a browser."""
+    responses_websocket: bool = True
+    """/v1/responses may be spoken to over a WebSocket."""
+    socket_idle: float = 3600.0
+    """Seconds until a WebSocket on which nothing is asked is closed."""
 
 
-def request_id(request: Request) -> str:
+def request_id(request: HTTPConnection) -> str:
     """Return the id that app.Edge gave the request."""
     return str(request.state.request_id)
 
 
-def principal(request: Request) -> str:
+def principal(request: HTTPConnection) -> str:
     """Return on whose behalf the request comes: the SHA-256 of its key, or `anonymous`.
 
     Any key is taken, as a Bearer token or as `x-api-key`.

@@ -59,10 +59,15 @@ class Library:
             turn.leave()
         return stream.now()
 
-    async def said(self, references: References, principal: str) -> Mapping[str, Said]:
-        """Return the responses that a request refers to; raises the 400 for one that is not there."""
-        said = {}
-        for response_id in {references.previous, *references.items} - {""}:
+    async def said(
+        self, references: References, principal: str, spoken: Mapping[str, Said]
+    ) -> Mapping[str, Said]:
+        """Return the responses that a request refers to; raises the 400 for one that is not there.
+
+        Those in `spoken` are known already.
+        """
+        said = dict(spoken)
+        for response_id in {references.previous, *references.items} - {"", *spoken}:
             try:
                 response = await self.find(response_id, principal)
                 output = (await self.now(response))["output"]

@@ -1,6 +1,7 @@
-"""Answers turns over raw ASGI: as a stream of SSE bytes, or whole."""
+"""Answers turns over raw ASGI: as a stream of SSE bytes, the same as frames of a WebSocket, or whole."""
 
-from facade.sse.asgi import Header, Turn, send_json
+from facade.sse.asgi import Header, Turn, cancelled, send_json, told_by
+from facade.sse.frames import FramedAnswer
 from facade.sse.logged import Logged
 from facade.sse.pace import KeepAlive, NonstreamPadding, Pace, Padding
 from facade.sse.stream import Stream, TurnStream
@@ -9,6 +10,7 @@ from facade.sse.whole import Fold, TurnAnswer
 
 __all__ = [
     "Fold",
+    "FramedAnswer",
     "Header",
     "KeepAlive",
     "Logged",
@@ -20,5 +22,7 @@ __all__ = [
     "Turn",
     "TurnAnswer",
     "TurnStream",
+    "cancelled",
     "send_json",
+    "told_by",
 ]

@@ -76,6 +76,8 @@ async def serve_facade(
     max_body_bytes: int = 10_000_000,
     patience: Patience | None = None,
     origins: tuple[str, ...] = (),
+    responses_websocket: bool = True,
+    socket_idle: float = 60.0,
 ) -> AsyncIterator[str]:
     """Serve the facade on loopback, connected to the target; gives its base URL without `/v1`.
 
@@ -90,12 +92,16 @@ async def serve_facade(
         chat_padding=padding,
         response_padding=padding,
         origins=origins,
+        responses_websocket=responses_websocket,
+        socket_idle=socket_idle,
     )
     config = uvicorn.Config(
         create_app(front),
         port=0,
         http="httptools",
         ws="websockets-sansio",
+        ws_max_size=max_body_bytes,
+        ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
         access_log=False,

@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 from openai import AsyncOpenAI, NotFoundError
-from websockets.asyncio.client import connect
-from websockets.exceptions import InvalidStatus
 
 from facade.backend.relay import Patience
 from facade.openai.start import Rules
@@ -109,14 +107,6 @@ async def test_body_limit(http: httpx2.AsyncClient) -> None:
     assert error_of(await http.post("/v1/chat/completions", content=big)) == (413, "request_too_large")
     answer = await http.post("/v1/chat/completions", content=in_pieces())
     assert error_of(answer) == (413, "request_too_large")
-
-
-async def test_websocket_is_told_to_use_http(url: str) -> None:
-    with pytest.raises(InvalidStatus) as caught:
-        await connect(url.replace("http", "ws") + "/v1/responses", proxy=None)
-    assert caught.value.response.status_code == 426
-    assert caught.value.response.headers["x-request-id"]
-    assert_error(json.loads(caught.value.response.body or b""))
 
 
 async def test_server_that_is_away() -> None:

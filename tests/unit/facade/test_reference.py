@@ -61,7 +61,7 @@ async def test_each_route_is_in_it_and_nothing_else() -> None:
     backend = Backend("127.0.0.1:1")  # nobody is asked
     edge: Any = create_app(Front(backend, Rules(), 1000))
     routes = set()
-    for route in edge._app.routes:
+    for route in edge._app._app.routes:
         if isinstance(route, Route):
             path = route.path.replace(":path}", "}")
             routes |= {(method.lower(), path) for method in route.methods or set() if method != "HEAD"}

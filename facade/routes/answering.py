@@ -1,0 +1,142 @@
+"""Answers requests for responses, whichever way they come: POST or WebSocket."""
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from howler.response.v1.response_service_pb2 import Response as Stored
+from howler.task.v1.start_turn_pb2 import StartTurn
+from msgspec import Raw
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp
+
+from facade.errors import ApiError
+from facade.openai.attempts import mark_attempt
+from facade.openai.auxiliary import auxiliary_answer
+from facade.openai.continuation import Said, references_of, written_out
+from facade.openai.fold import ResponsesFold
+from facade.openai.hints import Hints, read_hints
+from facade.openai.kept import Kept, bind
+from facade.openai.memory import memory_of
+from facade.openai.responses_request import ResponsesRequest, read_responses
+from facade.openai.responses_stream import ResponsesStream
+from facade.openai.start import ignored_of, start_turn
+from facade.openai.told import told_turn
+from facade.routes.front import Front, ignored_header, json_answer, principal, request_id
+from facade.routes.keeping import Errands, KeptTurn
+from facade.routes.library import Library
+from facade.routes.turns import turn_of
+from facade.sse import Header, KeepAlive, Logged, ToldTurn, Turn, TurnAnswer, TurnStream
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and how.
+
+    `headers` have their names in lower case; `spoken` is what the connection remembers.
+    """
+
+    headers: Mapping[str, str]
+    principal: str
+    request_id: str
+    spoken: Mapping[str, Said] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, connection: HTTPConnection) -> Self:
+        """Return who made a request or opened a WebSocket."""
+        return cls(connection.headers, principal(connection), request_id(connection))
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """A request, read: the turn to start, the machine that tells it, and what to keep of it.
+
+    `body` is the request with what it refers to written out.
+    """
+
+    body: bytes
+    wanted: ResponsesRequest
+    hints: Hints
+    start: StartTurn
+    stream: ResponsesStream
+    headers: list[Header]
+    kept: Stored | None
+
+    @property
+    def is_one_turn(self) -> bool:
+        """No second turn can mend the first one's answer."""
+        return self.wanted.asked.client_tools is None and self.wanted.asked.json_format is None
+
+
+class Answering:
+    """Reads requests for responses, and answers them."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self._library = Library(front)
+        self._errands = Errands()
+
+    async def written_out(self, caller: Caller, body: bytes) -> tuple[bytes, int]:
+        """Return a request with what it refers to, and how many items of its input come from there.
+
+        Raises the 400.
+        """
+        references = references_of(body)
+        if not (references.previous or references.items):
+            return body, 0
+        return written_out(body, await self._library.said(references, caller.principal, caller.spoken))
+
+    async def read(self, caller: Caller, body: bytes) -> Asking:
+        """Read a request, with what it refers to. Raises the 400."""
+        front = self._front
+        body, before = await self.written_out(caller, body)
+        mode = front.rules.client_tools.asked_by(caller.headers)
+        wanted = read_responses(body, mode)
+        asked, echo = wanted.asked, wanted.echo
+        memory = memory_of(keep_chats=front.rules.keep_chats, conversation=echo.conversation)
+        start = start_turn(asked, front.rules, caller.principal, caller.request_id, memory)
+        if not echo.background:  # which is answered at once, and asked about by its id
+            mark_attempt(start, caller.headers)
+        shown = front.presentation.asked_by(caller.headers)
+        unique, now = uuid.uuid4().hex, int(time.time())
+        kept = None
+        if echo.store:
+            logs_silence = front.pace.keep_alive is KeepAlive.EVENT
+            silence = front.pace.keep_alive_after if logs_silence else None
+            bind(start, unique, background=echo.background, keep_alive=silence)
+            about = Kept(
+                Raw(body), before, now, mode.value, shown, echo.previous_response_id, echo.conversation
+            )
+            kept = about.response(unique, caller.principal)
+        stream = ResponsesStream(unique, now, asked.named(), echo, shown)
+        ignored, hints = ignored_header(ignored_of(asked, front.rules)), read_hints(caller.headers, body)
+        return Asking(body, wanted, hints, start, stream, ignored, kept)
+
+    async def answer(self, asking: Asking) -> ASGIApp:
+        """Return the answer; its turn is started. Raises ApiError where that fails at once."""
+        backend, asked = self._front.backend, asking.wanted.asked
+        if (answer := auxiliary_answer(asked, asking.hints)) is not None:
+            return self._told(asking, ToldTurn(told_turn(answer, asked.named())))
+        turn = turn_of(backend, asked, asking.start)
+        if asking.kept is None:
+            return self._told(asking, turn)
+        if not asking.wanted.echo.background:
+            return self._told(asking, KeptTurn(turn, asking.kept, backend))
+        await backend.memory.keep(asking.kept)
+        if asked.stream:
+            return self._told(asking, turn)
+        try:
+            await self._errands.send(turn, asking.start.turn_id, backend, alone=asking.is_one_turn)
+        except ApiError:
+            await backend.memory.forget(asking.kept.response_id, asking.kept.principal)
+            raise
+        return json_answer(asking.stream.now(), asking.headers)
+
+    def _told(self, asking: Asking, turn: Turn) -> ASGIApp:
+        front = self._front
+        if not asking.wanted.asked.stream:
+            return TurnAnswer(turn, ResponsesFold(asking.stream), asking.headers, front.response_padding)
+        stream = asking.stream if asking.kept is None else Logged(asking.stream)
+        return TurnStream(turn, stream, asking.headers, front.pace)

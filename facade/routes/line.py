@@ -1,0 +1,118 @@
+"""A WebSocket of /v1/responses: its requests are answered one after another (openai-surface.md §6.6)."""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from dataclasses import replace
+from typing import Final
+
+from starlette.responses import Response
+from starlette.types import Message
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from facade.openai.attempts import COUNT_HEADER
+from facade.openai.kept import response_id
+from facade.openai.socket_frame import read_frame, warmed
+from facade.openai.spoken import Spoken
+from facade.routes.answering import Answering, Asking, Caller
+from facade.routes.front import Front
+from facade.sse import FramedAnswer, cancelled, told_by
+
+_NORMAL: Final = 1000
+_TOO_MUCH: Final = 1008
+
+
+class Line:
+    """One connection. What is said on it and stored nowhere is remembered while it is open.
+
+    Frames that come during an answer wait for its end, `max_body_bytes` of them at most. Who hangs up
+    leaves the turn that runs, as over HTTP.
+    """
+
+    def __init__(self, front: Front, answering: Answering, socket: WebSocket) -> None:
+        self._answering = answering
+        self._socket = socket
+        self._spoken = Spoken(front.max_body_bytes)
+        # An SDK's count of attempts is that of the connection, not of what is asked on it.
+        headers = {name: value for name, value in socket.headers.items() if name != COUNT_HEADER}
+        self._caller = replace(Caller.of(socket), headers=headers, spoken=self._spoken.known)
+        self._idle = front.socket_idle
+        self._most = front.max_body_bytes
+        self._asked: asyncio.Queue[bytes] = asyncio.Queue()
+        self._waiting = 0  # bytes
+        self._busy = False
+
+    async def serve(self) -> None:
+        """Serve until the client leaves, or asks for nothing for long."""
+        await self._socket.accept()
+        answering = asyncio.create_task(self._answer_all())
+        try:
+            while (data := await self._hear()) is not None:
+                self._waiting += len(data)
+                if self._waiting > self._most:
+                    await self._hang_up(_TOO_MUCH, "Too much waits for the answer that runs.")
+                    return
+                self._asked.put_nowait(data)
+        finally:
+            await cancelled(answering)
+
+    async def _hear(self) -> bytes | None:
+        """Return the next frame; None when the connection is over."""
+        while True:
+            try:
+                async with asyncio.timeout(self._idle):
+                    message = await self._socket.receive()
+            except TimeoutError:
+                if self._busy or self._waiting:
+                    continue
+                await self._hang_up(_NORMAL, "Nothing was asked for long.")
+                return None
+            return _data(message)
+
+    async def _answer_all(self) -> None:
+        scope = self._socket.scope
+        while True:
+            data = await self._asked.get()
+            self._busy, self._waiting = True, self._waiting - len(data)
+            framed = FramedAnswer(scope["state"]["send"])
+            try:
+                await self._answer(data, framed)
+            except Exception as error:
+                await framed.fail(told_by(error, scope))
+            self._busy = False
+
+    async def _answer(self, data: bytes, framed: FramedAnswer) -> None:
+        """Answer one frame; raises what it fails of before anything was told of it."""
+        wanted = read_frame(data)
+        if isinstance(wanted, str):
+            await framed.say(wanted)
+        elif wanted.generates:
+            asking = await self._answering.read(self._caller, wanted.body)
+            await framed.tell(await self._answering.answer(asking), self._socket.scope)
+            self._remember(asking)
+        else:
+            body, _ = await self._answering.written_out(self._caller, wanted.body)
+            warm = response_id(uuid.uuid4().hex)
+            await framed.tell(Response(warmed(warm, int(time.time()), body)), self._socket.scope)
+            self._spoken.keep(warm, body, [])
+
+    def _remember(self, asking: Asking) -> None:
+        """Keep what a request that is stored nowhere came to, unless it failed."""
+        response = asking.stream.response
+        if asking.kept is None and asking.stream.failure is None and response is not None:
+            output = response["output"]
+            assert isinstance(output, list), "an output is a list of items"
+            self._spoken.keep(str(response["id"]), asking.body, output)
+
+    async def _hang_up(self, code: int, reason: str) -> None:
+        with contextlib.suppress(WebSocketDisconnect):
+            await self._socket.close(code, reason)
+
+
+def _data(message: Message) -> bytes | None:
+    """Return what a frame holds, of text or not; None where the client has left."""
+    if message["type"] != "websocket.receive":
+        return None
+    text: str | None = message.get("text")
+    return message["bytes"] if text is None else text.encode()
