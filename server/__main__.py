@@ -51,6 +51,7 @@ from server.rpc.task_service import TaskService
 from server.store.addresses import Addresses
 from server.store.conversations import Conversations
 from server.store.errors import StoreError
+from server.store.items import Items
 from server.store.responses import Responses
 from server.turn.create import Creator
 from server.turn.dialect import Spoken
@@ -161,7 +162,7 @@ async def serve(settings: Settings) -> None:
             TaskService(reach, store, workspaces, store.replica, settings.relay_gather_ms / 1000), server
         )
         conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server(
-            ConversationService(rooms.conversations, reach), server
+            ConversationService(rooms.conversations, Items(store), reach), server
         )
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog), server)
         pool_service_pb2_grpc.add_PoolServiceServicer_to_server(

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import grpc
@@ -16,25 +17,29 @@ from server.errors import ServiceError
 from server.rpc.checks import MAX_ID_BYTES, check_size, invalid
 from server.rpc.reach import Reach
 from server.store.conversations import ConversationCursor, Conversations
+from server.store.items import Items
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 _PAGE, _MAX_PAGE = 100, 1000
 _MAX_ENTRIES: Final = 16
 _MAX_KEY_BYTES: Final = 64
 _MAX_VALUE_BYTES: Final = 512
+_MAX_ITEMS: Final = 1000
+_MAX_ITEMS_BYTES: Final = 15 << 20
 
 
 class ConversationService(ConversationServiceServicer):
     """The door to conversations; turns run in them through TaskService."""
 
-    def __init__(self, conversations: Conversations, reach: Reach) -> None:
+    def __init__(self, conversations: Conversations, items: Items, reach: Reach) -> None:
         self._conversations = conversations
+        self._items = items
         self._reach = reach
 
     async def Create(self, request: pb.CreateRequest, context: _Context) -> pb.CreateResponse:
         """Make a conversation."""
         check_size("principal", request.principal, MAX_ID_BYTES)
-        _check_metadata(request)
+        _check_metadata(request.metadata)
         made = pb.Conversation(
             conversation_id=f"conv_{uuid.uuid4().hex}", principal=request.principal, metadata=request.metadata
         )
@@ -50,11 +55,48 @@ class ConversationService(ConversationServiceServicer):
 
     async def Get(self, request: pb.GetRequest, context: _Context) -> pb.GetResponse:
         """Return a conversation."""
-        known = await self._known(request.conversation_id)
+        known = await self._known(request.conversation_id, request.principal)
         if not request.with_history:
             return pb.GetResponse(conversation=known.shown)
         said = Transcript(messages=await self._conversations.said(known.id))
         return pb.GetResponse(conversation=known.shown, history=said)
+
+    async def Update(self, request: pb.UpdateRequest, context: _Context) -> pb.UpdateResponse:
+        """Change what the caller keeps with a conversation."""
+        _check_metadata(request.metadata)
+        known = await self._known(request.conversation_id, request.principal)
+        await self._conversations.change_metadata(known.id, request.metadata)
+        return pb.UpdateResponse(conversation=(await self._known(known.id)).shown)
+
+    async def AddItems(self, request: pb.AddItemsRequest, context: _Context) -> pb.AddItemsResponse:
+        """Keep items with a conversation."""
+        _check_items(request.items)
+        known = await self._known(request.conversation_id, request.principal)
+        await self._items.add(known.id, request.items, time.time_ns() // 1000)
+        return pb.AddItemsResponse()
+
+    async def ListItems(self, request: pb.ListItemsRequest, context: _Context) -> pb.ListItemsResponse:
+        """Return what is in a conversation."""
+        known = await self._known(request.conversation_id, request.principal)
+        found = self._items.unheard if request.unheard else self._items.all
+        entries, deleted = await found(known.id, request.principal or known.shown.principal)
+        at = _offset(request.page_token)
+        page, size = list[pb.Entry](), 0
+        for entry in entries[at:]:
+            size += entry.ByteSize()
+            if page and size > _MAX_ITEMS_BYTES:
+                break
+            page.append(entry)
+        behind = at + len(page)
+        token = str(behind) if behind < len(entries) else ""
+        return pb.ListItemsResponse(entries=page, deleted_item_ids=deleted, next_page_token=token)
+
+    async def DeleteItem(self, request: pb.DeleteItemRequest, context: _Context) -> pb.DeleteItemResponse:
+        """Forget an item."""
+        check_size("item_id", request.item_id, MAX_ID_BYTES)
+        known = await self._known(request.conversation_id, request.principal)
+        await self._items.delete(known.id, request.item_id)
+        return pb.DeleteItemResponse()
 
     async def Retell(self, request: pb.RetellRequest, context: _Context) -> pb.RetellResponse:
         """Have a conversation recognised by what its caller was told."""
@@ -64,9 +106,9 @@ class ConversationService(ConversationServiceServicer):
         await self._conversations.retell(known.id, request.turn_id, thread_of(request.history.messages))
         return pb.RetellResponse()
 
-    async def _known(self, conversation_id: str) -> Known:
+    async def _known(self, conversation_id: str, principal: str = "") -> Known:
         known = await self._conversations.get(conversation_id)
-        if known is None:
+        if known is None or not _is_whose(known, principal):
             raise _unknown()
         return known
 
@@ -85,22 +127,51 @@ class ConversationService(ConversationServiceServicer):
 
     async def Delete(self, request: pb.DeleteRequest, context: _Context) -> pb.DeleteResponse:
         """Forget a conversation, and end its turn and its task."""
-        task_id = await self._conversations.delete(request.conversation_id)
+        known = await self._conversations.get(request.conversation_id)
+        if known is None or not _is_whose(known, request.principal):
+            return pb.DeleteResponse()
+        task_id = await self._conversations.delete(known.id)
         if task_id is not None:
-            await self._reach.end_conversation(request.conversation_id, task_id)
+            await self._reach.end_conversation(known.id, task_id)
         return pb.DeleteResponse()
 
 
-def _check_metadata(request: pb.CreateRequest) -> None:
-    if len(request.metadata) > _MAX_ENTRIES:
+def _is_whose(known: Known, principal: str) -> bool:
+    """Tell whether a conversation is a principal's; "" asks for anybody's."""
+    return not principal or known.shown.principal in ("", principal)
+
+
+def _check_metadata(metadata: Mapping[str, str]) -> None:
+    if len(metadata) > _MAX_ENTRIES:
         raise invalid(f"metadata: more than {_MAX_ENTRIES} entries")
-    for key, value in request.metadata.items():
+    for key, value in metadata.items():
         check_size("metadata: a key", key, _MAX_KEY_BYTES)
         check_size("metadata: a value", value, _MAX_VALUE_BYTES)
 
 
+def _check_items(items: Sequence[pb.Item]) -> None:
+    if len(items) > _MAX_ITEMS:
+        raise invalid(f"items: more than {_MAX_ITEMS}")
+    if sum(len(item.item.encode()) for item in items) > _MAX_ITEMS_BYTES:
+        raise invalid(f"items: together longer than {_MAX_ITEMS_BYTES >> 20} MiB")
+    for item in items:
+        if not item.item_id:
+            raise invalid("items: one has no item_id")
+        check_size("items: an item_id", item.item_id, MAX_ID_BYTES)
+        if "\0" in item.item:
+            raise invalid("items: one holds the character NUL")
+
+
 def _token(cursor: ConversationCursor) -> str:
     return f"{cursor.last_used_us}.{cursor.conversation_id}"
+
+
+def _offset(token: str) -> int:
+    if not token:
+        return 0
+    if not (token.isascii() and token.isdecimal() and len(token) < 9):
+        raise invalid("page_token is none that ListItems gave")
+    return int(token)
 
 
 def _cursor(token: str) -> ConversationCursor | None:

@@ -13,6 +13,7 @@ from server.turn.enclosures import MOST_FILES
 _TURN_ID: Final = re.compile("turn_[0-9a-f]{32}")
 _NO_NAME: Final = re.compile(r"[/\\\x00-\x1f\x7f]")
 _MAX_NAME_BYTES: Final = 255
+_MAX_SESSION_BYTES: Final = 256
 _MAX_FILE_BYTES: Final = 10 << 20  # what the proxy in front of the platform takes (§1.1)
 _MAX_FILES_BYTES: Final = 15 << 20  # a message of the server's holds 16 MiB
 _MAX_SECONDS: Final = 315_576_000_000  # what google.protobuf.Duration states
@@ -51,7 +52,12 @@ def check_start(start: StartTurn) -> None:
 def _check_conversation(start: StartTurn) -> None:
     if start.conversation_id and start.recognise_history:
         raise invalid("start.recognise_history: a conversation that is named needs no recognition")
-    if start.conversation_id or start.recognise_history:
+    if start.conversation_id and start.session:
+        raise invalid("start.session: a conversation has one name, and this one is named by its id")
+    if start.after_turn_ids and not start.recognise_history:
+        raise invalid("start.after_turn_ids: only where the history is to be recognised")
+    check_size("start.session", start.session, _MAX_SESSION_BYTES)
+    if start.conversation_id or start.recognise_history or start.session:
         if start.task_id:
             raise invalid("start.task_id: a conversation has its own task")
         if start.lease.lease_id:

@@ -5,7 +5,7 @@ makes it a new one, so that whatever ends these leaves it as it is.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Self
 
 from howler.conversation.v1.conversation_service_pb2 import Conversation, ConversationState
@@ -38,7 +38,8 @@ class Said(NamedTuple):
     """What a turn leaves of a conversation: see Known. `before` is the turn before it, "" for none.
 
     `turns` counts it, too. `task_id` is empty where the turn left no task that could take another one.
-    `added` is what was said in the turn, for a conversation that keeps it.
+    `added` is what was said in the turn, for a conversation that keeps it. `session` is the name that it gets
+    by the turn, empty for none.
     """
 
     conversation_id: str
@@ -52,6 +53,22 @@ class Said(NamedTuple):
     before: str
     turns: int
     added: Transcript
+    session: str = ""
+
+
+class Sought(NamedTuple):
+    """What a conversation is found by: who speaks, to which model, and that it was left at one of the points.
+
+    `instructions` is the digest of what its agent was instructed. It has no other name than `session`, where
+    that is not empty. Where `turns` are given, one of them ran last in it, and its name does not count.
+    """
+
+    principal: str
+    model: str
+    instructions: str
+    threads: Sequence[Thread]
+    session: str = ""
+    turns: Sequence[str] = ()
 
 
 class Conversations:
@@ -82,6 +99,7 @@ class Conversations:
             "turn_id": turn_id,
             "metadata": json.dumps(dict(shown.metadata)),
             "now_us": now_us,
+            "session": shown.session,
         }
         await self._tables.write(shown.conversation_id, "add_conversation", made)
         if history.messages:
@@ -97,21 +115,21 @@ class Conversations:
         rows = await self._tables.read("conversation_said", {"conversation_id": conversation_id})
         return [message for row in rows for message in Transcript.FromString(row["messages"]).messages]
 
-    async def left(
-        self, principal: str, model: str, instructions: str, threads: Sequence[Thread]
-    ) -> list[Known]:
-        """Return the conversations that were left at one of these points, the one used last first.
-
-        They are of this principal, this model and the instructions with this digest.
-        """
+    async def left(self, sought: Sought) -> list[Known]:
+        """Return the conversations that are sought: of the name first, then the one used last first."""
         asked: Parameters = {
-            "principal": principal,
-            "model": model,
-            "instructions": instructions,
-            "threads": json.dumps(threads),
+            **sought._asdict(),
+            "threads": json.dumps(sought.threads),
+            "turns": json.dumps(sought.turns),
             "limit": _CANDIDATES,
         }
         return [_known(row) for row in await self._tables.read("conversations_left", asked)]
+
+    async def of_session(self, principal: str, session: str) -> str | None:
+        """Return the conversation of a principal's name that was used last."""
+        asked: Parameters = {"principal": principal, "session": session}
+        found = await self._tables.read("conversation_of_session", asked)
+        return found[0]["conversation_id"] if found else None
 
     async def claim(self, known: Known, lease_id: LeaseId, turn_id: str) -> bool:
         """Let a turn have a conversation for as long as its lease lives, to make it a new task.
@@ -151,6 +169,11 @@ class Conversations:
         }
         await self._tables.write(conversation_id, "keep_said", added)
 
+    async def change_metadata(self, conversation_id: str, metadata: Mapping[str, str]) -> None:
+        """Record what the caller keeps with a conversation."""
+        changed: Parameters = {"conversation_id": conversation_id, "metadata": json.dumps(dict(metadata))}
+        await self._tables.write(conversation_id, "change_metadata", changed)
+
     async def change_model(self, task_id: TaskId, model: str) -> None:
         """Record that a task runs another model."""
         await self._tables.write(task_id, "change_model", {"task_id": task_id, "model": model})
@@ -176,6 +199,7 @@ class Conversations:
         which: Parameters = {"conversation_id": conversation_id}
         found = await self._tables.write(conversation_id, "delete_conversation", which)
         await self._tables.write(conversation_id, "delete_said", which)
+        await self._tables.write(conversation_id, "delete_items", which)
         return TaskId(found[0]["task_id"]) if found else None
 
     async def idle(self, before_us: int) -> list[TaskId]:
@@ -208,6 +232,7 @@ def _known(row: Row) -> Known:
             create_time=timestamp(row["create_us"]),
             last_used_time=timestamp(row["last_used_us"]),
             metadata=json.loads(row["metadata"]),
+            session=row["session"],
         ),
         last_turn=row["turn_id"],
         thread=Thread(row["thread"]),

@@ -23,6 +23,7 @@ class Responses:
             "request": response.request,
             "presentation": response.presentation,
             "create_us": response.create_time.ToMicroseconds(),
+            "items_heard": response.items_heard,
         }
         if await self._tables.write(response.response_id, "add_response", columns):
             return True
@@ -41,6 +42,7 @@ class Responses:
             request=row["request"],
             presentation=row["presentation"],
             create_time=timestamp(row["create_us"]),
+            items_heard=row["items_heard"],
         )
 
     async def delete(self, response_id: str, principal: str) -> bool:

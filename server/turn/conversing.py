@@ -6,6 +6,7 @@ server/conversation/plan.py.
 """
 
 import asyncio
+import hashlib
 import logging
 import time
 import uuid
@@ -26,6 +27,7 @@ from server.conversation.thread import BEGINNING, digest, openings, thread_of
 from server.conversation.transcript import as_news, as_prompt, guided
 from server.errors import ServiceError
 from server.pool.account import LeaseId, TaskId
+from server.store.conversations import Sought
 from server.turn.awake import awake
 from server.turn.enclosures import Enclosures, Sent
 from server.turn.grant import Choice, Grants, Wanted
@@ -61,7 +63,8 @@ _GONE: Final = frozenset(
 
 def place_of(live: LiveTurn, rooms: Rooms, grants: Grants, enclosures: Enclosures) -> Place:
     """Return where a turn takes place."""
-    if live.start.recognise_history or live.start.conversation_id:
+    start = live.start
+    if start.recognise_history or start.conversation_id or start.session:
         return Talk(live, rooms, grants, enclosures)
     return Alone(live, rooms, grants, enclosures)
 
@@ -111,13 +114,22 @@ class Talk:
         if not points:
             return []
         start = self._live.start
-        return await self._store.left(start.principal, model.id, digest(start.instructions), points)
+        return await self._store.left(
+            Sought(
+                start.principal,
+                model.id,
+                digest(start.instructions),
+                points,
+                start.session,
+                tuple(start.after_turn_ids),
+            )
+        )
 
     # A conversation that the caller names.
 
     async def _named(self) -> Ground:
         """Wait for the conversation, or refuse to, as `when_busy` says."""
-        live, name = self._live, self._live.start.conversation_id
+        live, name = self._live, self._live.start.conversation_id or await self._of_session()
         refuses = live.start.when_busy == _REFUSE
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + self._rooms.limits.queue, _PAUSES[0]
@@ -141,6 +153,24 @@ class Talk:
             async with live.waiting():
                 await asyncio.sleep(pause)
             pause = min(pause * 1.5, _PAUSES[1])
+
+    async def _of_session(self) -> str:
+        """Return the conversation that has the caller's name, a new one where none has."""
+        start = self._live.start
+        async with self._live.waiting():
+            found = await self._store.of_session(start.principal, start.session)
+            if found is not None:
+                return found
+            # Of two that make it at the same time, here or elsewhere, both mean the same one.
+            named = "\0".join((start.principal, start.session)).encode()
+            made = Conversation(
+                conversation_id=f"conv_{hashlib.sha256(named).hexdigest()[:32]}",
+                principal=start.principal,
+                session=start.session,
+            )
+            known = Known(made, thread=BEGINNING, instructions="", keeps=True)
+            await self._store.add(known, Transcript(), _now_us())
+            return known.id
 
     async def _find(self, name: str) -> Known:
         async with self._live.waiting():
@@ -334,7 +364,9 @@ class Talk:
         """Take note of what the turn will leave."""
         start = self._live.start
         known = plan.known or Known(
-            Conversation(conversation_id=f"conv_{uuid.uuid4().hex}", principal=start.principal),
+            Conversation(
+                conversation_id=f"conv_{uuid.uuid4().hex}", principal=start.principal, session=start.session
+            ),
             thread=BEGINNING,
             instructions=digest(start.instructions),
             told=start.instructions,

@@ -35,6 +35,7 @@ _log = logging.getLogger(__name__)
 _E = ErrorReason
 _RETRY: Final = Attempt.ATTEMPT_RETRY
 _EPHEMERAL: Final = Durability.DURABILITY_EPHEMERAL
+_CANCELLED: Final = EndReason.END_REASON_CANCELLED
 
 
 class Watching(NamedTuple):
@@ -85,6 +86,8 @@ class Hub:
             since_us = time.time_ns() // 1000 - int(RETRY_SECONDS * 1e6)
             stored = await self._rooms.turns.by_key(start.principal, start.idempotency.key, since_us)
             found = self._running(start)  # somebody may have started it meanwhile
+        if stored is not None and stored.end_reason == _CANCELLED:
+            stored = None
         if found is None and stored is not None and stored.end_us is None:
             found = Keyed(stored.turn_id, stored.digest)
         if found is not None:
@@ -218,7 +221,7 @@ class Hub:
             incident(error, live.id)
         finally:
             del self._turns[live.id], self._tasks[live.id]
-            if live.log.failed:
+            if live.log.failed or live.end_reason == _CANCELLED:  # whoever asks again has no answer yet
                 self._keys.drop(live.start.principal, live.start.idempotency.key, live.id)
             if not live.is_left:
                 self.finished.add(live)

@@ -22,6 +22,7 @@ _ASKED: Final = frozenset(
         "task_id",
         "conversation_id",
         "recognise_history",
+        "session",
         "attachments",
     }
 )

@@ -53,4 +53,5 @@ class Saying:
             before=known.last_turn,
             turns=known.shown.turns + 1,
             added=Transcript(messages=[*self._news, answer] if known.keeps else []),
+            session=start.session,
         )

@@ -9,13 +9,18 @@ import grpc
 import pytest
 import pytest_asyncio
 from howler.conversation.v1.conversation_service_pb2 import (
+    AddItemsRequest,
     Conversation,
     ConversationState,
     CreateRequest,
+    DeleteItemRequest,
     DeleteRequest,
     GetRequest,
+    Item,
+    ListItemsRequest,
     ListRequest,
     RetellRequest,
+    UpdateRequest,
 )
 from howler.pool.v1.pool_service_pb2 import DisableAccountRequest, EnableAccountRequest
 from howler.task.v1.start_turn_pb2 import BusyPolicy, Message, Role, TaskRetention, Transcript
@@ -387,3 +392,87 @@ async def test_conversations_are_listed_page_by_page(howler: Howler) -> None:
     dormant = await howler.conversations.List(ListRequest(principal="lister", state=DORMANT))
     assert len(dormant.conversations) == 5
     assert not (await howler.conversations.List(ListRequest(principal="lister", state=RUNNING))).conversations
+
+
+async def test_a_caller_names_its_conversation(howler: Howler) -> None:
+    """StartTurn.session: the same conversation each time, one per principal, which keeps what was said."""
+    first = await howler.turn("named 4711", session="s", principal="ann")
+    second = await howler.turn("and now?", session="s", principal="ann")
+    other = await howler.turn("somebody else's", session="s", principal="bob")
+    talk = first[0].accepted.conversation_id
+    assert (continuation(first), continuation(second), continuation(other)) == (FRESH, RESUMED, FRESH)
+    assert second[0].accepted.conversation_id == talk != other[0].accepted.conversation_id
+    assert (await shown(howler, talk)).session == "s"
+    await howler.tasks.StopTask(StopTaskRequest(task_id=first[0].accepted.task_id))
+    third = await howler.turn("and after that?", session="s", principal="ann")
+    assert (continuation(third), third[0].accepted.conversation_id) == (REPLAYED, talk)
+    assert "named 4711" in (await prompts(howler, third[0].accepted.task_id))[0]
+
+
+async def test_two_that_name_a_new_conversation_at_once_mean_one(howler: Howler) -> None:
+    turns = await asyncio.gather(*(howler.turn(f"at once {n}", session="new", principal="c") for n in "12"))
+    assert len({turn[0].accepted.conversation_id for turn in turns}) == 1
+    assert sorted(map(continuation, turns)) == [FRESH, RESUMED]
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        {"session": "s", "conversation_id": "conv_1"},
+        {"session": "s", "task_id": "task_1"},
+        {"session": "s" * 257},
+        {"after_turn_ids": ["turn_1"]},
+    ],
+)
+async def test_names_that_cannot_be_meant(howler: Howler, start: dict[str, Any]) -> None:
+    assert await refusal(howler.turn("x", **start)) == ("INVALID_REQUEST", grpc.StatusCode.INVALID_ARGUMENT)
+
+
+def added(*texts: str) -> list[Item]:
+    return [Item(item_id=f"item_{text}", item=text) for text in texts]
+
+
+async def test_items_are_kept_beside_the_turns(howler: Howler) -> None:
+    talk = await made(howler, principal="ann", metadata={"k": "v"})
+    mine = {"conversation_id": talk, "principal": "ann"}
+    api = howler.conversations
+    await api.AddItems(AddItemsRequest(items=added("a", "b"), **mine))
+    await api.DeleteItem(DeleteItemRequest(item_id="item_a", **mine))
+    await api.DeleteItem(DeleteItemRequest(item_id="msg_1", **mine))
+    listed = await api.ListItems(ListItemsRequest(**mine))
+    assert [entry.item.item for entry in listed.entries] == ["b"]
+    assert list(listed.deleted_item_ids) == ["msg_1"]
+    updated = await api.Update(UpdateRequest(metadata={"k": "w"}, **mine))
+    assert dict(updated.conversation.metadata) == {"k": "w"}
+
+    large = Item(item_id="large", item="x" * (14 << 20))
+    await api.AddItems(AddItemsRequest(items=[large], **mine))
+    await api.AddItems(AddItemsRequest(items=[Item(item_id="larger", item="x" * (14 << 20))], **mine))
+    first = await api.ListItems(ListItemsRequest(**mine))
+    second = await api.ListItems(ListItemsRequest(page_token=first.next_page_token, **mine))
+    ids = [[entry.item.item_id for entry in page.entries] for page in (first, second)]
+    assert ids == [["item_b", "large"], ["larger"]]
+    assert not second.next_page_token
+
+
+async def test_items_of_another_principal_are_not_there(howler: Howler) -> None:
+    talk = await made(howler, principal="ann")
+    theirs = {"conversation_id": talk, "principal": "bob"}
+    api = howler.conversations
+    for call in (
+        api.Get(GetRequest(**theirs)),
+        api.Update(UpdateRequest(**theirs)),
+        api.AddItems(AddItemsRequest(items=added("a"), **theirs)),
+        api.ListItems(ListItemsRequest(**theirs)),
+        api.DeleteItem(DeleteItemRequest(item_id="item_a", **theirs)),
+    ):
+        assert await refusal(call) == ("CONVERSATION_NOT_FOUND", grpc.StatusCode.NOT_FOUND)
+    await api.Delete(DeleteRequest(**theirs))
+    assert (await shown(howler, talk)).principal == "ann", "it is still there"
+
+
+@pytest.mark.parametrize("item", [Item(item="x"), Item(item_id="x" * 129), Item(item_id="x", item="\0")])
+async def test_items_that_cannot_be_kept(howler: Howler, item: Item) -> None:
+    talk = await made(howler)
+    call = howler.conversations.AddItems(AddItemsRequest(conversation_id=talk, items=[item]))
+    assert await refusal(call) == ("INVALID_REQUEST", grpc.StatusCode.INVALID_ARGUMENT)

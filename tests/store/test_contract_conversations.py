@@ -1,12 +1,14 @@
 """What every store must do for replicas that share it: conversations."""
 
+from collections.abc import Sequence
+
 from howler.conversation.v1.conversation_service_pb2 import Conversation, ConversationState
 from howler.task.v1.start_turn_pb2 import Message, Role, Transcript
 
 from server.conversation.plan import Known
 from server.conversation.thread import BEGINNING, Thread, digest, thread_of
 from server.pool.account import LeaseId, TaskId
-from server.store.conversations import ConversationCursor, Conversations, Said
+from server.store.conversations import ConversationCursor, Conversations, Said, Sought
 from server.store.open import AnyStore
 from tests.store.records import ANN, granted, task
 
@@ -55,6 +57,13 @@ async def known(conversations: Conversations, conversation_id: str) -> Known:
     found = await conversations.get(conversation_id)
     assert found is not None
     return found
+
+
+async def left_at(
+    conversations: Conversations, *threads: Thread, session: str = "", turns: Sequence[str] = ()
+) -> list[str]:
+    sought = Sought("p", "m", digest("be brief"), threads, session, turns)
+    return [found.id for found in await conversations.left(sought)]
 
 
 async def run_turn(store: AnyStore, task_id: str, turn_id: str, lease_id: str) -> None:
@@ -145,7 +154,7 @@ async def test_conversations_are_found_by_where_they_were_left(store: AnyStore, 
     await here.begin(said("c6", 1, thread=thread_of(transcript("q").messages)), LeaseId("l1"), 3)
 
     async def left(*threads: Thread) -> list[str]:
-        return [found.id for found in await there.left("p", "m", digest("be brief"), threads)]
+        return await left_at(there, *threads)
 
     assert await left(thread) == ["c2", "c1"], "the one used last first"
     assert await left(thread_of(transcript("q").messages), thread) == ["c6", "c2", "c1"]
@@ -163,7 +172,7 @@ async def test_a_conversation_is_found_by_what_its_caller_was_told(store: AnySto
     await here.retell("c1", "turn1", told)
     await there.retell("c1", "turn0", later)
     await there.retell("c2", "turn1", later)
-    assert [found.id for found in await there.left("p", "m", digest("be brief"), [told, later])] == ["c1"]
+    assert await left_at(there, told, later) == ["c1"]
     assert (await known(there, "c1")).thread == told
 
 
@@ -218,3 +227,22 @@ async def test_the_model_of_a_task_changes(store: AnyStore, other: AnyStore) -> 
     changed = await other.task(TaskId("t1"))
     assert changed is not None
     assert changed.model == "m2"
+
+
+async def test_a_name_tells_conversations_with_the_same_words_apart(store: AnyStore, other: AnyStore) -> None:
+    here, there = Conversations(store), Conversations(other)
+    thread = thread_of(transcript("q", "a").messages)
+    await here.begin(said("c1", 1, session="one"), LeaseId("l1"), 1)
+    await here.begin(said("c2", 1, session="two"), LeaseId("l1"), 2)
+    await here.begin(said("c3", 1, turn_id="turn9"), LeaseId("l1"), 3)
+    assert await left_at(there, thread, session="one") == ["c1", "c3"], "its own, and one without a name"
+    assert await left_at(there, thread) == ["c3"], "whoever gives no name is given none that has one"
+    assert await left_at(there, thread, turns=["turn1"]) == ["c2", "c1"]
+    assert await left_at(there, thread, session="one", turns=["turn1"]) == ["c1", "c2"]
+    assert await left_at(there, thread, turns=["turn7"]) == []
+    assert (await there.of_session("p", "one"), await there.of_session("p", "")) == ("c1", None)
+    assert await there.of_session("somebody else", "one") is None
+    await here.say(said("c3", 2, before="turn9", session="one"), LeaseId("l1"), 4)
+    assert await there.of_session("p", "one") == "c3", "the one used last"
+    await here.say(said("c3", 3, before="turn2"), LeaseId("l1"), 5)
+    assert (await known(there, "c3")).shown.session == "one"

@@ -1,9 +1,9 @@
 -- name: add_conversation
 -- A conversation without a turn; perhaps a turn has claimed it already.
 INSERT INTO conversation (conversation_id, principal, model, instructions, told, keeps, thread, task_id, turn_id,
-                          turns, claim_lease, claim_turn, metadata, create_us, last_used_us)
+                          turns, claim_lease, claim_turn, metadata, create_us, last_used_us, session)
 VALUES (:conversation_id, :principal, '', :instructions, :told, :keeps, :thread, '', '',
-        0, :lease_id, :turn_id, :metadata, :now_us, :now_us)
+        0, :lease_id, :turn_id, :metadata, :now_us, :now_us, :session)
 ON CONFLICT (conversation_id) DO NOTHING;
 
 -- name: keep_said
@@ -29,7 +29,8 @@ RETURNING conversation_id;
 UPDATE conversation
    SET model = :model, instructions = :instructions, told = CASE keeps WHEN 1 THEN :told ELSE '' END,
        thread = :thread, task_id = :task_id, turn_id = :turn_id, turns = :turns,
-       claim_lease = '', claim_turn = '', last_used_us = :now_us
+       claim_lease = '', claim_turn = '', last_used_us = :now_us,
+       session = CASE :session WHEN '' THEN session ELSE :session END
  WHERE conversation_id = :conversation_id AND turn_id = :before;
 
 -- name: retell
@@ -39,14 +40,21 @@ UPDATE conversation SET thread = :thread WHERE conversation_id = :conversation_i
 -- name: begin_saying
 -- The first turn of a conversation that keeps no words is over.
 INSERT INTO conversation (conversation_id, principal, model, instructions, told, keeps, thread, task_id, turn_id,
-                          turns, metadata, create_us, last_used_us)
+                          turns, metadata, create_us, last_used_us, session)
 VALUES (:conversation_id, :principal, :model, :instructions, '', 0, :thread, :task_id, :turn_id,
-        :turns, '{}', :now_us, :now_us)
+        :turns, '{}', :now_us, :now_us, :session)
 ON CONFLICT (conversation_id) DO NOTHING;
 
 -- name: get_conversation
 -- One conversation.
 SELECT * FROM conversation_now WHERE conversation_id = :conversation_id;
+
+-- name: conversation_of_session
+-- The conversation of a name that was used last.
+SELECT * FROM conversation_now
+ WHERE principal = :principal AND session = :session AND session <> ''
+ ORDER BY last_used_us DESC
+ LIMIT 1;
 
 -- name: conversation_said
 -- What was said in a conversation, turn by turn.
@@ -76,6 +84,38 @@ DELETE FROM conversation WHERE conversation_id = :conversation_id RETURNING task
 -- name: delete_said
 -- And what was said in it.
 DELETE FROM conversation_said WHERE conversation_id = :conversation_id;
+
+-- name: delete_items
+-- And what was added to it.
+DELETE FROM conversation_item WHERE conversation_id = :conversation_id;
+
+-- name: change_metadata
+-- What the caller keeps with a conversation.
+UPDATE conversation SET metadata = :metadata WHERE conversation_id = :conversation_id RETURNING conversation_id;
+
+-- name: list_items
+-- What was added to a conversation behind a place, in order, and the ids of what was deleted (those have no item).
+SELECT item_id, number, item FROM conversation_item
+ WHERE conversation_id = :conversation_id AND (number > :behind OR item IS NULL)
+ ORDER BY number;
+
+-- name: list_responses
+-- The responses that somebody made in a conversation, in order.
+SELECT response_id, items_heard FROM response
+ WHERE conversation_id = :conversation_id AND principal = :principal AND conversation_id <> ''
+ ORDER BY items_heard, create_us;
+
+-- name: delete_item
+-- An item that was added is forgotten.
+DELETE FROM conversation_item
+ WHERE conversation_id = :conversation_id AND item_id = :item_id AND item IS NOT NULL
+RETURNING item_id;
+
+-- name: hide_item
+-- An item of a turn's log is deleted.
+INSERT INTO conversation_item (conversation_id, item_id, number, item)
+VALUES (:conversation_id, :item_id, 0, NULL)
+ON CONFLICT (conversation_id, item_id) DO NOTHING;
 
 -- name: forget_conversations
 -- Those that keep no words and have no task any more: who resends them begins anew.

@@ -1,13 +1,13 @@
 -- name: add_response
 -- A stored response; none where the id is taken.
-INSERT INTO response (response_id, principal, turn_id, previous_response_id, conversation_id, request, presentation, create_us)
-VALUES (:response_id, :principal, :turn_id, :previous_response_id, :conversation_id, :request, :presentation, :create_us)
+INSERT INTO response (response_id, principal, turn_id, previous_response_id, conversation_id, request, presentation, create_us, items_heard)
+VALUES (:response_id, :principal, :turn_id, :previous_response_id, :conversation_id, :request, :presentation, :create_us, :items_heard)
 ON CONFLICT (response_id) DO NOTHING
 RETURNING response_id;
 
 -- name: get_response
 -- A stored response of a principal.
-SELECT response_id, principal, turn_id, previous_response_id, conversation_id, request, presentation, create_us
+SELECT response_id, principal, turn_id, previous_response_id, conversation_id, request, presentation, create_us, items_heard
   FROM response
  WHERE response_id = :response_id AND principal = :principal;
 

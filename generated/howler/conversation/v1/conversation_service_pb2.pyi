@@ -23,7 +23,7 @@ CONVERSATION_STATE_IDLE: ConversationState
 CONVERSATION_STATE_DORMANT: ConversationState
 
 class Conversation(_message.Message):
-    __slots__ = ("conversation_id", "principal", "model", "state", "task_id", "turn_id", "turns", "create_time", "last_used_time", "metadata")
+    __slots__ = ("conversation_id", "principal", "model", "state", "task_id", "turn_id", "turns", "create_time", "last_used_time", "metadata", "session")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +41,7 @@ class Conversation(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
     LAST_USED_TIME_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     conversation_id: str
     principal: str
     model: str
@@ -51,7 +52,8 @@ class Conversation(_message.Message):
     create_time: _timestamp_pb2.Timestamp
     last_used_time: _timestamp_pb2.Timestamp
     metadata: _containers.ScalarMap[str, str]
-    def __init__(self, conversation_id: _Optional[str] = ..., principal: _Optional[str] = ..., model: _Optional[str] = ..., state: _Optional[_Union[ConversationState, str]] = ..., task_id: _Optional[str] = ..., turn_id: _Optional[str] = ..., turns: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_used_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    session: str
+    def __init__(self, conversation_id: _Optional[str] = ..., principal: _Optional[str] = ..., model: _Optional[str] = ..., state: _Optional[_Union[ConversationState, str]] = ..., task_id: _Optional[str] = ..., turn_id: _Optional[str] = ..., turns: _Optional[int] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_used_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., metadata: _Optional[_Mapping[str, str]] = ..., session: _Optional[str] = ...) -> None: ...
 
 class CreateRequest(_message.Message):
     __slots__ = ("principal", "instructions", "history", "metadata")
@@ -79,12 +81,14 @@ class CreateResponse(_message.Message):
     def __init__(self, conversation: _Optional[_Union[Conversation, _Mapping]] = ...) -> None: ...
 
 class GetRequest(_message.Message):
-    __slots__ = ("conversation_id", "with_history")
+    __slots__ = ("conversation_id", "with_history", "principal")
     CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
     WITH_HISTORY_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     conversation_id: str
     with_history: bool
-    def __init__(self, conversation_id: _Optional[str] = ..., with_history: _Optional[bool] = ...) -> None: ...
+    principal: str
+    def __init__(self, conversation_id: _Optional[str] = ..., with_history: _Optional[bool] = ..., principal: _Optional[str] = ...) -> None: ...
 
 class GetResponse(_message.Message):
     __slots__ = ("conversation", "history")
@@ -114,11 +118,36 @@ class ListResponse(_message.Message):
     next_page_token: str
     def __init__(self, conversations: _Optional[_Iterable[_Union[Conversation, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
-class DeleteRequest(_message.Message):
-    __slots__ = ("conversation_id",)
+class UpdateRequest(_message.Message):
+    __slots__ = ("conversation_id", "principal", "metadata")
+    class MetadataEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    METADATA_FIELD_NUMBER: _ClassVar[int]
     conversation_id: str
-    def __init__(self, conversation_id: _Optional[str] = ...) -> None: ...
+    principal: str
+    metadata: _containers.ScalarMap[str, str]
+    def __init__(self, conversation_id: _Optional[str] = ..., principal: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class UpdateResponse(_message.Message):
+    __slots__ = ("conversation",)
+    CONVERSATION_FIELD_NUMBER: _ClassVar[int]
+    conversation: Conversation
+    def __init__(self, conversation: _Optional[_Union[Conversation, _Mapping]] = ...) -> None: ...
+
+class DeleteRequest(_message.Message):
+    __slots__ = ("conversation_id", "principal")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    principal: str
+    def __init__(self, conversation_id: _Optional[str] = ..., principal: _Optional[str] = ...) -> None: ...
 
 class DeleteResponse(_message.Message):
     __slots__ = ()
@@ -137,5 +166,73 @@ class RetellRequest(_message.Message):
     def __init__(self, conversation_id: _Optional[str] = ..., principal: _Optional[str] = ..., turn_id: _Optional[str] = ..., history: _Optional[_Union[_start_turn_pb2.Transcript, _Mapping]] = ...) -> None: ...
 
 class RetellResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Item(_message.Message):
+    __slots__ = ("item_id", "item", "number")
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    ITEM_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    item_id: str
+    item: str
+    number: int
+    def __init__(self, item_id: _Optional[str] = ..., item: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
+
+class AddItemsRequest(_message.Message):
+    __slots__ = ("conversation_id", "principal", "items")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    principal: str
+    items: _containers.RepeatedCompositeFieldContainer[Item]
+    def __init__(self, conversation_id: _Optional[str] = ..., principal: _Optional[str] = ..., items: _Optional[_Iterable[_Union[Item, _Mapping]]] = ...) -> None: ...
+
+class AddItemsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListItemsRequest(_message.Message):
+    __slots__ = ("conversation_id", "principal", "unheard", "page_token")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    UNHEARD_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    principal: str
+    unheard: bool
+    page_token: str
+    def __init__(self, conversation_id: _Optional[str] = ..., principal: _Optional[str] = ..., unheard: _Optional[bool] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListItemsResponse(_message.Message):
+    __slots__ = ("entries", "deleted_item_ids", "next_page_token")
+    ENTRIES_FIELD_NUMBER: _ClassVar[int]
+    DELETED_ITEM_IDS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    entries: _containers.RepeatedCompositeFieldContainer[Entry]
+    deleted_item_ids: _containers.RepeatedScalarFieldContainer[str]
+    next_page_token: str
+    def __init__(self, entries: _Optional[_Iterable[_Union[Entry, _Mapping]]] = ..., deleted_item_ids: _Optional[_Iterable[str]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class Entry(_message.Message):
+    __slots__ = ("item", "response_id")
+    ITEM_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_ID_FIELD_NUMBER: _ClassVar[int]
+    item: Item
+    response_id: str
+    def __init__(self, item: _Optional[_Union[Item, _Mapping]] = ..., response_id: _Optional[str] = ...) -> None: ...
+
+class DeleteItemRequest(_message.Message):
+    __slots__ = ("conversation_id", "principal", "item_id")
+    CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    ITEM_ID_FIELD_NUMBER: _ClassVar[int]
+    conversation_id: str
+    principal: str
+    item_id: str
+    def __init__(self, conversation_id: _Optional[str] = ..., principal: _Optional[str] = ..., item_id: _Optional[str] = ...) -> None: ...
+
+class DeleteItemResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

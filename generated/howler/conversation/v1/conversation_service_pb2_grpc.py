@@ -31,7 +31,7 @@ class ConversationServiceStub:
     A conversation outlives its task: when the task was idle for
     HOWLER_CONVERSATION_IDLE, or its slot was needed, it is stopped, and the next
     turn runs on a new one that is told what was said before. A turn runs in a
-    conversation by StartTurn.conversation_id, or finds it by
+    conversation by StartTurn.conversation_id or StartTurn.session, or finds it by
     StartTurn.recognise_history; one turn at a time.
 
     Conversations made here, and by turns that are not EPHEMERAL, keep what was
@@ -61,6 +61,11 @@ class ConversationServiceStub:
                 request_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.ListRequest.SerializeToString,
                 response_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.ListResponse.FromString,
                 _registered_method=True)
+        self.Update = channel.unary_unary(
+                '/howler.conversation.v1.ConversationService/Update',
+                request_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.UpdateRequest.SerializeToString,
+                response_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.UpdateResponse.FromString,
+                _registered_method=True)
         self.Delete = channel.unary_unary(
                 '/howler.conversation.v1.ConversationService/Delete',
                 request_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.DeleteRequest.SerializeToString,
@@ -71,6 +76,21 @@ class ConversationServiceStub:
                 request_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.RetellRequest.SerializeToString,
                 response_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.RetellResponse.FromString,
                 _registered_method=True)
+        self.AddItems = channel.unary_unary(
+                '/howler.conversation.v1.ConversationService/AddItems',
+                request_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.AddItemsRequest.SerializeToString,
+                response_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.AddItemsResponse.FromString,
+                _registered_method=True)
+        self.ListItems = channel.unary_unary(
+                '/howler.conversation.v1.ConversationService/ListItems',
+                request_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.ListItemsRequest.SerializeToString,
+                response_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.ListItemsResponse.FromString,
+                _registered_method=True)
+        self.DeleteItem = channel.unary_unary(
+                '/howler.conversation.v1.ConversationService/DeleteItem',
+                request_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.DeleteItemRequest.SerializeToString,
+                response_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.DeleteItemResponse.FromString,
+                _registered_method=True)
 
 
 class ConversationServiceServicer:
@@ -79,7 +99,7 @@ class ConversationServiceServicer:
     A conversation outlives its task: when the task was idle for
     HOWLER_CONVERSATION_IDLE, or its slot was needed, it is stopped, and the next
     turn runs on a new one that is told what was said before. A turn runs in a
-    conversation by StartTurn.conversation_id, or finds it by
+    conversation by StartTurn.conversation_id or StartTurn.session, or finds it by
     StartTurn.recognise_history; one turn at a time.
 
     Conversations made here, and by turns that are not EPHEMERAL, keep what was
@@ -110,9 +130,17 @@ class ConversationServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Update(self, request, context):
+        """Update changes what the caller keeps with it. Fails with
+        CONVERSATION_NOT_FOUND and INVALID_REQUEST.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Delete(self, request, context):
         """Delete forgets it, ends a turn that runs in it and stops its task. One that
-        is not there is no error. Fails with what the platform says.
+        is not there, or another principal's, is no error. Fails with what the platform says.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,6 +152,33 @@ class ConversationServiceServicer:
         turn mended. From then on the conversation is recognised by these messages;
         words that it keeps stay as they are. Where another turn came after the one
         named, nothing changes. Fails with CONVERSATION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddItems(self, request, context):
+        """AddItems keeps items beside what was said in turns: whoever starts the next
+        turn finds them by ListItems, and says them to the agent. An item whose id
+        is there already stays as it is. Fails with CONVERSATION_NOT_FOUND and INVALID_REQUEST.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListItems(self, request, context):
+        """ListItems returns the items of a conversation and the responses
+        (howler.response.v1) that were made in it, in order. What the turns of the
+        responses said stands in their logs. Fails with CONVERSATION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteItem(self, request, context):
+        """DeleteItem forgets an item. One that was not added stands in the log of a
+        turn: its id is listed as deleted from then on. What an agent has heard
+        already it is not made to forget. Fails with CONVERSATION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -147,6 +202,11 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     request_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.ListRequest.FromString,
                     response_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.ListResponse.SerializeToString,
             ),
+            'Update': grpc.unary_unary_rpc_method_handler(
+                    servicer.Update,
+                    request_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.UpdateRequest.FromString,
+                    response_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.UpdateResponse.SerializeToString,
+            ),
             'Delete': grpc.unary_unary_rpc_method_handler(
                     servicer.Delete,
                     request_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.DeleteRequest.FromString,
@@ -156,6 +216,21 @@ def add_ConversationServiceServicer_to_server(servicer, server):
                     servicer.Retell,
                     request_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.RetellRequest.FromString,
                     response_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.RetellResponse.SerializeToString,
+            ),
+            'AddItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddItems,
+                    request_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.AddItemsRequest.FromString,
+                    response_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.AddItemsResponse.SerializeToString,
+            ),
+            'ListItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListItems,
+                    request_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.ListItemsRequest.FromString,
+                    response_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.ListItemsResponse.SerializeToString,
+            ),
+            'DeleteItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteItem,
+                    request_deserializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.DeleteItemRequest.FromString,
+                    response_serializer=howler_dot_conversation_dot_v1_dot_conversation__service__pb2.DeleteItemResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -171,7 +246,7 @@ class ConversationService:
     A conversation outlives its task: when the task was idle for
     HOWLER_CONVERSATION_IDLE, or its slot was needed, it is stopped, and the next
     turn runs on a new one that is told what was said before. A turn runs in a
-    conversation by StartTurn.conversation_id, or finds it by
+    conversation by StartTurn.conversation_id or StartTurn.session, or finds it by
     StartTurn.recognise_history; one turn at a time.
 
     Conversations made here, and by turns that are not EPHEMERAL, keep what was
@@ -262,6 +337,33 @@ class ConversationService:
             _registered_method=True)
 
     @staticmethod
+    def Update(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/howler.conversation.v1.ConversationService/Update',
+            howler_dot_conversation_dot_v1_dot_conversation__service__pb2.UpdateRequest.SerializeToString,
+            howler_dot_conversation_dot_v1_dot_conversation__service__pb2.UpdateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Delete(request,
             target,
             options=(),
@@ -305,6 +407,87 @@ class ConversationService:
             '/howler.conversation.v1.ConversationService/Retell',
             howler_dot_conversation_dot_v1_dot_conversation__service__pb2.RetellRequest.SerializeToString,
             howler_dot_conversation_dot_v1_dot_conversation__service__pb2.RetellResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/howler.conversation.v1.ConversationService/AddItems',
+            howler_dot_conversation_dot_v1_dot_conversation__service__pb2.AddItemsRequest.SerializeToString,
+            howler_dot_conversation_dot_v1_dot_conversation__service__pb2.AddItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/howler.conversation.v1.ConversationService/ListItems',
+            howler_dot_conversation_dot_v1_dot_conversation__service__pb2.ListItemsRequest.SerializeToString,
+            howler_dot_conversation_dot_v1_dot_conversation__service__pb2.ListItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/howler.conversation.v1.ConversationService/DeleteItem',
+            howler_dot_conversation_dot_v1_dot_conversation__service__pb2.DeleteItemRequest.SerializeToString,
+            howler_dot_conversation_dot_v1_dot_conversation__service__pb2.DeleteItemResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -32,7 +32,7 @@ class ConversationServiceStub:
     A conversation outlives its task: when the task was idle for
     HOWLER_CONVERSATION_IDLE, or its slot was needed, it is stopped, and the next
     turn runs on a new one that is told what was said before. A turn runs in a
-    conversation by StartTurn.conversation_id, or finds it by
+    conversation by StartTurn.conversation_id or StartTurn.session, or finds it by
     StartTurn.recognise_history; one turn at a time.
 
     Conversations made here, and by turns that are not EPHEMERAL, keep what was
@@ -53,9 +53,13 @@ class ConversationServiceStub:
     """Get returns a conversation and what was said in it. Fails with CONVERSATION_NOT_FOUND."""
     List: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ListRequest, _conversation_service_pb2.ListResponse]
     """List returns conversations, the one used last first."""
+    Update: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.UpdateRequest, _conversation_service_pb2.UpdateResponse]
+    """Update changes what the caller keeps with it. Fails with
+    CONVERSATION_NOT_FOUND and INVALID_REQUEST.
+    """
     Delete: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteRequest, _conversation_service_pb2.DeleteResponse]
     """Delete forgets it, ends a turn that runs in it and stops its task. One that
-    is not there is no error. Fails with what the platform says.
+    is not there, or another principal's, is no error. Fails with what the platform says.
     """
     Retell: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.RetellRequest, _conversation_service_pb2.RetellResponse]
     """Retell says how the caller tells what was said, where that is not how the agent
@@ -63,6 +67,21 @@ class ConversationServiceStub:
     turn mended. From then on the conversation is recognised by these messages;
     words that it keeps stay as they are. Where another turn came after the one
     named, nothing changes. Fails with CONVERSATION_NOT_FOUND.
+    """
+    AddItems: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.AddItemsRequest, _conversation_service_pb2.AddItemsResponse]
+    """AddItems keeps items beside what was said in turns: whoever starts the next
+    turn finds them by ListItems, and says them to the agent. An item whose id
+    is there already stays as it is. Fails with CONVERSATION_NOT_FOUND and INVALID_REQUEST.
+    """
+    ListItems: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ListItemsRequest, _conversation_service_pb2.ListItemsResponse]
+    """ListItems returns the items of a conversation and the responses
+    (howler.response.v1) that were made in it, in order. What the turns of the
+    responses said stands in their logs. Fails with CONVERSATION_NOT_FOUND.
+    """
+    DeleteItem: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteItemRequest, _conversation_service_pb2.DeleteItemResponse]
+    """DeleteItem forgets an item. One that was not added stands in the log of a
+    turn: its id is listed as deleted from then on. What an agent has heard
+    already it is not made to forget. Fails with CONVERSATION_NOT_FOUND.
     """
 
 @_typing.type_check_only
@@ -72,7 +91,7 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     A conversation outlives its task: when the task was idle for
     HOWLER_CONVERSATION_IDLE, or its slot was needed, it is stopped, and the next
     turn runs on a new one that is told what was said before. A turn runs in a
-    conversation by StartTurn.conversation_id, or finds it by
+    conversation by StartTurn.conversation_id or StartTurn.session, or finds it by
     StartTurn.recognise_history; one turn at a time.
 
     Conversations made here, and by turns that are not EPHEMERAL, keep what was
@@ -90,9 +109,13 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     """Get returns a conversation and what was said in it. Fails with CONVERSATION_NOT_FOUND."""
     List: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ListRequest, _conversation_service_pb2.ListResponse]  # type: ignore[assignment]
     """List returns conversations, the one used last first."""
+    Update: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.UpdateRequest, _conversation_service_pb2.UpdateResponse]  # type: ignore[assignment]
+    """Update changes what the caller keeps with it. Fails with
+    CONVERSATION_NOT_FOUND and INVALID_REQUEST.
+    """
     Delete: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteRequest, _conversation_service_pb2.DeleteResponse]  # type: ignore[assignment]
     """Delete forgets it, ends a turn that runs in it and stops its task. One that
-    is not there is no error. Fails with what the platform says.
+    is not there, or another principal's, is no error. Fails with what the platform says.
     """
     Retell: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.RetellRequest, _conversation_service_pb2.RetellResponse]  # type: ignore[assignment]
     """Retell says how the caller tells what was said, where that is not how the agent
@@ -101,6 +124,21 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     words that it keeps stay as they are. Where another turn came after the one
     named, nothing changes. Fails with CONVERSATION_NOT_FOUND.
     """
+    AddItems: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.AddItemsRequest, _conversation_service_pb2.AddItemsResponse]  # type: ignore[assignment]
+    """AddItems keeps items beside what was said in turns: whoever starts the next
+    turn finds them by ListItems, and says them to the agent. An item whose id
+    is there already stays as it is. Fails with CONVERSATION_NOT_FOUND and INVALID_REQUEST.
+    """
+    ListItems: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ListItemsRequest, _conversation_service_pb2.ListItemsResponse]  # type: ignore[assignment]
+    """ListItems returns the items of a conversation and the responses
+    (howler.response.v1) that were made in it, in order. What the turns of the
+    responses said stands in their logs. Fails with CONVERSATION_NOT_FOUND.
+    """
+    DeleteItem: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.DeleteItemRequest, _conversation_service_pb2.DeleteItemResponse]  # type: ignore[assignment]
+    """DeleteItem forgets an item. One that was not added stands in the log of a
+    turn: its id is listed as deleted from then on. What an agent has heard
+    already it is not made to forget. Fails with CONVERSATION_NOT_FOUND.
+    """
 
 class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Holds conversations.
@@ -108,7 +146,7 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     A conversation outlives its task: when the task was idle for
     HOWLER_CONVERSATION_IDLE, or its slot was needed, it is stopped, and the next
     turn runs on a new one that is told what was said before. A turn runs in a
-    conversation by StartTurn.conversation_id, or finds it by
+    conversation by StartTurn.conversation_id or StartTurn.session, or finds it by
     StartTurn.recognise_history; one turn at a time.
 
     Conversations made here, and by turns that are not EPHEMERAL, keep what was
@@ -144,13 +182,23 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         """List returns conversations, the one used last first."""
 
     @_abc_1.abstractmethod
+    def Update(
+        self,
+        request: _conversation_service_pb2.UpdateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.UpdateResponse, _abc.Awaitable[_conversation_service_pb2.UpdateResponse]]:
+        """Update changes what the caller keeps with it. Fails with
+        CONVERSATION_NOT_FOUND and INVALID_REQUEST.
+        """
+
+    @_abc_1.abstractmethod
     def Delete(
         self,
         request: _conversation_service_pb2.DeleteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.DeleteResponse, _abc.Awaitable[_conversation_service_pb2.DeleteResponse]]:
         """Delete forgets it, ends a turn that runs in it and stops its task. One that
-        is not there is no error. Fails with what the platform says.
+        is not there, or another principal's, is no error. Fails with what the platform says.
         """
 
     @_abc_1.abstractmethod
@@ -164,6 +212,39 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         turn mended. From then on the conversation is recognised by these messages;
         words that it keeps stay as they are. Where another turn came after the one
         named, nothing changes. Fails with CONVERSATION_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def AddItems(
+        self,
+        request: _conversation_service_pb2.AddItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.AddItemsResponse, _abc.Awaitable[_conversation_service_pb2.AddItemsResponse]]:
+        """AddItems keeps items beside what was said in turns: whoever starts the next
+        turn finds them by ListItems, and says them to the agent. An item whose id
+        is there already stays as it is. Fails with CONVERSATION_NOT_FOUND and INVALID_REQUEST.
+        """
+
+    @_abc_1.abstractmethod
+    def ListItems(
+        self,
+        request: _conversation_service_pb2.ListItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.ListItemsResponse, _abc.Awaitable[_conversation_service_pb2.ListItemsResponse]]:
+        """ListItems returns the items of a conversation and the responses
+        (howler.response.v1) that were made in it, in order. What the turns of the
+        responses said stands in their logs. Fails with CONVERSATION_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteItem(
+        self,
+        request: _conversation_service_pb2.DeleteItemRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_conversation_service_pb2.DeleteItemResponse, _abc.Awaitable[_conversation_service_pb2.DeleteItemResponse]]:
+        """DeleteItem forgets an item. One that was not added stands in the log of a
+        turn: its id is listed as deleted from then on. What an agent has heard
+        already it is not made to forget. Fails with CONVERSATION_NOT_FOUND.
         """
 
 def add_ConversationServiceServicer_to_server(servicer: ConversationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)howler/response/v1/response_service.proto\x12\x12howler.response.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd2\x01\n\x08Response\x12\x13\n\x0bresponse_id\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x0f\n\x07turn_id\x18\x03 \x01(\t\x12\x1c\n\x14previous_response_id\x18\x04 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x05 \x01(\t\x12\x0f\n\x07request\x18\x06 \x01(\x0c\x12\x14\n\x0cpresentation\x18\x07 \x01(\x0c\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"?\n\rCreateRequest\x12.\n\x08response\x18\x01 \x01(\x0b\x32\x1c.howler.response.v1.Response\"@\n\x0e\x43reateResponse\x12.\n\x08response\x18\x01 \x01(\x0b\x32\x1c.howler.response.v1.Response\"4\n\nGetRequest\x12\x13\n\x0bresponse_id\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\"=\n\x0bGetResponse\x12.\n\x08response\x18\x01 \x01(\x0b\x32\x1c.howler.response.v1.Response\"7\n\rDeleteRequest\x12\x13\n\x0bresponse_id\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\"\x10\n\x0e\x44\x65leteResponse2\xfb\x01\n\x0fResponseService\x12O\n\x06\x43reate\x12!.howler.response.v1.CreateRequest\x1a\".howler.response.v1.CreateResponse\x12\x46\n\x03Get\x12\x1e.howler.response.v1.GetRequest\x1a\x1f.howler.response.v1.GetResponse\x12O\n\x06\x44\x65lete\x12!.howler.response.v1.DeleteRequest\x1a\".howler.response.v1.DeleteResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)howler/response/v1/response_service.proto\x12\x12howler.response.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe7\x01\n\x08Response\x12\x13\n\x0bresponse_id\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\x12\x0f\n\x07turn_id\x18\x03 \x01(\t\x12\x1c\n\x14previous_response_id\x18\x04 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x05 \x01(\t\x12\x0f\n\x07request\x18\x06 \x01(\x0c\x12\x14\n\x0cpresentation\x18\x07 \x01(\x0c\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bitems_heard\x18\t \x01(\x03\"?\n\rCreateRequest\x12.\n\x08response\x18\x01 \x01(\x0b\x32\x1c.howler.response.v1.Response\"@\n\x0e\x43reateResponse\x12.\n\x08response\x18\x01 \x01(\x0b\x32\x1c.howler.response.v1.Response\"4\n\nGetRequest\x12\x13\n\x0bresponse_id\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\"=\n\x0bGetResponse\x12.\n\x08response\x18\x01 \x01(\x0b\x32\x1c.howler.response.v1.Response\"7\n\rDeleteRequest\x12\x13\n\x0bresponse_id\x18\x01 \x01(\t\x12\x11\n\tprincipal\x18\x02 \x01(\t\"\x10\n\x0e\x44\x65leteResponse2\xfb\x01\n\x0fResponseService\x12O\n\x06\x43reate\x12!.howler.response.v1.CreateRequest\x1a\".howler.response.v1.CreateResponse\x12\x46\n\x03Get\x12\x1e.howler.response.v1.GetRequest\x1a\x1f.howler.response.v1.GetResponse\x12O\n\x06\x44\x65lete\x12!.howler.response.v1.DeleteRequest\x1a\".howler.response.v1.DeleteResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,19 +33,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'howler.response.v1.response
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RESPONSE']._serialized_start=99
-  _globals['_RESPONSE']._serialized_end=309
-  _globals['_CREATEREQUEST']._serialized_start=311
-  _globals['_CREATEREQUEST']._serialized_end=374
-  _globals['_CREATERESPONSE']._serialized_start=376
-  _globals['_CREATERESPONSE']._serialized_end=440
-  _globals['_GETREQUEST']._serialized_start=442
-  _globals['_GETREQUEST']._serialized_end=494
-  _globals['_GETRESPONSE']._serialized_start=496
-  _globals['_GETRESPONSE']._serialized_end=557
-  _globals['_DELETEREQUEST']._serialized_start=559
-  _globals['_DELETEREQUEST']._serialized_end=614
-  _globals['_DELETERESPONSE']._serialized_start=616
-  _globals['_DELETERESPONSE']._serialized_end=632
-  _globals['_RESPONSESERVICE']._serialized_start=635
-  _globals['_RESPONSESERVICE']._serialized_end=886
+  _globals['_RESPONSE']._serialized_end=330
+  _globals['_CREATEREQUEST']._serialized_start=332
+  _globals['_CREATEREQUEST']._serialized_end=395
+  _globals['_CREATERESPONSE']._serialized_start=397
+  _globals['_CREATERESPONSE']._serialized_end=461
+  _globals['_GETREQUEST']._serialized_start=463
+  _globals['_GETREQUEST']._serialized_end=515
+  _globals['_GETRESPONSE']._serialized_start=517
+  _globals['_GETRESPONSE']._serialized_end=578
+  _globals['_DELETEREQUEST']._serialized_start=580
+  _globals['_DELETEREQUEST']._serialized_end=635
+  _globals['_DELETERESPONSE']._serialized_start=637
+  _globals['_DELETERESPONSE']._serialized_end=653
+  _globals['_RESPONSESERVICE']._serialized_start=656
+  _globals['_RESPONSESERVICE']._serialized_end=907
 # @@protoc_insertion_point(module_scope)

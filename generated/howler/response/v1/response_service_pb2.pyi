@@ -9,7 +9,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Response(_message.Message):
-    __slots__ = ("response_id", "principal", "turn_id", "previous_response_id", "conversation_id", "request", "presentation", "create_time")
+    __slots__ = ("response_id", "principal", "turn_id", "previous_response_id", "conversation_id", "request", "presentation", "create_time", "items_heard")
     RESPONSE_ID_FIELD_NUMBER: _ClassVar[int]
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     TURN_ID_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,7 @@ class Response(_message.Message):
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     PRESENTATION_FIELD_NUMBER: _ClassVar[int]
     CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    ITEMS_HEARD_FIELD_NUMBER: _ClassVar[int]
     response_id: str
     principal: str
     turn_id: str
@@ -26,7 +27,8 @@ class Response(_message.Message):
     request: bytes
     presentation: bytes
     create_time: _timestamp_pb2.Timestamp
-    def __init__(self, response_id: _Optional[str] = ..., principal: _Optional[str] = ..., turn_id: _Optional[str] = ..., previous_response_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., request: _Optional[bytes] = ..., presentation: _Optional[bytes] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    items_heard: int
+    def __init__(self, response_id: _Optional[str] = ..., principal: _Optional[str] = ..., turn_id: _Optional[str] = ..., previous_response_id: _Optional[str] = ..., conversation_id: _Optional[str] = ..., request: _Optional[bytes] = ..., presentation: _Optional[bytes] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., items_heard: _Optional[int] = ...) -> None: ...
 
 class CreateRequest(_message.Message):
     __slots__ = ("response",)

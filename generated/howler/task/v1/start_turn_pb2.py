@@ -25,41 +25,41 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fhowler/task/v1/start_turn.proto\x12\x0ehowler.task.v1\x1a\x1egoogle/protobuf/duration.proto\"\xcb\x06\n\tStartTurn\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cstrict_model\x18\x02 \x01(\x08\x12\x10\n\x06prompt\x18\x03 \x01(\tH\x00\x12.\n\x08messages\x18\x04 \x01(\x0b\x32\x1a.howler.task.v1.TranscriptH\x00\x12\x14\n\x0cinstructions\x18\x05 \x01(\t\x12\x0f\n\x07task_id\x18\x06 \x01(\t\x12\x11\n\tprincipal\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12+\n\x08\x64\x65\x61\x64line\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\ton_detach\x18\n \x01(\x0b\x32\x18.howler.task.v1.OnDetach\x12\x30\n\tretention\x18\x0b \x01(\x0e\x32\x1d.howler.task.v1.TaskRetention\x12.\n\ndurability\x18\x0c \x01(\x0e\x32\x1a.howler.task.v1.Durability\x12\x37\n\x0f\x61pproval_policy\x18\r \x01(\x0e\x32\x1e.howler.task.v1.ApprovalPolicy\x12\x37\n\x0fquestion_policy\x18\x0e \x01(\x0e\x32\x1e.howler.task.v1.QuestionPolicy\x12(\n\x05lease\x18\x0f \x01(\x0b\x32\x19.howler.task.v1.HeldLease\x12\x10\n\x08priority\x18\x10 \x01(\x05\x12\x17\n\x0f\x63onversation_id\x18\x11 \x01(\t\x12\x19\n\x11recognise_history\x18\x12 \x01(\x08\x12-\n\twhen_busy\x18\x13 \x01(\x0e\x32\x1a.howler.task.v1.BusyPolicy\x12/\n\x0b\x61ttachments\x18\x14 \x03(\x0b\x32\x1a.howler.task.v1.Attachment\x12\x30\n\x0bidempotency\x18\x15 \x01(\x0b\x32\x1b.howler.task.v1.Idempotency\x12-\n\nkeep_alive\x18\x16 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07turn_id\x18\x17 \x01(\t\x12\x10\n\x08guidance\x18\x18 \x01(\tB\x07\n\x05input\"?\n\nAttachment\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12\x11\n\tmime_type\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"D\n\x0bIdempotency\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x07\x61ttempt\x18\x02 \x01(\x0e\x32\x17.howler.task.v1.Attempt\"7\n\nTranscript\x12)\n\x08messages\x18\x01 \x03(\x0b\x32\x17.howler.task.v1.Message\"I\n\x07Message\x12\"\n\x04role\x18\x01 \x01(\x0e\x32\x14.howler.task.v1.Role\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"b\n\x08OnDetach\x12,\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x1c.howler.task.v1.DetachAction\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\",\n\tHeldLease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\x04*W\n\nBusyPolicy\x12\x1b\n\x17\x42USY_POLICY_UNSPECIFIED\x10\x00\x12\x14\n\x10\x42USY_POLICY_WAIT\x10\x01\x12\x16\n\x12\x42USY_POLICY_REFUSE\x10\x02*H\n\x07\x41ttempt\x12\x17\n\x13\x41TTEMPT_UNSPECIFIED\x10\x00\x12\x11\n\rATTEMPT_FIRST\x10\x01\x12\x11\n\rATTEMPT_RETRY\x10\x02*N\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x12\n\x0eROLE_ASSISTANT\x10\x02\x12\r\n\tROLE_TOOL\x10\x03*_\n\x0c\x44\x65tachAction\x12\x1d\n\x19\x44\x45TACH_ACTION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44\x45TACH_ACTION_CANCEL\x10\x01\x12\x16\n\x12\x44\x45TACH_ACTION_KEEP\x10\x02*a\n\rTaskRetention\x12\x1e\n\x1aTASK_RETENTION_UNSPECIFIED\x10\x00\x12\x17\n\x13TASK_RETENTION_KEEP\x10\x01\x12\x17\n\x13TASK_RETENTION_STOP\x10\x02*Z\n\nDurability\x12\x1a\n\x16\x44URABILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44URABILITY_DURABLE\x10\x01\x12\x18\n\x14\x44URABILITY_EPHEMERAL\x10\x02*g\n\x0e\x41pprovalPolicy\x12\x1f\n\x1b\x41PPROVAL_POLICY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41PPROVAL_POLICY_AUTO\x10\x01\x12\x1a\n\x16\x41PPROVAL_POLICY_MANUAL\x10\x02*\x81\x01\n\x0eQuestionPolicy\x12\x1f\n\x1bQUESTION_POLICY_UNSPECIFIED\x10\x00\x12\x18\n\x14QUESTION_POLICY_AUTO\x10\x01\x12\x1b\n\x17QUESTION_POLICY_DECLINE\x10\x02\x12\x17\n\x13QUESTION_POLICY_ASK\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fhowler/task/v1/start_turn.proto\x12\x0ehowler.task.v1\x1a\x1egoogle/protobuf/duration.proto\"\xf4\x06\n\tStartTurn\x12\r\n\x05model\x18\x01 \x01(\t\x12\x14\n\x0cstrict_model\x18\x02 \x01(\x08\x12\x10\n\x06prompt\x18\x03 \x01(\tH\x00\x12.\n\x08messages\x18\x04 \x01(\x0b\x32\x1a.howler.task.v1.TranscriptH\x00\x12\x14\n\x0cinstructions\x18\x05 \x01(\t\x12\x0f\n\x07task_id\x18\x06 \x01(\t\x12\x11\n\tprincipal\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12+\n\x08\x64\x65\x61\x64line\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12+\n\ton_detach\x18\n \x01(\x0b\x32\x18.howler.task.v1.OnDetach\x12\x30\n\tretention\x18\x0b \x01(\x0e\x32\x1d.howler.task.v1.TaskRetention\x12.\n\ndurability\x18\x0c \x01(\x0e\x32\x1a.howler.task.v1.Durability\x12\x37\n\x0f\x61pproval_policy\x18\r \x01(\x0e\x32\x1e.howler.task.v1.ApprovalPolicy\x12\x37\n\x0fquestion_policy\x18\x0e \x01(\x0e\x32\x1e.howler.task.v1.QuestionPolicy\x12(\n\x05lease\x18\x0f \x01(\x0b\x32\x19.howler.task.v1.HeldLease\x12\x10\n\x08priority\x18\x10 \x01(\x05\x12\x17\n\x0f\x63onversation_id\x18\x11 \x01(\t\x12\x19\n\x11recognise_history\x18\x12 \x01(\x08\x12-\n\twhen_busy\x18\x13 \x01(\x0e\x32\x1a.howler.task.v1.BusyPolicy\x12/\n\x0b\x61ttachments\x18\x14 \x03(\x0b\x32\x1a.howler.task.v1.Attachment\x12\x30\n\x0bidempotency\x18\x15 \x01(\x0b\x32\x1b.howler.task.v1.Idempotency\x12-\n\nkeep_alive\x18\x16 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07turn_id\x18\x17 \x01(\t\x12\x10\n\x08guidance\x18\x18 \x01(\t\x12\x0f\n\x07session\x18\x19 \x01(\t\x12\x16\n\x0e\x61\x66ter_turn_ids\x18\x1a \x03(\tB\x07\n\x05input\"?\n\nAttachment\x12\x10\n\x08\x66ilename\x18\x01 \x01(\t\x12\x11\n\tmime_type\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"D\n\x0bIdempotency\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x07\x61ttempt\x18\x02 \x01(\x0e\x32\x17.howler.task.v1.Attempt\"7\n\nTranscript\x12)\n\x08messages\x18\x01 \x03(\x0b\x32\x17.howler.task.v1.Message\"I\n\x07Message\x12\"\n\x04role\x18\x01 \x01(\x0e\x32\x14.howler.task.v1.Role\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"b\n\x08OnDetach\x12,\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x1c.howler.task.v1.DetachAction\x12(\n\x05grace\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\",\n\tHeldLease\x12\x10\n\x08lease_id\x18\x01 \x01(\t\x12\r\n\x05token\x18\x02 \x01(\x04*W\n\nBusyPolicy\x12\x1b\n\x17\x42USY_POLICY_UNSPECIFIED\x10\x00\x12\x14\n\x10\x42USY_POLICY_WAIT\x10\x01\x12\x16\n\x12\x42USY_POLICY_REFUSE\x10\x02*H\n\x07\x41ttempt\x12\x17\n\x13\x41TTEMPT_UNSPECIFIED\x10\x00\x12\x11\n\rATTEMPT_FIRST\x10\x01\x12\x11\n\rATTEMPT_RETRY\x10\x02*N\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x12\n\x0eROLE_ASSISTANT\x10\x02\x12\r\n\tROLE_TOOL\x10\x03*_\n\x0c\x44\x65tachAction\x12\x1d\n\x19\x44\x45TACH_ACTION_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44\x45TACH_ACTION_CANCEL\x10\x01\x12\x16\n\x12\x44\x45TACH_ACTION_KEEP\x10\x02*a\n\rTaskRetention\x12\x1e\n\x1aTASK_RETENTION_UNSPECIFIED\x10\x00\x12\x17\n\x13TASK_RETENTION_KEEP\x10\x01\x12\x17\n\x13TASK_RETENTION_STOP\x10\x02*Z\n\nDurability\x12\x1a\n\x16\x44URABILITY_UNSPECIFIED\x10\x00\x12\x16\n\x12\x44URABILITY_DURABLE\x10\x01\x12\x18\n\x14\x44URABILITY_EPHEMERAL\x10\x02*g\n\x0e\x41pprovalPolicy\x12\x1f\n\x1b\x41PPROVAL_POLICY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x41PPROVAL_POLICY_AUTO\x10\x01\x12\x1a\n\x16\x41PPROVAL_POLICY_MANUAL\x10\x02*\x81\x01\n\x0eQuestionPolicy\x12\x1f\n\x1bQUESTION_POLICY_UNSPECIFIED\x10\x00\x12\x18\n\x14QUESTION_POLICY_AUTO\x10\x01\x12\x1b\n\x17QUESTION_POLICY_DECLINE\x10\x02\x12\x17\n\x13QUESTION_POLICY_ASK\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'howler.task.v1.start_turn_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BUSYPOLICY']._serialized_start=1342
-  _globals['_BUSYPOLICY']._serialized_end=1429
-  _globals['_ATTEMPT']._serialized_start=1431
-  _globals['_ATTEMPT']._serialized_end=1503
-  _globals['_ROLE']._serialized_start=1505
-  _globals['_ROLE']._serialized_end=1583
-  _globals['_DETACHACTION']._serialized_start=1585
-  _globals['_DETACHACTION']._serialized_end=1680
-  _globals['_TASKRETENTION']._serialized_start=1682
-  _globals['_TASKRETENTION']._serialized_end=1779
-  _globals['_DURABILITY']._serialized_start=1781
-  _globals['_DURABILITY']._serialized_end=1871
-  _globals['_APPROVALPOLICY']._serialized_start=1873
-  _globals['_APPROVALPOLICY']._serialized_end=1976
-  _globals['_QUESTIONPOLICY']._serialized_start=1979
-  _globals['_QUESTIONPOLICY']._serialized_end=2108
+  _globals['_BUSYPOLICY']._serialized_start=1383
+  _globals['_BUSYPOLICY']._serialized_end=1470
+  _globals['_ATTEMPT']._serialized_start=1472
+  _globals['_ATTEMPT']._serialized_end=1544
+  _globals['_ROLE']._serialized_start=1546
+  _globals['_ROLE']._serialized_end=1624
+  _globals['_DETACHACTION']._serialized_start=1626
+  _globals['_DETACHACTION']._serialized_end=1721
+  _globals['_TASKRETENTION']._serialized_start=1723
+  _globals['_TASKRETENTION']._serialized_end=1820
+  _globals['_DURABILITY']._serialized_start=1822
+  _globals['_DURABILITY']._serialized_end=1912
+  _globals['_APPROVALPOLICY']._serialized_start=1914
+  _globals['_APPROVALPOLICY']._serialized_end=2017
+  _globals['_QUESTIONPOLICY']._serialized_start=2020
+  _globals['_QUESTIONPOLICY']._serialized_end=2149
   _globals['_STARTTURN']._serialized_start=84
-  _globals['_STARTTURN']._serialized_end=927
-  _globals['_ATTACHMENT']._serialized_start=929
-  _globals['_ATTACHMENT']._serialized_end=992
-  _globals['_IDEMPOTENCY']._serialized_start=994
-  _globals['_IDEMPOTENCY']._serialized_end=1062
-  _globals['_TRANSCRIPT']._serialized_start=1064
-  _globals['_TRANSCRIPT']._serialized_end=1119
-  _globals['_MESSAGE']._serialized_start=1121
-  _globals['_MESSAGE']._serialized_end=1194
-  _globals['_ONDETACH']._serialized_start=1196
-  _globals['_ONDETACH']._serialized_end=1294
-  _globals['_HELDLEASE']._serialized_start=1296
-  _globals['_HELDLEASE']._serialized_end=1340
+  _globals['_STARTTURN']._serialized_end=968
+  _globals['_ATTACHMENT']._serialized_start=970
+  _globals['_ATTACHMENT']._serialized_end=1033
+  _globals['_IDEMPOTENCY']._serialized_start=1035
+  _globals['_IDEMPOTENCY']._serialized_end=1103
+  _globals['_TRANSCRIPT']._serialized_start=1105
+  _globals['_TRANSCRIPT']._serialized_end=1160
+  _globals['_MESSAGE']._serialized_start=1162
+  _globals['_MESSAGE']._serialized_end=1235
+  _globals['_ONDETACH']._serialized_start=1237
+  _globals['_ONDETACH']._serialized_end=1335
+  _globals['_HELDLEASE']._serialized_start=1337
+  _globals['_HELDLEASE']._serialized_end=1381
 # @@protoc_insertion_point(module_scope)

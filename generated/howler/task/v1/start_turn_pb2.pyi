@@ -87,7 +87,7 @@ QUESTION_POLICY_DECLINE: QuestionPolicy
 QUESTION_POLICY_ASK: QuestionPolicy
 
 class StartTurn(_message.Message):
-    __slots__ = ("model", "strict_model", "prompt", "messages", "instructions", "task_id", "principal", "request_id", "deadline", "on_detach", "retention", "durability", "approval_policy", "question_policy", "lease", "priority", "conversation_id", "recognise_history", "when_busy", "attachments", "idempotency", "keep_alive", "turn_id", "guidance")
+    __slots__ = ("model", "strict_model", "prompt", "messages", "instructions", "task_id", "principal", "request_id", "deadline", "on_detach", "retention", "durability", "approval_policy", "question_policy", "lease", "priority", "conversation_id", "recognise_history", "when_busy", "attachments", "idempotency", "keep_alive", "turn_id", "guidance", "session", "after_turn_ids")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     STRICT_MODEL_FIELD_NUMBER: _ClassVar[int]
     PROMPT_FIELD_NUMBER: _ClassVar[int]
@@ -112,6 +112,8 @@ class StartTurn(_message.Message):
     KEEP_ALIVE_FIELD_NUMBER: _ClassVar[int]
     TURN_ID_FIELD_NUMBER: _ClassVar[int]
     GUIDANCE_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    AFTER_TURN_IDS_FIELD_NUMBER: _ClassVar[int]
     model: str
     strict_model: bool
     prompt: str
@@ -136,7 +138,9 @@ class StartTurn(_message.Message):
     keep_alive: _duration_pb2.Duration
     turn_id: str
     guidance: str
-    def __init__(self, model: _Optional[str] = ..., strict_model: _Optional[bool] = ..., prompt: _Optional[str] = ..., messages: _Optional[_Union[Transcript, _Mapping]] = ..., instructions: _Optional[str] = ..., task_id: _Optional[str] = ..., principal: _Optional[str] = ..., request_id: _Optional[str] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_detach: _Optional[_Union[OnDetach, _Mapping]] = ..., retention: _Optional[_Union[TaskRetention, str]] = ..., durability: _Optional[_Union[Durability, str]] = ..., approval_policy: _Optional[_Union[ApprovalPolicy, str]] = ..., question_policy: _Optional[_Union[QuestionPolicy, str]] = ..., lease: _Optional[_Union[HeldLease, _Mapping]] = ..., priority: _Optional[int] = ..., conversation_id: _Optional[str] = ..., recognise_history: _Optional[bool] = ..., when_busy: _Optional[_Union[BusyPolicy, str]] = ..., attachments: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ..., idempotency: _Optional[_Union[Idempotency, _Mapping]] = ..., keep_alive: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., turn_id: _Optional[str] = ..., guidance: _Optional[str] = ...) -> None: ...
+    session: str
+    after_turn_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, model: _Optional[str] = ..., strict_model: _Optional[bool] = ..., prompt: _Optional[str] = ..., messages: _Optional[_Union[Transcript, _Mapping]] = ..., instructions: _Optional[str] = ..., task_id: _Optional[str] = ..., principal: _Optional[str] = ..., request_id: _Optional[str] = ..., deadline: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., on_detach: _Optional[_Union[OnDetach, _Mapping]] = ..., retention: _Optional[_Union[TaskRetention, str]] = ..., durability: _Optional[_Union[Durability, str]] = ..., approval_policy: _Optional[_Union[ApprovalPolicy, str]] = ..., question_policy: _Optional[_Union[QuestionPolicy, str]] = ..., lease: _Optional[_Union[HeldLease, _Mapping]] = ..., priority: _Optional[int] = ..., conversation_id: _Optional[str] = ..., recognise_history: _Optional[bool] = ..., when_busy: _Optional[_Union[BusyPolicy, str]] = ..., attachments: _Optional[_Iterable[_Union[Attachment, _Mapping]]] = ..., idempotency: _Optional[_Union[Idempotency, _Mapping]] = ..., keep_alive: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., turn_id: _Optional[str] = ..., guidance: _Optional[str] = ..., session: _Optional[str] = ..., after_turn_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Attachment(_message.Message):
     __slots__ = ("filename", "mime_type", "data")
