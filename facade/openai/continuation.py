@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from facade.errors import invalid
+from facade.errors import ApiError, invalid
 from facade.openai.wire import parse
 
 _NOTHING: Final = Raw(b"null")
@@ -50,10 +50,14 @@ class References:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A stored response: the whole input that led to it, and what it put out, as JSON values."""
+    """A stored response: the whole input that led to it, and what it put out, as JSON values.
+
+    `turns` are the ids of the turns that may have told it, one or the other.
+    """
 
     input: Sequence[Raw]
     output: Sequence[Mapping[str, object]]
+    turns: tuple[str, ...] = ()
 
 
 def references_of(body: bytes) -> References:
@@ -133,8 +137,32 @@ def _resolved(item: Raw, said: Mapping[str, Said], param: str) -> Raw | None:
     response = said.get(_response_of(item, param))
     found = [] if response is None else [one for one in response.output if one.get("id") == reference]
     if not found:
-        raise invalid("There is no stored item of this id.", f"{param}.id", "item_not_found")
+        raise no_item(f"{param}.id")
     return _raw(found[0])
+
+
+def no_item(param: str) -> ApiError:
+    """Return the 400 for a reference that leads nowhere."""
+    return invalid("There is no stored item of this id.", param, "item_not_found")
+
+
+def without_answer(body: bytes) -> bytes:
+    """Return a request without what stands behind its question: what a client that sends it again heard."""
+    items = _items(parse(body, _Referring).input)
+    end = len(items)
+    while end and _is_answer(items[end - 1], f"input[{end - 1}]"):
+        end -= 1
+    if end in (0, len(items)):
+        return body
+    whole = parse(body, dict[str, Raw])
+    whole["input"] = Raw(msgspec.json.encode(items[:end]))
+    return msgspec.json.encode(whole)
+
+
+def _is_answer(item: Raw, param: str) -> bool:
+    """Tell whether an item is of an answer: not what people or tools said."""
+    head = parse(item, _Item, param)
+    return head.role == "assistant" if head.role is not None else not (head.type or "").endswith("_output")
 
 
 def _raw(value: object) -> Raw:

@@ -207,6 +207,7 @@ class Emulation:
         start.prompt = prompt
         if self._accepted.conversation_id:
             start.conversation_id = self._accepted.conversation_id
+            start.ClearField("session")
         else:
             start.task_id = self._accepted.task_id
         if self.start.turn_id:

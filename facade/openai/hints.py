@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 SESSION_HEADER: Final = "x-gateway-session-id"
 
 _NOTHING: Final = Raw(b"null")
-_MOST: Final = 128  # characters of an id
+_MOST: Final = 128  # bytes of an id
 
 
 class _Clues(Struct):
@@ -41,6 +41,9 @@ class Hints:
     client_turn: str = ""
     is_retry: bool = False
     kind: str = ""
+
+
+NO_HINTS: Final = Hints()
 
 
 def read_hints(headers: Mapping[str, str], body: bytes) -> Hints:
@@ -84,7 +87,7 @@ def _client_session(headers: Mapping[str, str], clues: _Clues, turn: Mapping[str
 def _first(*given: str | None) -> str:
     """Return the first that can be an id: one short line of visible characters."""
     ids = (text.strip() for text in given if text is not None)
-    return next((text for text in ids if text and len(text) <= _MOST and text.isprintable()), "")
+    return next((text for text in ids if text and text.isprintable() and len(text.encode()) <= _MOST), "")
 
 
 def _string(value: Raw) -> str | None:

@@ -129,6 +129,8 @@ def start_turn(
         retention=memory.retention,
         recognise_history=memory.recognise_history,
         conversation_id=memory.conversation_id,
+        session=memory.session,
+        after_turn_ids=memory.after_turn_ids,
         durability=_EPHEMERAL,
         approval_policy=_APPROVE,
         question_policy=_POLICIES[rules.questions],

@@ -4,7 +4,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import NamedTuple, Self
 
 from howler.response.v1.response_service_pb2 import Response as Stored
 from howler.task.v1.start_turn_pb2 import StartTurn
@@ -15,11 +15,11 @@ from starlette.types import ASGIApp
 from facade.errors import ApiError
 from facade.openai.attempts import mark_attempt
 from facade.openai.auxiliary import auxiliary_answer
-from facade.openai.continuation import Said, references_of, written_out
+from facade.openai.continuation import Said, references_of, without_answer, written_out
 from facade.openai.fold import ResponsesFold
 from facade.openai.hints import Hints, read_hints
 from facade.openai.kept import Kept, bind
-from facade.openai.memory import memory_of
+from facade.openai.memory import Named, memory_of
 from facade.openai.responses_request import ResponsesRequest, read_responses
 from facade.openai.responses_stream import ResponsesStream
 from facade.openai.start import ignored_of, start_turn
@@ -70,6 +70,18 @@ class Asking:
         return self.wanted.asked.client_tools is None and self.wanted.asked.json_format is None
 
 
+class WrittenOut(NamedTuple):
+    """A request with what it refers to.
+
+    The first `before` items of its input come from there. `previous_turns` may have told the response that it
+    continues.
+    """
+
+    body: bytes
+    before: int = 0
+    previous_turns: tuple[str, ...] = ()
+
+
 class Answering:
     """Reads requests for responses, and answers them."""
 
@@ -78,27 +90,29 @@ class Answering:
         self._library = Library(front)
         self._errands = Errands()
 
-    async def written_out(self, caller: Caller, body: bytes) -> tuple[bytes, int]:
-        """Return a request with what it refers to, and how many items of its input come from there.
-
-        Raises the 400.
-        """
+    async def written_out(self, caller: Caller, body: bytes) -> WrittenOut:
+        """Return a request with what it refers to. Raises the 400."""
         references = references_of(body)
         if not (references.previous or references.items):
-            return body, 0
-        return written_out(body, await self._library.said(references, caller.principal, caller.spoken))
+            return WrittenOut(body)
+        said = await self._library.said(references, caller.principal, caller.spoken)
+        turns = said[references.previous].turns if references.previous else ()
+        return WrittenOut(*written_out(body, said), turns)
 
     async def read(self, caller: Caller, body: bytes) -> Asking:
         """Read a request, with what it refers to. Raises the 400."""
-        front = self._front
-        body, before = await self.written_out(caller, body)
+        front, hints = self._front, read_hints(caller.headers, body)
+        if hints.client_turn:
+            body = without_answer(body)
+        body, before, previous_turns = await self.written_out(caller, body)
         mode = front.rules.client_tools.asked_by(caller.headers)
         wanted = read_responses(body, mode)
         asked, echo = wanted.asked, wanted.echo
-        memory = memory_of(keep_chats=front.rules.keep_chats, conversation=echo.conversation)
+        named = Named(previous_turns, echo.conversation or "")
+        memory = memory_of(asked.conversation.messages, hints, named, keep_chats=front.rules.keep_chats)
         start = start_turn(asked, front.rules, caller.principal, caller.request_id, memory)
         if not echo.background:  # which is answered at once, and asked about by its id
-            mark_attempt(start, caller.headers)
+            mark_attempt(start, caller.headers, hints)
         shown = front.presentation.asked_by(caller.headers)
         unique, now = uuid.uuid4().hex, int(time.time())
         kept = None
@@ -111,7 +125,7 @@ class Answering:
             )
             kept = about.response(unique, caller.principal)
         stream = ResponsesStream(unique, now, asked.named(), echo, shown)
-        ignored, hints = ignored_header(ignored_of(asked, front.rules)), read_hints(caller.headers, body)
+        ignored = ignored_header(ignored_of(asked, front.rules))
         return Asking(body, wanted, hints, start, stream, ignored, kept)
 
     async def answer(self, asking: Asking) -> ASGIApp:

@@ -27,13 +27,14 @@ def chat_routes(front: Front) -> list[BaseRoute]:
         body = await read_body(request, front.max_body_bytes)
         wanted = read_chat(body, front.rules.client_tools.asked_by(request.headers))
         asked = wanted.asked
-        memory = memory_of(keep_chats=front.rules.keep_chats)
+        hints = read_hints(request.headers, body)
+        memory = memory_of(asked.conversation.messages, hints, keep_chats=front.rules.keep_chats)
         start = start_turn(asked, front.rules, principal(request), request_id(request), memory)
-        mark_attempt(start, request.headers)
+        mark_attempt(start, request.headers, hints)
         headers = ignored_header(ignored_of(asked, front.rules))
         completion_id, created, model = f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), asked.named()
         shown = front.presentation.asked_by(request.headers)
-        answer = auxiliary_answer(asked, read_hints(request.headers, body))
+        answer = auxiliary_answer(asked, hints)
         turn = (
             turn_of(front.backend, asked, start)
             if answer is None

@@ -9,7 +9,8 @@ from howler.task.v1.start_turn_pb2 import StartTurn
 from facade.dialogue import AgentTurn
 from facade.errors import ApiError, invalid
 from facade.openai.client_tools.mode import ClientToolsMode
-from facade.openai.continuation import References, Said, input_of
+from facade.openai.continuation import References, Said, input_of, no_item
+from facade.openai.emulation import follow_up_of
 from facade.openai.kept import Kept, unique_of
 from facade.openai.responses_request import read_responses
 from facade.openai.responses_stream import ResponsesStream
@@ -76,7 +77,8 @@ class Library:
                     raise
                 raise _missing(response_id, references) from None
             assert isinstance(output, list), "an output is a list of items"
-            said[response_id] = Said(input_of(response.request), output)
+            turns = (response.turn_id, follow_up_of(response.turn_id))
+            said[response_id] = Said(input_of(response.request), output, turns)
         return said
 
 
@@ -102,4 +104,4 @@ def _missing(response_id: str, references: References) -> ApiError:
         return invalid(
             "There is no stored response of this id.", "previous_response_id", "previous_response_not_found"
         )
-    return invalid("There is no stored item of this id.", "input", "item_not_found")
+    return no_item("input")

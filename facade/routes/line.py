@@ -92,7 +92,7 @@ class Line:
             await framed.tell(await self._answering.answer(asking), self._socket.scope)
             self._remember(asking)
         else:
-            body, _ = await self._answering.written_out(self._caller, wanted.body)
+            body = (await self._answering.written_out(self._caller, wanted.body)).body
             warm = response_id(uuid.uuid4().hex)
             await framed.tell(Response(warmed(warm, int(time.time()), body)), self._socket.scope)
             self._spoken.keep(warm, body, [])

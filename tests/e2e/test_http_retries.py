@@ -1,5 +1,6 @@
 """What an SDK sends again is never run again (openai-surface.md §7.3)."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest_asyncio
 from tests.support.front import CHAT, RESPONSES, chat_body, response_body
 from tests.support.howler import Howler
 from tests.support.openai_judge import judge_chat_stream, judge_response_stream
+from tests.support.recordings import recording
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BODIES = {CHAT: chat_body, RESPONSES: response_body}
@@ -76,3 +78,38 @@ async def test_a_retried_response_is_found_again(howler: Howler, http: httpx2.As
         found = (await http.get(f"{RESPONSES}/{answer['id']}")).json()
         assert found == answer
     assert await turns(howler, "find the retry") == 1
+
+
+def codex(turn: str) -> dict[str, str]:
+    """Return Codex's headers in a turn."""
+    recorded = recording("codex-exec").headers
+    about = json.loads(recorded["x-codex-turn-metadata"]) | {"turn_id": turn}
+    kept = {name: value for name, value in recorded.items() if name not in ("host", "content-length")}
+    return kept | {"x-codex-turn-metadata": json.dumps(about)}
+
+
+async def test_codex_is_told_its_turn_again(howler: Howler, http: httpx2.AsyncClient) -> None:
+    """Issue 6: it counts no attempts, and sends what it heard of the answer behind its question."""
+    prompt = "/pace 40 31"
+    question = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": prompt}]}
+    heard = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "tok0 "}]}
+    body = response_body(prompt, stream=True, store=False) | {"input": [question]}
+    headers = codex("the turn that is cut")
+    async with http.stream("POST", RESPONSES, json=body, headers=headers) as first:
+        async for _ in first.aiter_bytes():
+            break
+    for items in ([question, heard], [question, heard], [question]):  # it runs, it is over, it is over
+        again = await http.post(RESPONSES, json=body | {"input": items}, headers=headers)
+        assert judge_response_stream(again.content).text == "".join(f"tok{number} " for number in range(40))
+    assert await turns(howler, prompt) == 1
+    await http.post(RESPONSES, json=body | {"input": [question]}, headers=codex("the same in another turn"))
+    assert await turns(howler, prompt) == 2
+
+
+async def test_a_failed_turn_of_codex_is_not_run_again(howler: Howler, http: httpx2.AsyncClient) -> None:
+    body = response_body("/error once for all", stream=True, store=False)
+    answers = [
+        (await http.post(RESPONSES, json=body, headers=codex("the turn that fails"))).content for _ in "12"
+    ]
+    assert [judge_response_stream(answer).terminal for answer in answers] == ["response.failed"] * 2
+    assert await turns(howler, "/error once for all") == 1

@@ -122,9 +122,9 @@ def test_turn_ends_with_its_connection() -> None:
 
 def test_a_chat_is_recognised_by_its_history() -> None:
     """HOWLER_KEEP_CHATS: its task stays for the next message, or is stopped at once."""
-    kept = start_turn(read().asked, Rules(), "p", "r", memory_of(keep_chats=True))
+    kept = start_turn(read().asked, Rules(), "p", "r", memory_of([], keep_chats=True))
     assert (kept.recognise_history, kept.retention) == (True, TaskRetention.TASK_RETENTION_KEEP)
-    dropped = start_turn(read().asked, Rules(), "p", "r", memory_of(keep_chats=False))
+    dropped = start_turn(read().asked, Rules(), "p", "r", memory_of([], keep_chats=False))
     assert (dropped.recognise_history, dropped.retention) == (False, TaskRetention.TASK_RETENTION_STOP)
 
 

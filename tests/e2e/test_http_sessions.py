@@ -1,0 +1,147 @@
+"""Issue 6 (§7.1): who names its conversation gets that one, and no name makes another history its own."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import pytest_asyncio
+
+from tests.support.front import CHAT, RESPONSES
+from tests.support.howler import Howler
+from tests.support.recordings import recording
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+CODEX = dict(recording("codex-exec").headers)
+OPENCODE = dict(recording("opencode-chat-2").headers)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def howler(folder: Path) -> AsyncIterator[Howler]:
+    async with Howler(folder) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def http(howler: Howler) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=howler.facade.address, timeout=60, trust_env=False) as client:
+        yield client
+
+
+def codex(thread: str, turn: str) -> dict[str, str]:
+    """Return Codex's headers in a turn of a thread."""
+    about = json.loads(CODEX["x-codex-turn-metadata"]) | {"thread_id": thread, "turn_id": turn}
+    return CODEX | {"thread-id": thread, "session-id": thread, "x-codex-turn-metadata": json.dumps(about)}
+
+
+NAMES: dict[str, tuple[str, Any]] = {
+    "codex": (RESPONSES, lambda chat, turn: codex(chat, f"{chat}-{turn}")),
+    "opencode": (CHAT, lambda chat, _: OPENCODE | {"x-session-id": chat, "x-session-affinity": chat}),
+    "open-webui": (CHAT, lambda chat, _: {"x-openwebui-chat-id": chat}),
+    "session": (CHAT, lambda chat, _: {"x-gateway-session-id": chat}),
+}
+
+
+class Chat:
+    """A chat of a client that names it, and sends all that was said each time."""
+
+    def __init__(self, http: httpx2.AsyncClient, client: str, name: str) -> None:
+        self.http = http
+        self.path, self.headers = NAMES[client]
+        self.name = name
+        self.said: list[dict[str, Any]] = []
+        self.turns = 0
+
+    async def say(self, text: str) -> str:
+        """Say something and take the answer down."""
+        self.said.append({"role": "user", "content": text})
+        self.turns += 1
+        headers = {
+            name: value
+            for name, value in self.headers(self.name, self.turns).items()
+            if name not in ("host", "content-length")
+        }
+        content = {"input" if self.path == RESPONSES else "messages": self.said}
+        whole = {"model": "default", "stream": False, "store": False} | content
+        answer = (await self.http.post(self.path, json=whole, headers=headers)).json()
+        told = str(
+            answer["output"][-1]["content"][0]["text"]
+            if self.path == RESPONSES
+            else answer["choices"][0]["message"]["content"]
+        )
+        self.said.append({"role": "assistant", "content": told})
+        return told
+
+
+async def prompts(howler: Howler, words: str) -> list[list[str]]:
+    """Return what each task was told, of those that were told something with these words."""
+    tasks = (await howler.sandbox.state())["tasks"]
+    told = [[turn["prompt"] for turn in task["turns"]] for task in tasks]
+    return [task for task in told if any(words in prompt for prompt in task)]
+
+
+@pytest.mark.parametrize("client", NAMES)
+async def test_chats_with_the_same_words_keep_their_agents(
+    howler: Howler, http: httpx2.AsyncClient, client: str
+) -> None:
+    """Their agents answered alike, and may have done different things: the name tells them apart."""
+    words = f"the same words by {client}"
+    one, other = Chat(http, client, f"{client}-one"), Chat(http, client, f"{client}-other")
+    await one.say(words)
+    await other.say(words)
+    assert one.said == other.said
+    await one.say("I am one")
+    await other.say("I am the other")
+    assert await prompts(howler, words) == [[words, "I am one"], [words, "I am the other"]]
+
+
+@pytest.mark.parametrize("client", NAMES)
+async def test_an_edited_history_goes_to_another_agent(
+    howler: Howler, http: httpx2.AsyncClient, client: str
+) -> None:
+    """And whoever takes the edit back is again with the first one."""
+    words = f"to be edited by {client}"
+    chat = Chat(http, client, f"{client}-edits")
+    await chat.say(words)
+    before = [*chat.said]
+    chat.said[0] = {"role": "user", "content": f"edited by {client}"}
+    await chat.say("after the edit")
+    chat.said = before
+    await chat.say("as it was")
+    first, second = await prompts(howler, f"edited by {client}")
+    assert first == [words, "as it was"]
+    assert second[0].endswith("after the edit")
+    assert len(second) == 1
+
+
+async def test_a_session_needs_no_history(howler: Howler, http: httpx2.AsyncClient) -> None:
+    """Named on purpose, by a header or in the metadata: what is sent is what is new."""
+    named: list[tuple[str, dict[str, Any], dict[str, str]]] = [
+        (CHAT, {}, {"x-gateway-session-id": "mine"}),
+        (RESPONSES, {"metadata": {"session_id": "mine"}}, {}),
+        (CHAT, {}, {"x-gateway-session-id": "mine", "authorization": "Bearer somebody else"}),
+    ]
+    for number, (path, fields, headers) in enumerate(named):
+        said = {"messages": [{"role": "user", "content": f"session {number}"}]}
+        body = said if path == CHAT else {"input": f"session {number}"}
+        answer = await http.post(path, json={"model": "default"} | body | fields, headers=headers)
+        assert answer.status_code == 200, answer.text
+    assert await prompts(howler, "session ") == [["session 0", "session 1"], ["session 2"]]
+
+
+async def test_a_previous_response_is_its_own_agents(howler: Howler, http: httpx2.AsyncClient) -> None:
+    """Of two that said the same the one goes on whose response is named."""
+
+    async def ask(text: str, **fields: str) -> str:
+        answer = await http.post(RESPONSES, json={"model": "default", "input": text} | fields)
+        return str(answer.json()["id"])
+
+    first, second = await ask("the same response"), await ask("the same response")
+    await ask("to the first", previous_response_id=first)
+    await ask("to the first again", previous_response_id=first)
+    await ask("to the second", previous_response_id=second)
+    told = await prompts(howler, "the same response")
+    assert told[:2] == [["the same response", "to the first"], ["the same response", "to the second"]]
+    assert told[2][0].endswith("to the first again"), "its agent has heard more since: another one was told"
