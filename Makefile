@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.made-from-lock
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 PROTOS := $(patsubst proto/%,%,$(shell find proto/howler -name '*.proto' | sort))
 CODE := server facade sandbox bench deploy docs tests examples
 # A call to protoc; its argument is where the code goes.
@@ -19,11 +20,14 @@ help: ## list the targets
 setup: $(STAMP) ## make .venv from the hashed lock
 
 $(STAMP): requirements.lock
-	@echo "setup: making $(VENV) from requirements.lock, about a minute"
+	@echo "setup: making $(VENV) from requirements.lock"
 	@test -n "$(PYTHON)" || { echo "setup: Howler needs Python 3.11 or newer on the PATH, or named by PYTHON=…" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit("setup: Howler needs Python 3.11 or newer; name one by PYTHON=…" if sys.version_info < (3, 11) else 0)'
 	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@awk '/^uv==/ {on = 1} on {print} on && !/\\$$/ {exit}' requirements.lock > $(VENV)/uv.lock
+	@$(PIP) -r $(VENV)/uv.lock
+	@$(BIN)/uv pip install --quiet --require-hashes --python $(BIN)/python -r requirements.lock \
+		|| { echo "setup: uv could not fetch them, pip tries; about a minute"; $(PIP) -r requirements.lock; }
 	@$(BIN)/python -c 'import pathlib, sysconfig; pathlib.Path(sysconfig.get_path("purelib"), "howler.pth").write_text(str(pathlib.Path("generated").resolve()) + "\n")'
 	@touch $@
 
