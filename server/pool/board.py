@@ -10,6 +10,7 @@ Leases of other replicas stand on the board too (`foreign`): they take slots, an
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from howler.pool.v1.pool_service_pb2 import Cooldown, CooldownScope, Lease, LeaseMode
 from howler.task.v1.task_service_pb2 import Task
@@ -27,6 +28,9 @@ PLATFORM_KEY: CooldownKey = (PLATFORM, CooldownScope.COOLDOWN_SCOPE_UPSTREAM, ""
 Touch = tuple[str, str] | CooldownKey
 """A thing that can change: ("account", id), ("task", id), ("closed", account's id) or a cooldown's key."""
 
+STOPS: Final = "stop: "
+"""How the purpose of a lease begins under which a task is stopped."""
+
 NO_TASK = TaskId("")
 NO_LEASE = LeaseId("")
 
@@ -36,9 +40,9 @@ class Held:
     """A lease that is live, or is being granted or ended.
 
     `deadline` is when it lapses, of a foreign one when its slot may be reclaimed; infinite until the ledger
-    has it. `fence` is open while its holder may believe in it. `kept` says that the pool renews it, `claimed`
-    is the fence of the turn that runs on it for the caller who holds it, `ending` is set from the moment it
-    is being ended.
+    has it. `fence` is open while its holder may believe in it, of a foreign one until it lapses. `kept` says
+    that the pool renews it, `claimed` is the fence of the turn that runs on it for the caller who holds it,
+    `ending` is set from the moment it is being ended.
     """
 
     lease: Lease
@@ -65,6 +69,11 @@ class Held:
         """It is the right to run a turn."""
         return self.lease.mode == LeaseMode.LEASE_MODE_EXCLUSIVE
 
+    @property
+    def stops(self) -> bool:
+        """Its task is being stopped under it, by this replica or another."""
+        return self.lease.purpose.startswith(STOPS)
+
     def extend(self, deadline: float, believed: float) -> None:
         """Let it last until `deadline`, and its holder believe in it until `believed`.
 
@@ -74,6 +83,14 @@ class Held:
         if self.fence.fallen:
             self.fence = Fence()
         self.fence.until = believed
+
+    def lose(self, deadline: float) -> None:
+        """Take note that it has lapsed before its time: its caller gave it back while a turn runs on it.
+
+        The turn has until `deadline` to end it.
+        """
+        self.deadline = min(self.deadline, deadline)
+        self.fence.fall()
 
 
 @dataclass(slots=True)
@@ -110,6 +127,11 @@ class ActiveTask:
         self.task.last_used_time.FromMicroseconds(now_us)
 
     @property
+    def idle(self) -> bool:
+        """No turn uses it, and it is not being stopped."""
+        return not (self.lease_id or self.busy or self.evicting)
+
+    @property
     def orphaned(self) -> bool:
         """It was left in the middle of a turn, by a replica that died or lost its lease."""
         return self.busy and not self.lease_id and not self.evicting
@@ -119,7 +141,8 @@ class ActiveTask:
 class Seat:
     """An account on the board: what it has, and when it was granted last (`turn`, a count).
 
-    `closed` holds the moments at which slots open that are neither used nor to be used until then.
+    `closed` holds the moments at which slots open that are neither used nor to be used until then. `withheld`
+    is how many the platform does not grant while an idle task is being stopped (Board.withhold).
 
     `usable` says that it may be granted as far as its record tells, `asleep` that a login would make it so.
     `login_after` is when its next login may be tried, unless one is under way (`logging_in`).
@@ -133,6 +156,7 @@ class Seat:
     tasks: set[TaskId] = field(default_factory=set)
     unbound: set[LeaseId] = field(default_factory=set)
     closed: list[float] = field(default_factory=list)
+    withheld: int = 0
     logging_in: bool = False
     login_after: float = 0.0
 
@@ -147,8 +171,8 @@ class Seat:
         return len(self.tasks) + len(self.unbound)
 
     def free(self, now: float) -> int:
-        """Return how many slots are neither used nor closed."""
-        return self.slots - self.used - sum(opens > now for opens in self.closed)
+        """Return how many slots are neither used nor closed nor withheld."""
+        return self.slots - self.used - max(self.withheld, sum(opens > now for opens in self.closed))
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +313,28 @@ class Board:
         if seat := self.seats.get(account_id):
             seat.closed.append(opens)
             self.touch(("closed", account_id))
+
+    def making_room(self, seat: Seat) -> bool:
+        """Tell whether a task of an account is being stopped."""
+        return any(self._is_stopped(self.tasks[task_id]) for task_id in seat.tasks)
+
+    def _is_stopped(self, active: ActiveTask) -> bool:
+        held = self.leases.get(active.lease_id)
+        return active.evicting or (held is not None and held.stops)
+
+    def withhold(self, held: Held) -> None:
+        """Take note that the platform refused the slot of a lease: it will refuse those that are free, too.
+
+        What comes free while room is made is granted.
+        """
+        if seat := self.seats.get(held.account_id):
+            seat.withheld = max(seat.withheld, seat.slots - seat.used + 1)
+
+    def offer_withheld(self) -> None:
+        """Grant what was withheld again, where no task is being stopped any more: nobody knows better."""
+        for seat in self.seats.values():
+            if seat.withheld and not self.making_room(seat):
+                seat.withheld = 0
 
     def cool(self, cooling: Cooling) -> None:
         """Put a cooldown in place of the one that covers the same; no turn probes it yet."""

@@ -188,8 +188,8 @@ def _ready(board: Board, seat: Seat, want: Want, now: float) -> float:
     if not seat.used and seat.free(now) <= 0:  # nothing but time opens one
         opens = min((opens for opens in seat.closed if opens > now), default=0.0)
     opens = max(opens, board.worth_waiting(seat.id, want.upstream_model_id))
-    if opens > now and any(board.tasks[task_id].evicting for task_id in seat.tasks):
-        return 0.0  # room is being made
+    if opens > now and board.making_room(seat):
+        return 0.0
     return opens
 
 

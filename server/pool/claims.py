@@ -14,13 +14,13 @@ _E = ErrorReason
 
 
 class Claims:
-    """Which callers' leases a turn runs on."""
+    """Which callers' leases a turn runs on. The ledger says so: one turn at a time, over all replicas."""
 
     def __init__(self, desk: Desk, leases: Leases) -> None:
         self._desk = desk
         self._leases = leases
 
-    async def claim(self, lease_id: LeaseId, token: int, task_id: TaskId) -> Lease:
+    async def claim(self, lease_id: LeaseId, token: int, task_id: TaskId, turn_id: str) -> Lease:
         """Take a caller's exclusive lease for a turn: on a new task, or on the one that was made under it.
 
         Whichever replica answered for the lease, this one does from then on.
@@ -30,41 +30,61 @@ class Claims:
         held = await self._leases.live(lease_id, token)
         if not held.exclusive:
             raise ServiceError(_E.ERROR_REASON_INVALID_REQUEST, "lease: a turn needs an exclusive lease")
-        if held.claimed is None:
-            held = await self._adopt(held)
         if held.claimed is not None:
-            raise ServiceError(_E.ERROR_REASON_TASK_BUSY, "a turn is running on this lease")
-        if held.task_id != task_id:
-            raise ServiceError(
-                _E.ERROR_REASON_UNSUPPORTED_VALUE,
-                "lease: its slot went to the task made under it; name that task, or acquire another lease"
-                if held.task_id
-                else "lease: a task that exists holds its slot itself; leave the lease out",
-            )
-        if not held.fence.holds:
+            raise lost() if held.claimed.fallen else _busy()
+        if task_id and task_id not in self._desk.board.tasks:
+            await self._desk.mirror.refresh({held.account_id})  # another replica made it
+        asked_at = self._desk.now()
+        try:
+            left = await self._desk.ledger.claim(lease_id, task_id, turn_id)
+        except BaseException:  # recorded or not: it is given back behind the claim
+            self._desk.chores.spawn(self._desk.ledger.unclaim(lease_id, turn_id, self._desk.now_us()))
+            raise
+        if left is None:
+            raise await self._refusal(held, task_id)
+        taken = self._take_over(held, task_id)
+        if taken is None:
             raise lost()
-        held.claimed = held.fence
-        return copied(held.lease)
+        self._leases.extend(taken, asked_at, left)
+        taken.claimed = taken.fence
+        return copied(taken.lease)
 
-    async def _adopt(self, held: Held) -> Held:
-        """Make sure of a lease, and take it over where another replica had it, with the task that it has."""
+    def _take_over(self, held: Held, task_id: TaskId) -> Held | None:
+        """Return the lease as one of ours, which the ledger says that it is; `held` is what we knew of it.
+
+        None where its account was forgotten meanwhile. The books are read again: it may have been given back
+        since at another replica.
+        """
+        board = self._desk.board
+        found = board.leases.get(held.id)
+        if found is not None and not found.foreign and not found.fence.fallen:
+            return found
+        if held.account_id not in board.seats:
+            return None
+        self._desk.mirror.heard({held.account_id})
+        board.let_go(held.id)
+        taken = Held(copied(held.lease), task_id)
+        board.hold(taken)
+        return taken
+
+    async def _refusal(self, held: Held, task_id: TaskId) -> ServiceError:
+        """Return why the ledger did not give a lease to a turn."""
         board = self._desk.board
         await self._desk.mirror.refresh({held.account_id})
-        asked_at = self._desk.now()
-        left = await self._desk.ledger.adopt(held.id)
         found = board.leases.get(held.id)
-        if left is None or found is None:
-            raise ServiceError(
-                _E.ERROR_REASON_TASK_BUSY, "a turn is running on this lease, or it lapsed just now"
-            )
-        if found.foreign:
-            board.let_go(found.id)
-            found = Held(copied(found.lease), found.task_id)
-            board.hold(found)
-        self._leases.extend(found, asked_at, left)
-        return found
+        if found is None or found.ending or not found.fence.holds:
+            return lost()
+        active = board.tasks.get(found.task_id)
+        if found.task_id == task_id or (active is not None and active.busy):
+            return _busy()
+        return ServiceError(
+            _E.ERROR_REASON_UNSUPPORTED_VALUE,
+            "lease: its slot went to the task made under it; name that task, or acquire another lease"
+            if found.task_id
+            else "lease: a task that exists holds its slot itself; leave the lease out",
+        )
 
-    async def unclaim(self, lease_id: LeaseId) -> None:
+    async def unclaim(self, lease_id: LeaseId, turn_id: str) -> None:
         """Give a claimed lease back to its caller, whose it stays; no turn runs on its task any more.
 
         Where the turn was cut off, for the lease was believed in no longer, it ends with the turn, though its
@@ -76,8 +96,13 @@ class Claims:
         if held.claimed.fallen:
             await self._leases.give_up(held)
             return
-        if held.task_id:
-            now_us = self._desk.now_us()
-            await self._desk.ledger.rest_task(held.task_id, now_us)
-            self._desk.board.rest(held.task_id, now_us)
-        held.claimed = None
+        now_us = self._desk.now_us()
+        await self._desk.ledger.unclaim(lease_id, turn_id, now_us)
+        self._desk.board.rest(held.task_id, now_us)
+        fence, held.claimed = held.claimed, None
+        if fence.fallen:  # its caller gave it back meanwhile
+            await self._leases.give_up(held)
+
+
+def _busy() -> ServiceError:
+    return ServiceError(_E.ERROR_REASON_TASK_BUSY, "a turn is running on this lease")

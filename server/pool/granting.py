@@ -15,7 +15,7 @@ from server.pool.choice import RETRY_SECONDS, Want
 from server.pool.desk import Desk
 from server.pool.health import Health
 from server.pool.leases import Leases, copied, session_expired
-from server.pool.queue import Queue
+from server.pool.queue import Place, Queue
 
 _E = ErrorReason
 _STALE_TRIES: Final = 5  # of a caller whose time is over, with a board that was brought up to date in between
@@ -36,12 +36,12 @@ class Granting:
         self._leases = leases
 
     async def acquire(
-        self, want: Want, lease: Lease, *, wait: float, ttl: float | None, priority: int = 0
+        self, want: Want, lease: Lease, *, wait: float, ttl: float | None, place: Place | None = None
     ) -> Lease:
         """Wait for what is wanted and grant it; `lease` says for whom. See Pool.acquire."""
         deadline = self._desk.now() + wait
         self._desk.alarm.catch_up()  # what time has opened is for those who waited for it
-        place = self._queue.place(priority)
+        place = place or self._queue.place()
         stale = 0
         while True:
             asked = copied(lease)

@@ -89,10 +89,28 @@ class Leases:
             if error.reason == _E.ERROR_REASON_LEASE_LOST:
                 return
             raise
-        if held.claimed is not None or held.foreign:
-            await self._desk.chores.settle(self.give_up(held))
+        await self._desk.chores.settle(self.end(held) if held.kept else self._release(held))
+
+    async def _release(self, held: Held) -> None:
+        """End a caller's lease; where a turn runs on it that is lost first, and ends it then.
+
+        The turn may run at another replica, which hears of it by the books.
+        """
+        if held.claimed is None:
+            held.ending = True
         else:
-            await self._desk.chores.settle(self.end(held))
+            held.fence.fall()
+        now_us = self._desk.now_us()
+        try:
+            ended = await self._desk.ledger.release(held.id, now_us)
+        finally:
+            held.ending = False
+        if ended and held.id in self._desk.board.leases:
+            self._desk.board.rest(held.task_id, now_us)
+            self._gone(held)
+        elif not ended and not held.foreign:
+            held.lose(self._desk.now() + self._desk.terms.reclaim)
+            self._desk.alarm.by(held.deadline)
 
     async def give_back(
         self, lease_id: LeaseId, *, ended_task: TaskId = NO_TASK, close_slot: float = 0.0

@@ -72,8 +72,9 @@ class Ledger(Protocol):
 
     Operations of one replica on the same account, lease or task take effect in the order of their calls. Each
     is atomic and durable when it returns; `books` shows all that returned before it was called. Whatever
-    changes an account's record, slots or cooldowns is told to the other replicas; of shared leases, of
-    renewals and of what happens to a task that a lease is on nobody need hear.
+    changes an account's record, slots or cooldowns is told to the other replicas, and what is done to a lease
+    that one of them answers for; of shared leases, of renewals of one's own and of what happens to a task
+    that a lease is on nobody need hear.
     """
 
     @property
@@ -113,20 +114,35 @@ class Ledger(Protocol):
         """Record a lease for `ttl` seconds and return its token, the account's next.
 
         None when the account is gone, disabled or without a session; for an exclusive lease also when none
-        of its slots is free and open or, where `task_id` is not empty, that task has ended or is leased.
+        of its slots is free and open or, where `task_id` is not empty, that task has ended or is leased. On a
+        task that was left in the middle of a turn one is granted although the account is disabled.
         """
 
     async def renew(self, leases: Mapping[LeaseId, float]) -> frozenset[LeaseId]:
         """Let each lease end so many seconds from now; return those that had not lapsed. 0 lets it lapse."""
 
-    async def adopt(self, lease_id: LeaseId) -> float | None:
-        """Answer for a lease that another replica granted; return in how many seconds it lapses.
+    async def claim(self, lease_id: LeaseId, task_id: TaskId, turn_id: str) -> float | None:
+        """Take a caller's lease for a turn, and answer for it from now on, whichever replica granted it.
 
-        None when it has lapsed or ended, or a turn runs on its task.
+        Return in how many seconds it lapses; None when it has lapsed or ended, another turn runs on it, or it
+        has another task than `task_id` (empty for none yet).
+        """
+
+    async def unclaim(self, lease_id: LeaseId, turn_id: str, now_us: int) -> None:
+        """Record that a turn no longer runs on its caller's lease, nor on the lease's task."""
+
+    async def release(self, lease_id: LeaseId, now_us: int) -> bool:
+        """End a lease in order, for its caller; tell whether it has ended.
+
+        Where a turn runs on it, or another replica uses its task, it only lapses: its slot stays taken until
+        the replica that runs the turn has heard of it and ends the lease.
         """
 
     async def lapse(self, lease_id: LeaseId, now_us: int) -> bool:
-        """End a lease that has lapsed; its task stays as busy as it is. False when it has time left."""
+        """End a lease of this replica that has lapsed; its task stays as busy as it is.
+
+        False when it has time left, or is another replica's by now.
+        """
 
     async def end_lease(
         self, lease_id: LeaseId, now_us: int, *, ended_task: TaskId = TaskId(""), close_slot: float = 0.0
@@ -149,9 +165,6 @@ class Ledger(Protocol):
 
     async def touch_task(self, task_id: TaskId, turn_id: str, now_us: int) -> None:
         """Record that a turn begins on a task."""
-
-    async def rest_task(self, task_id: TaskId, now_us: int) -> None:
-        """Record that no turn runs on a task any more; a lease on it stays."""
 
     async def end_task(self, task_id: TaskId, now_us: int) -> None:
         """Record that a task has ended: its slot is free, whoever has a lease on it. Again is no error."""

@@ -152,12 +152,12 @@ class Reading:
             if AccountId(holding.lease.account_id) not in board.seats:
                 continue
             if holding.replica == self._replica:
-                self._own(holding)
+                self._own(holding, now)
             else:
                 self._foreign(holding, now)
 
-    def _own(self, holding: Holding) -> None:
-        """Bind our lease to the task that the books say, and mind that its caller renewed it elsewhere."""
+    def _own(self, holding: Holding, now: float) -> None:
+        """Bind our lease to the task that the books say; mind what its caller did to it elsewhere."""
         board = self._board
         held = board.leases.get(LeaseId(holding.lease.lease_id))
         if held is None or held.ending:
@@ -166,6 +166,9 @@ class Reading:
         if active is not None and held.task_id in (NO_TASK, active.id):
             held.task_id, active.lease_id = active.id, held.id
             board.seats[held.account_id].unbound.discard(held.id)
+        if holding.left <= 0:  # for good: what has lapsed is not renewed
+            held.lose(now + holding.reclaimable if held.claimed is not None else now)
+            return
         deadline = self._began + holding.left
         if deadline > held.deadline and not held.kept:
             held.extend(deadline, self._began + self._terms.belief(holding.left))
@@ -173,6 +176,7 @@ class Reading:
     def _foreign(self, holding: Holding, now: float) -> None:
         board = self._board
         held = Held(holding.lease, holding.task_id, now + holding.reclaimable, foreign=True)
+        held.fence.until = now + holding.left
         known = board.leases.get(held.id)
         if known is not None and not known.foreign:  # we took it over meanwhile
             self._result.again.add(held.account_id)

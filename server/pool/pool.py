@@ -40,18 +40,21 @@ from server.pool.leases import Leases, session_expired
 from server.pool.ledger import Ledger
 from server.pool.merge import Merged
 from server.pool.mirror import Mirror
-from server.pool.queue import Queue
+from server.pool.queue import Place, Queue
 from server.pool.roster import Roster
 from server.pool.sessions import Authenticator
 from server.pool.tasks import Adopt, Evict, Tasks, copied
 from server.pool.terms import Terms
-from server.pool.treatment import SLOT_CLOSED
 from server.pool.watchers import Watchers
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
 _TERMS: Final = Terms()
 _NO_TASK: Final = TaskId("")
+
+
+def _is_full(refusal: ServiceError | None) -> bool:
+    return refusal is not None and refusal.reason == _E.ERROR_REASON_CONCURRENCY_LIMIT
 
 
 def _new_id(prefix: str) -> str:
@@ -142,6 +145,13 @@ class Pool:
         """Have turns adopted whose tasks were left in the middle. To be called before the pool is opened."""
         self._tasks.adopt = adopt
 
+    def place(self, priority: int) -> Place:
+        """Return a place in line: of those who wait the higher priority is served first, then who came first.
+
+        Whoever has to come again, for what was granted was of no use, keeps it.
+        """
+        return self._queue.place(priority)
+
     async def acquire(
         self,
         mode: LeaseMode,
@@ -150,7 +160,7 @@ class Pool:
         purpose: str,
         wait: float,
         ttl: float | None = None,
-        priority: int = 0,
+        place: Place | None = None,
         account_id: AccountId | None = None,
         among: frozenset[AccountId] | None = None,
         avoid: frozenset[AccountId] = frozenset(),
@@ -158,8 +168,8 @@ class Pool:
     ) -> Lease:
         """Grant a lease of `ttl` seconds, waiting for it up to `wait` seconds.
 
-        Without a `ttl` the pool itself renews it until it is given back. Of those who wait the higher
-        `priority` is served first, then who came first.
+        Without a `ttl` the pool itself renews it until it is given back. Those who wait are served in the
+        order of their places; who has none is last of those of priority 0.
 
         An exclusive one takes a free slot of an account that is `account_id`, where given, is one of
         `among`, where given, is none of `avoid`, and may use the model as far as is known. A shared one
@@ -173,7 +183,7 @@ class Pool:
             mode=LeaseMode.LEASE_MODE_EXCLUSIVE if exclusive else mode, holder=holder, purpose=purpose
         )
         want = Want(exclusive, account_id or None, among, avoid, upstream_model_id)
-        granted = await self._granting.acquire(want, lease, wait=wait, ttl=ttl, priority=priority)
+        granted = await self._granting.acquire(want, lease, wait=wait, ttl=ttl, place=place)
         self._keep_spare()
         return granted
 
@@ -198,13 +208,15 @@ class Pool:
         """Return a lease that is live. Raises as `renew` does."""
         return await self._leases.get(LeaseId(lease_id), token)
 
-    async def claim(self, lease_id: str, token: int, task_id: TaskId) -> Lease:
+    async def claim(self, lease_id: str, token: int, task_id: TaskId, turn_id: str) -> Lease:
         """Take a caller's lease for a turn; `task_id` is empty for a new task. See Claims.claim."""
-        return await self._claims.claim(LeaseId(lease_id), token, task_id)
+        return await self._claims.claim(LeaseId(lease_id), token, task_id, turn_id)
 
-    async def unclaim(self, lease_id: str) -> None:
-        """Give a claimed lease back to its caller, whose it stays."""
-        await self._desk.chores.settle(self._claims.unclaim(LeaseId(lease_id)))
+    async def unclaim(self, lease_id: str, turn_id: str, *, refusal: ServiceError | None = None) -> None:
+        """Give a claimed lease back to its caller, whose it stays. `refusal` is as of `give_back`."""
+        if _is_full(refusal):
+            self._tasks.refused(LeaseId(lease_id))
+        await self._desk.chores.settle(self._claims.unclaim(LeaseId(lease_id), turn_id))
 
     def fence(self, lease: Lease) -> Fence:
         """Return what says whether a lease's holder may still send. Raises LEASE_LOST."""
@@ -215,7 +227,7 @@ class Pool:
         return held.fence
 
     async def release(self, lease_id: str, token: int) -> None:
-        """End a lease; one that has ended is no error. A turn that runs on it ends LEASE_LOST.
+        """End a caller's lease; one that has ended is no error. A turn that runs on it ends LEASE_LOST first.
 
         Raises LEASE_NOT_FOUND when the token is another one.
         """
@@ -227,11 +239,12 @@ class Pool:
         """End the lease of a turn that is over; one that is lost is left to lapse.
 
         `ended_task` has ended on the platform. `refusal` is what the platform said where a task was to be
-        made: after CONCURRENCY_LIMIT the slot is closed for a while, as one that the account does not have.
+        made: after CONCURRENCY_LIMIT an idle task of the account is stopped and its slot granted next, or,
+        where there is none, the lease's slot is closed for a while, as one that the account does not have.
         """
-        full = refusal is not None and refusal.reason == _E.ERROR_REASON_CONCURRENCY_LIMIT
-        close_slot = SLOT_CLOSED if full else 0.0
-        await self._leases.give_back(LeaseId(lease.lease_id), ended_task=ended_task, close_slot=close_slot)
+        lease_id = LeaseId(lease.lease_id)
+        close_slot = self._tasks.refused(lease_id) if _is_full(refusal) else 0.0
+        await self._leases.give_back(lease_id, ended_task=ended_task, close_slot=close_slot)
 
     async def give_up(self, lease: Lease) -> None:
         """End the lease of a turn that is not over: its task counts as left in the middle."""
@@ -357,8 +370,6 @@ class Pool:
 
         `session` is the one that was used; with it a late report of an old session changes nothing.
         """
-        if error.reason == _E.ERROR_REASON_CONCURRENCY_LIMIT:
-            self._tasks.make_room(account_id)
         await self._desk.chores.settle(self._health.report(account_id, error, upstream_model_id, session))
 
     def watch(self, after: str = "") -> AsyncGenerator[WatchResponse, None]:
@@ -404,6 +415,7 @@ class Pool:
 
     def _changed(self) -> None:
         """See to those who wait after an account or a cooldown changed, to orphans, and to the alarm."""
+        self._desk.board.offer_withheld()
         self._see_to(self._desk.now())
 
     def _see_to(self, now: float) -> None:

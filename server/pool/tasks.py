@@ -10,13 +10,14 @@ from howler.task.v1.task_service_pb2 import Task
 
 from server.errors import ServiceError, reason_name
 from server.pool.account import AccountId, LeaseId, TaskId
-from server.pool.board import NO_LEASE, ActiveTask, Held
+from server.pool.board import NO_LEASE, STOPS, ActiveTask, Held, Seat
 from server.pool.choice import surplus
 from server.pool.desk import Desk
 from server.pool.granting import Granting
 from server.pool.health import Health
 from server.pool.leases import Leases
 from server.pool.queue import Queue
+from server.pool.treatment import SLOT_CLOSED
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
@@ -101,15 +102,18 @@ class Tasks:
     def retire(self, task_id: TaskId) -> None:
         """Stop a task that nobody will speak to again, in the background, unless a turn runs on it."""
         active = self._desk.board.tasks.get(task_id)
-        if active is not None and not (active.lease_id or active.busy or active.evicting):
+        if active is not None and active.idle:
             self.start_eviction(active, _DONE_WITH)
 
     def stop_orphans(self) -> None:
-        """Adopt or stop the tasks that a turn was cut off on: their agents may be at work still."""
+        """Adopt or stop the tasks that a turn was cut off on: their agents may be at work still.
+
+        Also on an account that is disabled: what ran there when it was goes on or ends in order.
+        """
         now = self._desk.now()
         for active in list(self._desk.board.tasks.values()):
-            usable = active.orphaned and self._desk.board.seats[active.account_id].usable
-            if usable and active.evict_after <= now:
+            reachable = active.orphaned and self._desk.board.seats[active.account_id].member.has_session
+            if reachable and active.evict_after <= now:
                 self.start_eviction(active, _ORPHANED)
 
     def start_eviction(self, active: ActiveTask, why: str = _NEEDED) -> None:
@@ -124,7 +128,7 @@ class Tasks:
             return
         try:
             adopts = why is _ORPHANED and self.adopt is not None
-            held = await self._granting.take(active, active.task.turn_id if adopts else f"stop: it {why}")
+            held = await self._granting.take(active, active.task.turn_id if adopts else f"{STOPS}it {why}")
             if held is None:
                 await self._desk.mirror.refresh({active.account_id})  # another replica has it
                 if active.id in self._desk.board.tasks and not active.lease_id:
@@ -144,6 +148,7 @@ class Tasks:
             await self._leases.give_back(held.id, ended_task=active.id)
         finally:
             active.evicting = False
+            self._desk.board.offer_withheld()
             self._queue.stir()
 
     def _not_before(self, active: ActiveTask, pause: float = _EVICT_PAUSE) -> None:
@@ -162,17 +167,31 @@ class Tasks:
         for active in surplus(self._desk.board, self._desk.terms.spare, self._desk.now()):
             self.start_eviction(active, _SPARED)
 
-    def make_room(self, account_id: AccountId) -> None:
-        """Stop an idle task of an account that the platform says is full (upstream-protocol §1.4, 10811)."""
+    def refused(self, lease_id: LeaseId) -> float:
+        """See to an account that the platform says is full (upstream-protocol §1.4, 10811) to a lease on it.
+
+        Return for how many seconds the lease's slot is to be closed: not where an idle task is being stopped.
+        """
+        board = self._desk.board
+        held = board.leases.get(lease_id)
+        seat = board.seats.get(held.account_id) if held is not None else None
+        if held is None or seat is None or not self._make_room(seat):
+            return SLOT_CLOSED
+        if held.claimed is None:  # else the slot stays its caller's
+            board.withhold(held)
+        return 0.0
+
+    def _make_room(self, seat: Seat) -> bool:
+        """Have an idle task of an account stopped, the one used longest ago; False where there is none."""
+        if self._desk.board.making_room(seat):
+            return True
         now = self._desk.now()
-        mine = [active for active in self._desk.board.tasks.values() if active.account_id == account_id]
-        idle = [
-            active
-            for active in mine
-            if not (active.lease_id or active.busy or active.evicting) and active.evict_after <= now
-        ]
-        if idle and not any(active.evicting for active in mine):
-            self.start_eviction(min(idle, key=lambda active: active.used_us))
+        mine = (self._desk.board.tasks[task_id] for task_id in seat.tasks)
+        idle = (active for active in mine if active.idle and active.evict_after <= now)
+        oldest = min(idle, key=lambda active: active.used_us, default=None)
+        if oldest is not None:
+            self.start_eviction(oldest)
+        return oldest is not None
 
 
 def copied(task: Task) -> Task:

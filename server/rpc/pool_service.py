@@ -53,7 +53,7 @@ class PoolService(PoolServiceServicer):
             wait=wait,
             ttl=self._ttl(request),
             account_id=AccountId(request.account_id) if request.account_id else None,
-            priority=request.priority,
+            place=self._pool.place(request.priority),
         )
         return pb.AcquireResponse(lease=lease)
 

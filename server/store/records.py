@@ -178,25 +178,46 @@ class Records:
         self._run(db, "add_lease", {**asked, "token": token})
         return token
 
-    def renew(self, db: sqlite3.Connection, leases: Mapping[LeaseId, float]) -> frozenset[LeaseId]:
-        """Give the leases that have not lapsed more time, and return them."""
+    def renew(
+        self, db: sqlite3.Connection, leases: Mapping[LeaseId, float]
+    ) -> tuple[frozenset[LeaseId], Accounts]:
+        """Give the leases that have not lapsed more time; return them, and whose are other replicas'."""
         clock = clock_us()
-        return frozenset(
-            lease_id
-            for lease_id, seconds in leases.items()
-            if self._one(
-                db,
-                "renew_lease",
-                {"lease_id": lease_id, "clock": clock, "until": clock + int(seconds * 1e6)},
-            )
-            is not None
-        )
+        renewed, elsewhere = set[LeaseId](), set[AccountId]()
+        for lease_id, seconds in leases.items():
+            asked = {"lease_id": lease_id, "clock": clock, "until": clock + int(seconds * 1e6)}
+            row = self._one(db, "renew_lease", asked)
+            if row is not None:
+                renewed.add(lease_id)
+                if row["replica"] != self._replica:
+                    elsewhere.add(AccountId(row["account_id"]))
+        return frozenset(renewed), frozenset(elsewhere)
 
-    def adopt(self, db: sqlite3.Connection, lease_id: LeaseId) -> tuple[AccountId, float] | None:
-        """Answer for another replica's lease; return its account and the seconds that it has left."""
+    def claim(
+        self, db: sqlite3.Connection, lease_id: LeaseId, task_id: TaskId, turn_id: str
+    ) -> tuple[AccountId, float] | None:
+        """Take a caller's lease for a turn; return its account and the seconds that it has left."""
         clock = clock_us()
-        row = self._one(db, "adopt_lease", {"lease_id": lease_id, "replica": self._replica, "clock": clock})
+        asked = {"lease_id": lease_id, "task_id": task_id, "turn_id": turn_id}
+        row = self._one(db, "claim_lease", {**asked, "replica": self._replica, "clock": clock})
         return None if row is None else (AccountId(row["account_id"]), (row["until"] - clock) / 1e6)
+
+    def unclaim(self, db: sqlite3.Connection, lease_id: LeaseId, turn_id: str, now_us: int) -> None:
+        """Give a claimed lease back to its caller; its task rests."""
+        left = self._one(db, "unclaim_lease", {"lease_id": lease_id, "turn_id": turn_id})
+        if left is not None:
+            self._run(db, "rest_task", {"task_id": left["task_id"], "now_us": now_us})
+
+    def release(self, db: sqlite3.Connection, lease_id: LeaseId, now_us: int) -> tuple[bool, Accounts]:
+        """End a lease for its caller, or let it lapse for the turn on it; the first says which."""
+        asked = {"lease_id": lease_id, "replica": self._replica, "clock": clock_us(), "now_us": now_us}
+        given = self._one(db, "release_lease", asked)
+        if given is None:
+            return True, NONE
+        if given["end_us"] is not None:
+            self._leave_slot(db, given["account_id"], lease_id)
+            self._run(db, "rest_task", {"task_id": given["task_id"], "now_us": now_us})
+        return given["end_us"] is not None, frozenset({AccountId(given["account_id"])})
 
     def end_lease(
         self,
@@ -220,8 +241,8 @@ class Records:
         return frozenset(changed)
 
     def lapse(self, db: sqlite3.Connection, lease_id: LeaseId, now_us: int) -> tuple[bool, Accounts]:
-        """End a lease if it has lapsed. The first of the result is False when it has time left."""
-        asked = {"lease_id": lease_id, "now_us": now_us, "clock": clock_us()}
+        """End a lease of this replica if it has lapsed. The first is False when it has time left."""
+        asked = {"lease_id": lease_id, "replica": self._replica, "now_us": now_us, "clock": clock_us()}
         ended = self._one(db, "lapse_lease", asked)
         if ended is not None:
             self._leave_slot(db, ended["account_id"], lease_id)

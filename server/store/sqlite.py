@@ -227,15 +227,27 @@ class Store:
 
     async def renew(self, leases: Mapping[LeaseId, float]) -> frozenset[LeaseId]:
         """See Ledger."""
-        return await self._write(lambda db: self._records.renew(db, leases))
+        renewed, _ = await self._write(lambda db: self._records.renew(db, leases), lambda result: result[1])
+        return renewed
 
-    async def adopt(self, lease_id: LeaseId) -> float | None:
+    async def claim(self, lease_id: LeaseId, task_id: TaskId, turn_id: str) -> float | None:
         """See Ledger."""
-        adopted = await self._write(
-            lambda db: self._records.adopt(db, lease_id),
+        claimed = await self._write(
+            lambda db: self._records.claim(db, lease_id, task_id, turn_id),
             lambda found: frozenset({found[0]}) if found is not None else NONE,
         )
-        return None if adopted is None else adopted[1]
+        return None if claimed is None else claimed[1]
+
+    async def unclaim(self, lease_id: LeaseId, turn_id: str, now_us: int) -> None:
+        """See Ledger."""
+        await self._write(lambda db: self._records.unclaim(db, lease_id, turn_id, now_us))
+
+    async def release(self, lease_id: LeaseId, now_us: int) -> bool:
+        """See Ledger."""
+        ended, _ = await self._write_soon(
+            lambda db: self._records.release(db, lease_id, now_us), lambda result: result[1]
+        )
+        return ended
 
     async def lapse(self, lease_id: LeaseId, now_us: int) -> bool:
         """See Ledger."""
@@ -283,11 +295,6 @@ class Store:
         """See Ledger."""
         asked = {"task_id": task_id, "turn_id": turn_id, "now_us": now_us}
         await self._write(lambda db: db.execute(self._sql["touch_task"], asked).rowcount)
-
-    async def rest_task(self, task_id: TaskId, now_us: int) -> None:
-        """See Ledger."""
-        asked = {"task_id": task_id, "now_us": now_us}
-        await self._write(lambda db: db.execute(self._sql["rest_task"], asked).fetchall())
 
     async def end_task(self, task_id: TaskId, now_us: int) -> None:
         """See Ledger."""

@@ -22,6 +22,7 @@ from server.catalog.resolve import resolve
 from server.errors import ServiceError
 from server.pool.account import AccountId, Session, TaskId
 from server.pool.fence import Fence
+from server.pool.queue import Place
 from server.turn.enclosures import Enclosures
 from server.turn.live import Cause, LiveTurn
 from server.turn.rooms import Rooms
@@ -130,6 +131,7 @@ class Grants:
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + self._rooms.limits.queue
+        place = self._rooms.pool.place(self._live.start.priority)
         avoid: set[AccountId] = set()
         refusal: ServiceError | None = None
         tries = 0
@@ -138,7 +140,7 @@ class Grants:
             if refusal is not None and refusal.reason in _AWAY:
                 wait = 0.0  # another account that is free now is worth a try; no queue mends the platform
             try:
-                grant = await self._lease(wanted.choice, frozenset(avoid), wait)
+                grant = await self._lease(wanted.choice, frozenset(avoid), wait, place)
             except ServiceError as error:
                 raise refusal or error from None
             try:
@@ -151,23 +153,26 @@ class Grants:
                 refusal = error
                 if error.reason not in _MAY_MEND:
                     avoid.add(grant.account_id)
-                # What the pool mends it takes out first: a slot is closed, a session demoted; these run out.
+                # What the pool mends it takes out first: an idle task is stopped or a slot closed, a session
+                # demoted; these run out.
                 tries += error.reason not in _MAY_MEND
                 _log.info("turn %s: %r, trying another account", self._live.id, error)
         assert refusal is not None
         raise refusal
 
-    async def _lease(self, choice: Choice, avoid: frozenset[AccountId], wait: float) -> Grant:
+    async def _lease(self, choice: Choice, avoid: frozenset[AccountId], wait: float, place: Place) -> Grant:
         held = self._live.start.lease
         if held.lease_id:
-            return self._hold(await self._rooms.pool.claim(held.lease_id, held.token, _NO_TASK), _NO_TASK)
+            return self._hold(
+                await self._rooms.pool.claim(held.lease_id, held.token, _NO_TASK, self._live.id), _NO_TASK
+            )
         async with self._live.waiting():
             lease = await self._rooms.pool.acquire(
                 LeaseMode.LEASE_MODE_EXCLUSIVE,
                 holder=HOLDER,
                 purpose=self._live.id,
                 wait=wait,
-                priority=self._live.start.priority,
+                place=place,
                 among=choice.among,
                 avoid=avoid,
                 upstream_model_id=choice.model.upstream_id,
@@ -249,7 +254,7 @@ class Grants:
             raise ServiceError(_E.ERROR_REASON_TASK_NOT_FOUND, "Howler holds no such task")
         model = await self._model_of(task)
         if start.lease.lease_id:
-            lease = await rooms.pool.claim(start.lease.lease_id, start.lease.token, task_id)
+            lease = await rooms.pool.claim(start.lease.lease_id, start.lease.token, task_id, self._live.id)
             return model, await self._use(self._hold(lease, task_id))
         return model, await self.use_task(task_id)
 
@@ -278,7 +283,6 @@ class Grants:
         else:
             grant.active_at = info.last_active_at
             if info.status == "processing":
-                grant.active_at = info.last_active_at
                 await pool.touch_task(grant.task_id, turn_id=self._live.id)
                 return info
             status = info.status
@@ -320,4 +324,4 @@ class Grants:
             return
         if ended_task:
             await pool.task_ended(ended_task)
-        await pool.unclaim(grant.lease.lease_id)
+        await pool.unclaim(grant.lease.lease_id, self._live.id, refusal=refusal)

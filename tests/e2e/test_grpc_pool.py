@@ -105,6 +105,18 @@ async def test_an_account_at_the_platforms_limit_closes_a_slot_and_another_serve
         assert upstream.asked("POST", "tasks")[-1].cookie == second.cookie
 
 
+async def test_an_account_at_the_platforms_limit_stops_an_idle_task_and_closes_no_slot(start: Start) -> None:
+    """Issue 4: 10811 means that an idle task of Howler's goes first; else a slot closes."""
+    async with start({**ONE, "slots": 3}, HOWLER_FREE_SLOTS="0") as (upstream, howler):
+        kept = (await howler.turn("kept", retention=KEEP))[0].accepted.task_id
+        upstream.creates = [Refuse(10811)]
+        assert (await howler.turn("newcomer", retention=KEEP))[-1].ended.reason == COMPLETED
+        assert upstream.tasks[kept].status == "finished"
+        assert len(upstream.asked("POST", "tasks")) == 3, "none was tried before the room was made"
+        (account,) = await accounts_of(howler)
+        assert (account.slots_used, account.slots_closed) == (1, 0)
+
+
 async def test_a_model_that_one_account_may_not_use(start: Start) -> None:
     async with start(ONE, OTHER) as (upstream, howler):
         upstream.creates = [Refuse(10812)]

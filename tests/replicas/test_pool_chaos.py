@@ -71,7 +71,8 @@ class Chaos:
 
     async def turn(self) -> None:
         pool, task = self.pool, self.task()
-        lease = await take(pool, wait=random.choice([0.0, 0.1, 3.0]), priority=random.randrange(2))
+        place = pool.place(random.randrange(2))
+        lease = await take(pool, wait=random.choice([0.0, 0.1, 3.0]), place=place)
         ended = TaskId("")
         try:
             await asyncio.sleep(random.random() * 0.02)

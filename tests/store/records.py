@@ -50,6 +50,12 @@ async def granted(store: AnyStore, lease_id: str, task_id: str = "", ttl: float 
     return await store.grant(lease(lease_id), TaskId(task_id), ttl, 1)
 
 
+async def rest(store: AnyStore, task_id: str, now_us: int) -> None:
+    """Let a task idle that no lease is on."""
+    assert await granted(store, f"rest {task_id}", task_id)
+    await store.end_lease(LeaseId(f"rest {task_id}"), now_us)
+
+
 async def fill(store: AnyStore, account_id: AccountId = ANN) -> None:
     """Lease every slot of an account: `full0` and so on."""
     for number in range(SLOTS):

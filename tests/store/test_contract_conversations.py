@@ -10,7 +10,7 @@ from server.conversation.thread import BEGINNING, Thread, digest, thread_of
 from server.pool.account import LeaseId, TaskId
 from server.store.conversations import ConversationCursor, Conversations, Said, Sought
 from server.store.open import AnyStore
-from tests.store.records import ANN, granted, task
+from tests.store.records import ANN, granted, rest, task
 
 RUNNING = ConversationState.CONVERSATION_STATE_RUNNING
 IDLE = ConversationState.CONVERSATION_STATE_IDLE
@@ -107,7 +107,7 @@ async def test_a_conversation_is_as_its_task_is(store: AnyStore, other: AnyStore
     heard = await known(there, "c1")
     assert (heard.shown.state, heard.shown.turn_id, heard.settled) == (RUNNING, "turn2", False)
     assert not await there.claim(rests, LeaseId("l9"), "turn9"), "a turn runs on its task"
-    await store.rest_task(TaskId("t1"), 12)
+    await rest(store, "t1", 12)
     assert not (await known(there, "c1")).remembers, "its agent heard what the conversation does not know of"
 
     await store.end_task(TaskId("t1"), 13)

@@ -99,19 +99,22 @@ async def test_what_nobody_renews_is_reclaimed_after_a_while(store: AnyStore, ot
     assert await other.reclaim() == frozenset()
 
 
-async def test_a_lease_is_taken_over_from_another_replica(store: AnyStore, other: AnyStore) -> None:
+async def test_a_callers_lease_is_claimed_for_one_turn_at_a_time(store: AnyStore, other: AnyStore) -> None:
     for lease_id in ("idle", "turn", "lapsed"):
         await granted(store, lease_id, ttl=30)
     await store.record_task(task("t1"), LeaseId("turn"))
     await store.renew({LeaseId("lapsed"): 0})
-    left = await other.adopt(LeaseId("idle"))
+    left = await other.claim(LeaseId("idle"), NO_TASK, "a")
     assert left is not None
     assert 20 < left <= 30
-    assert await other.adopt(LeaseId("turn")) is None, "a turn runs on its task"
-    assert await other.adopt(LeaseId("lapsed")) is None
-    assert await other.adopt(LeaseId("unknown")) is None
-    await store.rest_task(TaskId("t1"), 5)
-    assert await other.adopt(LeaseId("turn")) is not None
+    assert await other.claim(LeaseId("idle"), NO_TASK, "a"), "the same turn may claim it again"
+    assert await store.claim(LeaseId("idle"), NO_TASK, "b") is None
+    assert await other.claim(LeaseId("turn"), TaskId("t1"), "a") is None, "a turn runs on its task"
+    assert await other.claim(LeaseId("lapsed"), NO_TASK, "a") is None
+    assert await other.claim(LeaseId("unknown"), NO_TASK, "a") is None
+    await store.unclaim(LeaseId("turn"), "", 5)
+    assert await other.claim(LeaseId("turn"), NO_TASK, "a") is None, "it has a task"
+    assert await other.claim(LeaseId("turn"), TaskId("t1"), "a") is not None
     held = await leases(store)
     assert [held[name].replica for name in ("idle", "turn", "lapsed")] == [
         other.replica,
@@ -119,6 +122,42 @@ async def test_a_lease_is_taken_over_from_another_replica(store: AnyStore, other
         store.replica,
     ]
     assert held["turn"].task_id == "t1"
+    await store.unclaim(LeaseId("idle"), "b", 6)
+    assert await store.claim(LeaseId("idle"), NO_TASK, "b") is None, "another turn's claim stays"
+    await store.unclaim(LeaseId("idle"), "a", 6)
+    assert await store.claim(LeaseId("idle"), NO_TASK, "b") is not None
+
+
+async def test_two_claims_at_once(store: AnyStore, other: AnyStore) -> None:
+    await granted(store, "l1")
+    for number in range(10):
+        claims = [one.claim(LeaseId("l1"), NO_TASK, f"{number} {one.replica}") for one in (store, other)]
+        won = [left is not None for left in await asyncio.gather(*claims)]
+        assert sorted(won) == [False, True]
+        winner = (store, other)[won.index(True)]
+        await winner.unclaim(LeaseId("l1"), f"{number} {winner.replica}", 5)
+
+
+async def test_what_a_turn_runs_on_is_released_by_who_runs_it(store: AnyStore, other: AnyStore) -> None:
+    await fill(store)
+    await store.record_task(task("t1"), LeaseId("full1"))
+    await store.claim(LeaseId("full2"), NO_TASK, "turn")
+    assert await other.release(LeaseId("full0"), 5)
+    assert await other.release(LeaseId("full0"), 6), "it has ended"
+    assert await other.release(LeaseId("unknown"), 6)
+    assert not await other.release(LeaseId("full1"), 7), "another replica may run a turn on its task"
+    assert not await other.release(LeaseId("full2"), 7)
+    assert not await store.release(LeaseId("full2"), 7)
+    held = await leases(other)
+    assert held.keys() == {"full1", "full2"}
+    assert all(holding.left <= 0 for holding in held.values()), "nobody renews it"
+    assert await granted(store, "l1")
+    assert await granted(store, "l2") is None
+    assert not await other.lapse(LeaseId("full2"), 8)
+    assert await store.lapse(LeaseId("full2"), 8)
+    assert await granted(store, "l2")
+    assert await store.release(LeaseId("full1"), 9), "who answers for it knows that no turn runs"
+    assert await busy_tasks(store) == {"t1": False}
 
 
 async def test_tokens_of_leases_are_remembered(store: AnyStore, other: AnyStore) -> None:

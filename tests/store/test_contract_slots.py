@@ -72,6 +72,23 @@ async def test_accounts_out_of_use_are_not_granted(store: AnyStore, other: AnySt
     assert await other.grant(lease("z", AccountId("acc_none"), mode), NO_TASK, TTL, 1) is None
 
 
+async def test_what_was_left_on_a_disabled_account_may_be_seen_to(store: AnyStore, other: AnyStore) -> None:
+    for name in ("idle", "left"):
+        await granted(store, name)
+        await store.record_task(task(name), LeaseId(name))
+    await store.end_lease(LeaseId("idle"), 2)
+    await store.renew({LeaseId("left"): 0})
+    await store.lapse(LeaseId("left"), 2)
+    now = (await store.books([ANN])).members[0]
+    assert await store.put_account(replace(now, enabled=False))
+    assert await granted(other, "next", "idle") is None
+    assert await granted(other, "stop", "left")
+    now = (await store.books([ANN])).members[0]
+    assert await store.put_account(replace(now, state=AccountState.ACCOUNT_STATE_EXPIRED))
+    await store.end_lease(LeaseId("stop"), 3, ended_task=TaskId("left"))
+    assert await state_of(store, "left") == TaskState.TASK_STATE_ENDED
+
+
 async def test_slots_follow_the_accounts_record(store: AnyStore, other: AnyStore) -> None:
     await fill(store)
     assert await store.put_account(replace(member(ANN), slots=SLOTS + 1))

@@ -5,7 +5,7 @@ from howler.task.v1.task_service_pb2 import Task, TaskState
 from server.pool.account import LeaseId, TaskId
 from server.store.open import AnyStore
 from server.store.pages import TaskCursor
-from tests.store.records import ANN, NO_LEASE, busy_tasks, granted, state_of, task
+from tests.store.records import ANN, NO_LEASE, busy_tasks, granted, rest, state_of, task
 
 
 async def test_states_of_a_task(store: AnyStore, other: AnyStore) -> None:
@@ -23,7 +23,7 @@ async def test_states_of_a_task(store: AnyStore, other: AnyStore) -> None:
     assert (touched.turn_id, touched.last_used_time.ToMicroseconds()) == ("turn-2", 60)
     assert touched.state == TaskState.TASK_STATE_RUNNING
     assert await busy_tasks(other) == {"t1": True}
-    await store.rest_task(TaskId("t1"), 65)
+    await rest(store, "t1", 65)
     assert await busy_tasks(other) == {"t1": False}
     await store.end_task(TaskId("t1"), 70)
     await store.end_task(TaskId("t1"), 80)
@@ -39,7 +39,7 @@ def replace_task(of: Task, state: TaskState) -> Task:
 async def test_tasks_are_listed_by_last_use_in_pages(store: AnyStore) -> None:
     for number in range(10):
         await store.record_task(task(f"t{number}", number // 2, "ab"[number % 2]), NO_LEASE)
-        await store.rest_task(TaskId(f"t{number}"), number // 2)
+        await rest(store, f"t{number}", number // 2)
     await store.end_task(TaskId("t9"), 99)
     everything = await store.tasks(TaskState.TASK_STATE_UNSPECIFIED, "", 100)
     assert [found.task_id for found in everything] == [f"t{number}" for number in reversed(range(10))]

@@ -234,10 +234,20 @@ class PostgresStore:
         asked = {"leases": list(leases), "ttls_us": [_us(seconds) for seconds in leases.values()]}
         return frozenset(LeaseId(row["lease_id"]) for row in await self._do(leases, "renew", asked))
 
-    async def adopt(self, lease_id: LeaseId) -> float | None:
+    async def claim(self, lease_id: LeaseId, task_id: TaskId, turn_id: str) -> float | None:
         """See Ledger."""
-        adopted = await self._do([lease_id], "adopt", {"lease_id": lease_id})
-        return float(adopted[0]["left_s"]) if adopted else None
+        asked = {"lease_id": lease_id, "task_id": task_id, "turn_id": turn_id}
+        claimed = await self._do([lease_id, task_id], "claim", asked)
+        return float(claimed[0]["left_s"]) if claimed else None
+
+    async def unclaim(self, lease_id: LeaseId, turn_id: str, now_us: int) -> None:
+        """See Ledger."""
+        await self._do([lease_id], "unclaim", {"lease_id": lease_id, "turn_id": turn_id, "now_us": now_us})
+
+    async def release(self, lease_id: LeaseId, now_us: int) -> bool:
+        """See Ledger."""
+        given = await self._do([lease_id], "release", {"lease_id": lease_id, "now_us": now_us})
+        return not given or bool(given[0]["ended"])
 
     async def lapse(self, lease_id: LeaseId, now_us: int) -> bool:
         """See Ledger."""
@@ -286,10 +296,6 @@ class PostgresStore:
     async def touch_task(self, task_id: TaskId, turn_id: str, now_us: int) -> None:
         """See Ledger."""
         await self._do([task_id], "touch_task", {"task_id": task_id, "turn_id": turn_id, "now_us": now_us})
-
-    async def rest_task(self, task_id: TaskId, now_us: int) -> None:
-        """See Ledger."""
-        await self._do([task_id], "rest_task", {"task_id": task_id, "now_us": now_us})
 
     async def end_task(self, task_id: TaskId, now_us: int) -> None:
         """See Ledger."""

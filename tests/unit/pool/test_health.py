@@ -208,17 +208,6 @@ async def test_cooldowns_outlive_a_restart(tmp_path: Path) -> None:
         assert await reason_of(take(pool, wait=1)) == E.ERROR_REASON_POOL_EXHAUSTED
 
 
-async def test_a_full_account_stops_an_idle_task_and_then_cools_no_longer(tmp_path: Path) -> None:
-    """10811 (upstream-protocol §1.4): an idle task of ours goes first."""
-    platform = Platform()
-    async with pool_in(tmp_path, platform) as (pool, _):
-        (ann,) = await with_accounts(pool, platform, "ann", slots=3)
-        await idle_task(pool, "t")
-        await pool.report(ann, ServiceError(E.ERROR_REASON_CONCURRENCY_LIMIT, "full"))
-        assert (await take(pool, wait=5)).account_id == ann
-        assert platform.stopped == ["t"]
-
-
 async def test_registered_accounts_are_checked_in_the_background(tmp_path: Path) -> None:
     platform = Platform()
     platform.passwords["bob@example.com"] = "secret"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import Lease
-from howler.task.v1.task_service_pb2 import Task, TaskState
+from howler.task.v1.task_service_pb2 import Task
 
 from server.errors import ServiceError
 from server.pool.account import AccountId, TaskId
@@ -116,44 +116,6 @@ async def _fence(pool: Pool, lease: object) -> None:
     pool.fence(lease)  # type: ignore[arg-type]
 
 
-async def test_a_callers_lease_is_good_at_every_replica(tmp_path: Path) -> None:
-    """A caller behind a balancer renews, runs turns and releases wherever it comes out."""
-    platform = Platform()
-    async with two_pools(tmp_path, platform, Terms()) as (one, two, store):
-        await with_accounts(one, platform, "ann", slots=2)
-        lease = await take(one, ttl=30.0)
-        renewed = await two.renew(lease.lease_id, lease.token, 60)
-        assert (renewed.lease_id, renewed.account_id) == (lease.lease_id, lease.account_id)
-        assert await reason_of(two.renew(lease.lease_id, lease.token + 1)) == E.ERROR_REASON_LEASE_NOT_FOUND
-        claimed = await two.claim(lease.lease_id, lease.token, TaskId(""))
-        assert two.fence(claimed).holds
-        await two.record_task(Task(task_id="t"), claimed)
-        assert (
-            await reason_of(one.claim(lease.lease_id, lease.token, TaskId("t"))) == E.ERROR_REASON_TASK_BUSY
-        )
-        await two.unclaim(lease.lease_id)
-        again = await one.claim(lease.lease_id, lease.token, TaskId("t"))
-        assert one.fence(again).holds
-        await until(lambda: two._desk.board.leases[lease.lease_id].foreign)  # type: ignore[index]
-        await one.unclaim(lease.lease_id)
-        await give(two, lease)
-        await until(lambda: lease.lease_id not in one._desk.board.leases)
-        idle = await store.task(TaskId("t"))
-        assert idle is not None
-        assert idle.state == TaskState.TASK_STATE_IDLE
-
-
-async def test_a_caller_that_renews_elsewhere_keeps_its_lease_here(tmp_path: Path) -> None:
-    platform = Platform()
-    async with two_pools(tmp_path, platform) as (one, two, store):
-        await with_accounts(one, platform, "ann")
-        lease = await take(one, ttl=0.4)
-        await two.renew(lease.lease_id, lease.token, 60)
-        await asyncio.sleep(0.8)  # its end, as far as `one` knew
-        assert [holding.lease.lease_id for holding in (await store.books()).leases] == [lease.lease_id]
-        assert (await one.claim(lease.lease_id, lease.token, TaskId(""))).token == lease.token
-
-
 async def test_a_task_is_stopped_by_one_replica_and_used_by_none_meanwhile(tmp_path: Path) -> None:
     platform = Platform()
     async with two_pools(tmp_path, platform) as (one, two, _):
@@ -196,7 +158,7 @@ async def test_the_higher_priority_is_served_first(tmp_path: Path) -> None:
         lease, served = await take(pool), list[int]()
 
         async def caller(number: int, priority: int) -> None:
-            mine = await take(pool, priority=priority)
+            mine = await take(pool, place=pool.place(priority))
             served.append(number)
             await give(pool, mine)
 
@@ -207,26 +169,6 @@ async def test_the_higher_priority_is_served_first(tmp_path: Path) -> None:
         await give(pool, lease)
         await asyncio.gather(*callers)
         assert served == [2, 4, 0, 3, 1]
-
-
-async def test_a_slot_that_the_platform_refused_is_closed_and_counted(tmp_path: Path) -> None:
-    """10811 (upstream-protocol §1.4): the account has fewer slots than we thought."""
-    platform = Platform()
-    full = ServiceError(E.ERROR_REASON_CONCURRENCY_LIMIT, "full")
-    async with two_pools(tmp_path, platform, Terms()) as (one, two, _):
-        (ann,) = await with_accounts(one, platform, "ann", slots=2)
-        await until(lambda: ann in two._desk.board.seats)
-        await one.give_back(await take(one), refusal=full)
-        (account,) = await one.accounts()
-        assert (account.slots, account.slots_used, account.slots_closed) == (2, 0, 1)
-        last = await take(one)
-        assert await reason_of(take(two, wait=0)) == E.ERROR_REASON_POOL_EXHAUSTED
-        await one.give_back(last, refusal=full)
-        with pytest.raises(ServiceError) as raised:  # nothing but time opens one: no use waiting
-            await take(one, wait=30)
-        assert raised.value.reason == E.ERROR_REASON_POOL_EXHAUSTED
-        assert raised.value.retry_after is not None
-        assert 30 < raised.value.retry_after <= 60
 
 
 _HOLDER = """
@@ -270,24 +212,19 @@ async def test_what_a_killed_process_held_is_free_at_once(tmp_path: Path) -> Non
         assert platform.stopped == ["left"]
 
 
-@pytest.mark.parametrize("renewed", ["before", "after"])
-async def test_a_turn_that_lost_its_lease_takes_the_lease_along(tmp_path: Path, renewed: str) -> None:
-    """Its agent may be at work still: a renewal that comes late must not give the task to a next turn."""
+async def test_what_was_left_on_a_disabled_account_is_stopped(tmp_path: Path) -> None:
+    """Its agent may be at work still, and the platform lets us: no turn begins there meanwhile."""
     platform = Platform()
     async with pool_in(tmp_path, platform) as (pool, _):
-        await with_accounts(pool, platform, "ann")
-        lease = await take(pool, ttl=1.6)
-        claimed = await pool.claim(lease.lease_id, lease.token, TaskId(""))
-        fence = pool.fence(claimed)
-        await pool.record_task(Task(task_id="t"), claimed)
-        await until(lambda: fence.fallen)
-        if renewed == "before":
-            await pool.renew(lease.lease_id, lease.token, 60)
-        await pool.unclaim(lease.lease_id)
-        assert await reason_of(pool.renew(lease.lease_id, lease.token, 60)) == E.ERROR_REASON_LEASE_LOST
-        claiming = pool.claim(lease.lease_id, lease.token, TaskId("t"))
-        assert await reason_of(claiming) == E.ERROR_REASON_LEASE_LOST
-        await until(lambda: platform.stopped == ["t"])
+        (ann,) = await with_accounts(pool, platform, "ann", slots=2)
+        await idle_task(pool, "idle")
+        lease = await take(pool)
+        await pool.record_task(Task(task_id="left"), lease)
+        await pool.disable_account(ann)
+        await pool.give_up(lease)
+        await until(lambda: platform.stopped == ["left"])
+        await until(lambda: pool._accounts()[0].slots_used == 1)
+        assert await reason_of(take(pool, task_id="idle")) == E.ERROR_REASON_NO_ACCOUNT
 
 
 async def test_a_reclaim_that_fails_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -139,8 +139,10 @@ class PoolServiceServicer:
     def Release(self, request, context):
         """Release ends a lease. A lease that has ended already is no error.
 
-        A turn that still runs on it ends LEASE_LOST, and its task is stopped; where
-        another replica runs it, once that hears of it. Release after the turn.
+        A turn that still runs on it, at whichever replica, sends nothing more, ends
+        LEASE_LOST, and its task is stopped. Its slot is free once the replica that
+        runs it has seen to that, at the latest when the lease would be reclaimed
+        (HOWLER_LEASE_RECLAIM). Release after the turn.
 
         Fails with LEASE_NOT_FOUND when the token is another one.
         """

@@ -54,8 +54,10 @@ class PoolServiceStub:
     Release: _grpc.UnaryUnaryMultiCallable[_pool_service_pb2.ReleaseRequest, _pool_service_pb2.ReleaseResponse]
     """Release ends a lease. A lease that has ended already is no error.
 
-    A turn that still runs on it ends LEASE_LOST, and its task is stopped; where
-    another replica runs it, once that hears of it. Release after the turn.
+    A turn that still runs on it, at whichever replica, sends nothing more, ends
+    LEASE_LOST, and its task is stopped. Its slot is free once the replica that
+    runs it has seen to that, at the latest when the lease would be reclaimed
+    (HOWLER_LEASE_RECLAIM). Release after the turn.
 
     Fails with LEASE_NOT_FOUND when the token is another one.
     """
@@ -143,8 +145,10 @@ class PoolServiceAsyncStub(PoolServiceStub):
     Release: _aio.UnaryUnaryMultiCallable[_pool_service_pb2.ReleaseRequest, _pool_service_pb2.ReleaseResponse]  # type: ignore[assignment]
     """Release ends a lease. A lease that has ended already is no error.
 
-    A turn that still runs on it ends LEASE_LOST, and its task is stopped; where
-    another replica runs it, once that hears of it. Release after the turn.
+    A turn that still runs on it, at whichever replica, sends nothing more, ends
+    LEASE_LOST, and its task is stopped. Its slot is free once the replica that
+    runs it has seen to that, at the latest when the lease would be reclaimed
+    (HOWLER_LEASE_RECLAIM). Release after the turn.
 
     Fails with LEASE_NOT_FOUND when the token is another one.
     """
@@ -247,8 +251,10 @@ class PoolServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_pool_service_pb2.ReleaseResponse, _abc.Awaitable[_pool_service_pb2.ReleaseResponse]]:
         """Release ends a lease. A lease that has ended already is no error.
 
-        A turn that still runs on it ends LEASE_LOST, and its task is stopped; where
-        another replica runs it, once that hears of it. Release after the turn.
+        A turn that still runs on it, at whichever replica, sends nothing more, ends
+        LEASE_LOST, and its task is stopped. Its slot is free once the replica that
+        runs it has seen to that, at the latest when the lease would be reclaimed
+        (HOWLER_LEASE_RECLAIM). Release after the turn.
 
         Fails with LEASE_NOT_FOUND when the token is another one.
         """

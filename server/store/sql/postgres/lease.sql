@@ -29,7 +29,8 @@ WITH free AS (
 SELECT token, pg_notify('howler', :replica || ',' || account_id) FROM granted;
 
 -- name: grant_task
--- An exclusive lease on an active task, in the task's slot, if no lease is on it.
+-- An exclusive lease on an active task, in the task's slot, if no lease is on it. A task that was left in the
+-- middle of a turn may be seen to on an account that is disabled, too.
 WITH own AS (
   SELECT account_id, number
     FROM slot
@@ -39,7 +40,8 @@ WITH own AS (
   UPDATE account
      SET token = token + 1, last_used_us = :now_us
     FROM own
-   WHERE account.account_id = own.account_id AND account.enabled = 1 AND account.state IN (1, 2)
+   WHERE account.account_id = own.account_id AND account.state IN (1, 2)
+     AND (account.enabled = 1 OR EXISTS (SELECT FROM task WHERE task_id = :task_id AND busy = 1))
   RETURNING account.account_id, account.token, own.number
 ), taken AS (
   UPDATE slot SET lease_id = :lease_id
@@ -84,26 +86,60 @@ WITH asked AS (
 UPDATE lease SET until = :now + live.ttl_us
   FROM live
  WHERE lease.lease_id = live.lease_id
-RETURNING lease.lease_id;
+RETURNING lease.lease_id,
+          CASE WHEN lease.replica <> :replica THEN pg_notify('howler', :replica || ',' || account_id) END;
 
--- name: adopt
--- Another replica answers for a lease, unless it has lapsed or a turn runs on its task.
-UPDATE lease SET replica = :replica
+-- name: claim
+-- This replica answers for a lease from now on and runs a turn on it, if no other turn runs on it or its task.
+UPDATE lease SET replica = :replica, turn_id = :turn_id
  WHERE lease_id = :lease_id AND end_us IS NULL AND until > :now
+   AND task_id = :task_id AND turn_id IN ('', :turn_id)
    AND NOT EXISTS (SELECT FROM task WHERE task.task_id = lease.task_id AND task.busy = 1 AND task.end_us IS NULL)
 RETURNING (until - :now) / 1e6 :: FLOAT8 AS left_s, pg_notify('howler', :replica || ',' || account_id);
 
+-- name: unclaim
+-- The turn on a lease is over, and its task rests.
+WITH own AS (
+  UPDATE lease SET turn_id = '' WHERE lease_id = :lease_id AND turn_id = :turn_id AND end_us IS NULL
+  RETURNING task_id
+)
+UPDATE task SET busy = 0, last_used_us = :now_us FROM own WHERE task.task_id = own.task_id AND task.end_us IS NULL;
+
+-- name: release
+-- A lease that its caller gives back has ended; where another replica may run a turn on it, or this one does, it
+-- has only lapsed, and who runs the turn ends it.
+WITH given AS (
+  UPDATE lease
+     SET end_us = CASE WHEN turn_id = '' AND (replica = :replica OR NOT EXISTS (
+                              SELECT FROM task WHERE task.task_id = lease.task_id AND task.busy = 1))
+                       THEN :now_us :: BIGINT END,
+         until = least(until, :now)
+   WHERE lease_id = :lease_id AND end_us IS NULL
+  RETURNING account_id, task_id, end_us, pg_notify('howler', :replica || ',' || account_id)
+), ended AS (
+  SELECT account_id, task_id FROM given WHERE end_us IS NOT NULL
+), freed AS (
+  UPDATE slot SET lease_id = '' FROM ended
+   WHERE slot.account_id = ended.account_id AND slot.lease_id = :lease_id
+  RETURNING number
+), rested AS (
+  UPDATE task SET busy = 0, last_used_us = :now_us FROM ended
+   WHERE task.task_id = ended.task_id AND task.end_us IS NULL
+     AND (SELECT count(*) FROM freed) >= 0 -- the slot is locked before its task, as everywhere
+)
+SELECT end_us IS NOT NULL AS ended FROM given;
+
 -- name: lapse
--- A lease that has lapsed is ended; its task stays as busy as it is.
+-- A lease of this replica that has lapsed is ended; its task stays as busy as it is.
 WITH ended AS (
   UPDATE lease SET end_us = :now_us
-   WHERE lease_id = :lease_id AND end_us IS NULL AND until <= :now
-  RETURNING account_id, lease_id
+   WHERE lease_id = :lease_id AND replica = :replica AND end_us IS NULL AND until <= :now
+  RETURNING account_id, lease_id, pg_notify('howler', :replica || ',' || account_id)
 ), freed AS (
   UPDATE slot SET lease_id = '' FROM ended
    WHERE slot.account_id = ended.account_id AND slot.lease_id = ended.lease_id
 )
-SELECT EXISTS (SELECT pg_notify('howler', :replica || ',' || account_id) FROM ended)
+SELECT EXISTS (SELECT FROM ended)
     OR NOT EXISTS (SELECT FROM lease WHERE lease_id = :lease_id AND end_us IS NULL) AS over;
 
 -- name: reclaim

@@ -14,18 +14,20 @@ UPDATE slot SET lease_id = :lease_id
 RETURNING number;
 
 -- name: take_slot_of_task
--- The slot of an active task of a usable account goes to a lease, if no other lease has it.
+-- The slot of an active task of a usable account goes to a lease, if no other lease has it. A task that was
+-- left in the middle of a turn may be seen to on an account that is disabled, too.
 UPDATE slot SET lease_id = :lease_id
  WHERE account_id = :account_id AND task_id = :task_id AND lease_id = ''
-   AND EXISTS (SELECT 1 FROM account
-                WHERE account_id = :account_id AND enabled = 1 AND state IN (1, 2))
+   AND EXISTS (SELECT 1 FROM account JOIN task ON task.account_id = account.account_id
+                WHERE task.task_id = :task_id AND (account.enabled = 1 OR task.busy = 1)
+                  AND account.state IN (1, 2))
 RETURNING number;
 
 -- name: take_token
--- The account, if it is usable, is granted once more.
+-- The account, if it is usable, is granted once more; a lease on a task has asked that with the slot.
 UPDATE account
    SET token = token + 1, last_used_us = :now_us
- WHERE account_id = :account_id AND enabled = 1 AND state IN (1, 2)
+ WHERE account_id = :account_id AND (enabled = 1 OR :task_id <> '') AND state IN (1, 2)
 RETURNING token;
 
 -- name: add_lease
@@ -36,14 +38,31 @@ VALUES (:lease_id, :account_id, :mode, :token, :holder, :purpose, :task_id, :rep
 -- name: renew_lease
 -- A lease that has not lapsed gets more time.
 UPDATE lease SET until = :until WHERE lease_id = :lease_id AND end_us IS NULL AND until > :clock
-RETURNING lease_id;
+RETURNING account_id, replica;
 
--- name: adopt_lease
--- Another replica answers for a lease from now on, unless a turn runs on its task.
-UPDATE lease SET replica = :replica
+-- name: claim_lease
+-- This replica answers for a lease from now on and runs a turn on it, if no other turn runs on it or its task.
+UPDATE lease SET replica = :replica, turn_id = :turn_id
  WHERE lease_id = :lease_id AND end_us IS NULL AND until > :clock
+   AND task_id = :task_id AND turn_id IN ('', :turn_id)
    AND NOT EXISTS (SELECT 1 FROM task WHERE task.task_id = lease.task_id AND task.busy = 1)
 RETURNING account_id, until;
+
+-- name: unclaim_lease
+-- The turn on a lease is over.
+UPDATE lease SET turn_id = '' WHERE lease_id = :lease_id AND turn_id = :turn_id AND end_us IS NULL
+RETURNING task_id;
+
+-- name: release_lease
+-- A lease that its caller gives back has ended; where another replica may run a turn on it, or this one does, it
+-- has only lapsed, and who runs the turn ends it.
+UPDATE lease
+   SET end_us = CASE WHEN turn_id = '' AND (replica = :replica OR NOT EXISTS (
+                            SELECT 1 FROM task WHERE task.task_id = lease.task_id AND task.busy = 1))
+                     THEN :now_us END,
+       until = min(until, :clock)
+ WHERE lease_id = :lease_id AND end_us IS NULL
+RETURNING account_id, task_id, end_us;
 
 -- name: end_lease
 -- A lease was given back.
@@ -51,8 +70,9 @@ UPDATE lease SET end_us = :now_us WHERE lease_id = :lease_id AND end_us IS NULL
 RETURNING account_id, mode, task_id;
 
 -- name: lapse_lease
--- A lease whose time is up has ended.
-UPDATE lease SET end_us = :now_us WHERE lease_id = :lease_id AND end_us IS NULL AND until <= :clock
+-- A lease of this replica whose time is up has ended.
+UPDATE lease SET end_us = :now_us
+ WHERE lease_id = :lease_id AND replica = :replica AND end_us IS NULL AND until <= :clock
 RETURNING account_id;
 
 -- name: live_lease
