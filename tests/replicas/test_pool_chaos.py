@@ -30,10 +30,10 @@ E = ErrorReason
 FAILURES = (
     E.ERROR_REASON_SESSION_EXPIRED,
     E.ERROR_REASON_RATE_LIMITED,
-    E.ERROR_REASON_CONCURRENCY_LIMIT,
     E.ERROR_REASON_HOST_UNAVAILABLE,
     E.ERROR_REASON_MODEL_ACCESS_DENIED,
 )
+FULL = ServiceError(E.ERROR_REASON_CONCURRENCY_LIMIT, "full")
 
 
 class Chaos:
@@ -44,6 +44,7 @@ class Chaos:
         self.pools = pools
         self.platform = platform
         self.count = 0
+        self.claimed_now: set[str] = set()
         self.ends: set[str] = set()
 
     @property
@@ -73,35 +74,42 @@ class Chaos:
         pool, task = self.pool, self.task()
         place = pool.place(random.randrange(2))
         lease = await take(pool, wait=random.choice([0.0, 0.1, 3.0]), place=place)
-        ended = TaskId("")
+        ended, refusal = TaskId(""), None
         try:
             await asyncio.sleep(random.random() * 0.02)
             pool.fence(lease).check()
             if random.random() < 0.5:
                 await pool.record_task(task, lease)
                 ended = TaskId(task.task_id if random.random() < 0.5 else "")
+            elif random.random() < 0.1:
+                refusal = FULL
         finally:
-            await pool.give_back(lease, ended_task=ended)
+            await pool.give_back(lease, ended_task=ended, refusal=refusal)
 
     async def held(self) -> None:
         """A turn on a lease of the caller's own, at whichever replica."""
         lease = await take(self.pool, wait=random.choice([0.0, 1.0]), ttl=random.choice([0.3, 1.0, 5.0]))
         key = (lease.lease_id, lease.token)
         try:
-            await self.claimed(self.pool, lease)
+            await asyncio.gather(*(self.claimed(self.pool, lease) for _ in range(random.randint(1, 2))))
             await self.pool.renew(*key, 1.0)
         finally:
             if random.random() < 0.8:
                 await self.pool.release(*key)
 
     async def claimed(self, pool: Pool, lease: Lease) -> None:
-        claimed = await pool.claim(lease.lease_id, lease.token, TaskId(""))
+        self.count += 1
+        turn_id = f"turn-{self.count}"
+        claimed = await pool.claim(lease.lease_id, lease.token, TaskId(""), turn_id)
+        assert lease.lease_id not in self.claimed_now, "two turns run on one lease"
+        self.claimed_now.add(lease.lease_id)
         try:
             pool.fence(claimed).check()
             await pool.record_task(self.task(), claimed)
             await asyncio.sleep(random.random() * 0.3)
         finally:
-            await pool.unclaim(lease.lease_id)
+            self.claimed_now.remove(lease.lease_id)
+            await pool.unclaim(lease.lease_id, turn_id)
 
     async def call(self) -> None:
         await take(self.pool, wait=0.1, mode=SHARED, ttl=1.0)
@@ -159,10 +167,12 @@ class Chaos:
 
 
 def well(pool: Pool) -> bool:
-    """All accounts of a pool are there and can be granted, no lease is left, nobody waits."""
+    """All accounts of a pool are there and can be granted, no lease and no closed slot is left."""
     board, states = pool._desk.board, [one.state for one in pool._accounts()]
     active = states == [AccountState.ACCOUNT_STATE_ACTIVE] * len(NAMES)
-    return active and not board.leases and not any(task.orphaned for task in board.tasks.values())
+    orphans = any(task.orphaned for task in board.tasks.values())
+    closed = any(seat.closed or seat.withheld for seat in board.seats.values())
+    return active and not board.leases and not orphans and not closed
 
 
 @pytest.fixture
@@ -182,6 +192,7 @@ async def chaos(url: str) -> AsyncIterator[Chaos]:
 async def test_nothing_is_stuck_after_chaos(chaos: Chaos, monkeypatch: pytest.MonkeyPatch) -> None:
     for pause in ("LOGIN_PAUSE", "LOGIN_BACKOFF"):
         monkeypatch.setattr(f"server.pool.logins.{pause}", 0.3)
+    monkeypatch.setattr("server.pool.tasks.SLOT_CLOSED", 0.3)
     await chaos.import_all()
     work = [asyncio.create_task(chaos.caller()) for _ in range(CALLERS)]
     work.append(asyncio.create_task(chaos.operator()))
