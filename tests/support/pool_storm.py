@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import sys
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -64,24 +65,28 @@ class Storm:
 
 
 class _Workers:
-    """The processes, by their nursery."""
+    """The processes, by their nursery: whoever is killed is replaced meanwhile."""
 
     def __init__(self, nursery: asyncio.subprocess.Process) -> None:
         self._nursery = nursery
         self.alive: list[int] = []
 
-    async def add(self) -> None:
-        assert self._nursery.stdin is not None
+    async def grow(self) -> None:
+        """Take note of those that were asked for, as they are born."""
         assert self._nursery.stdout is not None
-        self._nursery.stdin.write(b"\n")
-        line = await self._nursery.stdout.readline()
-        assert line, "the nursery ended"
-        self.alive.append(int(line))
+        while line := await self._nursery.stdout.readline():
+            self.alive.append(int(line))
+        raise AssertionError("the nursery ended")
+
+    def ask_for(self, count: int) -> None:
+        assert self._nursery.stdin is not None
+        self._nursery.stdin.write(b"\n" * count)
 
     def kill(self, pid: int) -> None:
         self.alive.remove(pid)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+        self.ask_for(1)
 
 
 @asynccontextmanager
@@ -99,11 +104,15 @@ async def _workers(url: str, log: Path) -> AsyncIterator[_Workers]:
         start_new_session=True,
     )
     workers = _Workers(nursery)
+    growth = asyncio.create_task(workers.grow())
     try:
-        for _ in range(PROCESSES):
-            await workers.add()
+        workers.ask_for(PROCESSES)
+        while len(workers.alive) < PROCESSES:
+            await asyncio.sleep(0.01)
         yield workers
+        assert not growth.done(), "the nursery ended"
     finally:
+        growth.cancel()
         with suppress(ProcessLookupError):
             os.killpg(nursery.pid, signal.SIGKILL)  # one that was forked last may be on no list yet
         await nursery.wait()
@@ -111,12 +120,14 @@ async def _workers(url: str, log: Path) -> AsyncIterator[_Workers]:
 
 
 async def _kill(storm: Storm, workers: _Workers, frozen: set[int]) -> None:
+    """Kill by the clock: what a busy machine delays is made up for."""
+    due = time.monotonic()
     while True:
-        await asyncio.sleep(KILL_EVERY)
-        victim = random.choice([pid for pid in workers.alive if pid not in frozen])
-        workers.kill(victim)
-        storm.kills += 1
-        await workers.add()
+        due += KILL_EVERY
+        await asyncio.sleep(due - time.monotonic())
+        if victims := [pid for pid in workers.alive if pid not in frozen]:
+            workers.kill(random.choice(victims))
+            storm.kills += 1
 
 
 async def _freeze(storm: Storm, workers: _Workers, frozen: set[int]) -> None:
