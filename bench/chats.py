@@ -1,11 +1,13 @@
 """What a conversation is worth: how long a chat's first turn takes to begin, and its second.
 
-python -m bench.chats            # the table alone, about ten seconds
+python -m bench.chats [FILE]     # the table alone, about ten seconds; FILE gets a page of it
 
 All of Howler on the sandbox, whose VM takes 3 s to boot, through the official client.
 """
 
 import asyncio
+import os
+import platform
 import sys
 import time
 from collections.abc import Sequence
@@ -33,6 +35,13 @@ _WHAT: Final = (
     f"{BOOT_SECONDS:g} s to boot: the time from the call to the first piece of the answer. First turns of "
     "all chats run side by side; the second ones, which send all that was said, one after the other."
 )
+_ABOUT: Final = """\
+# What a conversation is worth
+
+Made by `python -m bench.chats`. A client of the OpenAI API has no memory: it sends all that was said with
+each call. Howler recognises it, and the second turn goes to the agent that remembers, whose VM runs.
+"""
+
 _HEAD: Final = ("turn", "median, ms", "least, ms", "most, ms")
 
 
@@ -88,10 +97,20 @@ def section(measured: Sequence[Turns]) -> str:
     return "\n".join([_WHAT, "", *lines])
 
 
+def page(measured: Sequence[Turns], load: float) -> str:
+    """Return a page of what was measured while the machine had this load average before."""
+    cpus = f"{platform.machine()}, {os.cpu_count()} CPUs, load average {load:.1f} before"
+    return f"{_ABOUT}\n{section(measured)}\n\n{time.strftime('%Y-%m-%d')}; {cpus}.\n"
+
+
 def main() -> int:
-    """Measure and print the table."""
+    """Measure, print the table and write a page of it where a file is named."""
+    load = os.getloadavg()[0]
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.stdout.write(f"{section(runner.run(measure('full')))}\n")
+        measured = runner.run(measure("full"))
+    sys.stdout.write(f"{section(measured)}\n")
+    if len(sys.argv) > 1:
+        Path(sys.argv[1]).write_text(page(measured, load))
     return 0
 
 
