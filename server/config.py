@@ -174,7 +174,8 @@ class Settings(BaseSettings):
     turn_retention: Annotated[float, Field(gt=0, le=90 * 86_400)] = 86_400.0
     """How long the log of a durable turn is kept after its end."""
     shutdown_grace: Grace = 10.0
-    """How long the turns that run may go on at a shutdown."""
+    """How long the turns that run may go on at a shutdown. Then durable ones are left to another server, or
+    to the next, and the others ended."""
     relay_gather_ms: Annotated[float, Field(ge=0, le=20)] = 1.0
     """How long a Relay gathers events after a write before it writes again, in milliseconds. After a pause
     nothing waits. 0 gathers only while a write is in flight, at a tenth more CPU for 50 paced streams; 2

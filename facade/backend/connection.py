@@ -115,7 +115,7 @@ class Connection:
                 inbox.fail(internal())
                 return
             inbox.put(events)
-        if frame.HasField("failed"):
+        if frame.HasField("failed") and not _goes_on(frame.failed, inbox):
             inbox.fail(_failure(frame.failed, inbox))
         if frame.told:
             inbox.end()
@@ -155,6 +155,11 @@ class Seat:
     def leave(self) -> None:
         """Leave the turn, which must not be over."""
         self._connection.detach(self._tag)
+
+
+def _goes_on(status: Status, inbox: Inbox) -> bool:
+    """Tell whether the turn goes on, though not at this server: it is watched on over the next Relay."""
+    return bool(inbox.turn_id) and reason_of(status) == ErrorReason.ERROR_REASON_SHUTTING_DOWN
 
 
 def _failure(status: Status, inbox: Inbox) -> ApiError:

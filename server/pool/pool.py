@@ -152,6 +152,10 @@ class Pool:
         """
         return self._queue.place(priority)
 
+    def stand_down(self) -> None:
+        """Look after tasks no more: what is left in the middle from now on is for other processes."""
+        self._attends = False
+
     async def acquire(
         self,
         mode: LeaseMode,

@@ -14,10 +14,13 @@ from server.rpc.owners import PAUSE, Owners
 from server.rpc.peers import Peers, Unreachable
 from server.store.addresses import Owner
 from server.turn.hub import Hub
+from server.turn.live import Cause
 from server.turn.log import BATCH_BYTES, NOTHING, Piece
 from server.turn.watcher import Watcher
 from server.turn.wire import count_fields, cut_fields
 
+_GOES_ON: Final = (ErrorReason.ERROR_REASON_TURN_NOT_FOUND, ErrorReason.ERROR_REASON_SHUTTING_DOWN)
+"""What an owner says of a turn that another one goes on with."""
 _PATIENCE: Final = 5.0  # seconds, beside those that a dead replica seems to live, before a watcher is told
 
 
@@ -45,6 +48,7 @@ class FarWatcher:
         self._over = False
         self._error: ServiceError | None = None
         self._following = asyncio.create_task(self._follow(), name=f"far {asked.turn_id}")
+        hub.doors.add(self._shut)
 
     @property
     def cursor(self) -> int:
@@ -69,7 +73,10 @@ class FarWatcher:
         return self._near.done if self._near is not None else self._over and not self._left
 
     def take(self, limit: int = BATCH_BYTES) -> Piece:
-        """See Watcher. Raises also BACKEND_UNAVAILABLE where the owner lives and cannot be reached."""
+        """See Watcher.
+
+        Raises also BACKEND_UNAVAILABLE where the owner lives and cannot be reached, SHUTTING_DOWN here.
+        """
         if self._near is not None:
             return self._near.take(limit)
         if not self._left:
@@ -86,15 +93,26 @@ class FarWatcher:
 
     def close(self) -> None:
         """Leave the log; the owner hears of it."""
-        self._following.cancel()
+        self._stop()
         if self._near is not None:
             self._near.close()
 
     def lose(self) -> None:
         """Leave the log without a word. The owner takes all watchers for lost that were forwarded to it."""
-        self._following.cancel()
+        self._stop()
         if self._near is not None:
             self._near.lose()
+
+    def _stop(self) -> None:
+        self._following.cancel()
+        self._hub.doors.discard(self._shut)
+
+    def _shut(self) -> None:
+        """This process ends, and the turn goes on: whoever watches it asks another."""
+        if self._near is None and not self._over:
+            self._stop()
+            self._error = Cause.SHUTDOWN.error
+            self.wake()
 
     async def _follow(self) -> None:
         try:
@@ -117,7 +135,7 @@ class FarWatcher:
                 if not owner.address or clock() - since > self._owners.ttl + _PATIENCE:
                     raise
             except ServiceError as error:
-                if error.reason != ErrorReason.ERROR_REASON_TURN_NOT_FOUND:
+                if error.reason not in _GOES_ON:
                     raise
             if self._over:
                 return

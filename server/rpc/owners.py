@@ -22,12 +22,15 @@ class Owners:
     async def of_turn(self, turn_id: str) -> Owner | None:
         """Return who runs a turn; None where that is this process, or nobody: the hub knows which.
 
-        One whose owner is dead is waited for: somebody adopts it soon.
+        One whose owner is dead is waited for: somebody adopts it soon. Raises SHUTTING_DOWN for one that
+        this process has left.
         """
         while not self._hub.has(turn_id):
             owner = await self._addresses.of_turn(turn_id)
             if owner is None or self._is_other(owner):
                 return owner
+            if owner.replica == self._addresses.replica:
+                self._hub.check_open()
             await asyncio.sleep(PAUSE)
         return None
 

@@ -386,10 +386,14 @@ class Follower:
     def _interrupt(self) -> None:
         """Ask the agent to stop and give it a while to say that it did.
 
-        Without its lease the turn may not send a thing: another holder may have the account.
+        Without its lease the turn may not send a thing: another holder may have the account. One that
+        another process goes on with is left as it is.
         """
         cause = self._live.cause
         if cause is None:
+            return
+        if self._live.leaves:
+            self._scope.reschedule(self._clock())
             return
         for machine in (self._machine, self._joint.machine if self._joint is not None else self._machine):
             machine.interrupt(cause.end_reason, cause.error.message, cause.error.reason)

@@ -64,8 +64,7 @@ class Hub:
 
     def start(self, start: StartTurn, wake: Callable[[], None]) -> Watching:
         """Start a turn and watch it from its beginning. Raises SHUTTING_DOWN and ALREADY_EXISTS."""
-        if self._closing:
-            raise Cause.SHUTDOWN.error
+        self.check_open()
         turn_id = TurnId(start.turn_id or f"turn_{uuid.uuid4().hex}")
         if turn_id in self._turns or self.finished.get(turn_id) is not None:
             raise ServiceError(_E.ERROR_REASON_ALREADY_EXISTS, "start.turn_id: another turn has it")
@@ -74,6 +73,11 @@ class Hub:
         self._keys.put(start, turn_id)
         self._run(live)
         return Watching(live, watcher)
+
+    def check_open(self) -> None:
+        """Raise SHUTTING_DOWN where no turn begins, or goes on, in this process any more."""
+        if self._closing:
+            raise Cause.SHUTDOWN.error
 
     async def same_as(self, start: StartTurn) -> str | None:
         """Return the turn that `start.idempotency` says is the same, wherever that runs or ran.
@@ -160,9 +164,9 @@ class Hub:
 
         Raises SHUTTING_DOWN.
         """
-        if self._closing:
-            raise Cause.SHUTDOWN.error
+        self.check_open()
         stored = await self._claimed(task.turn_id, lease.account_id, lease.lease_id)
+        self.check_open()
         if stored is None:
             return False
         if stored.held_task_id and not stored.last_seq:  # whether it was asked nobody knows, nor was told
@@ -234,12 +238,17 @@ class Hub:
             self._rooms.journal.drop([record.turn_id])
 
     async def cancel(self, turn_id: TurnId) -> EndReason:
-        """Interrupt a turn and return how it ended. Raises TURN_NOT_FOUND."""
+        """Interrupt a turn and return how it ended.
+
+        Raises TURN_NOT_FOUND, and why this process left it where another one goes on with it.
+        """
         found = await self._found(turn_id)
         if isinstance(found, FinishedTurn):
             return found.record.end_reason
         found.interrupt(Cause.CANCELLED)
         await found.over.wait()
+        if found.is_left:
+            found.log.raise_failure()
         return found.end_reason
 
     async def answer(
@@ -282,8 +291,12 @@ class Hub:
         return self._turns[turn_id]
 
     async def close(self, grace: float) -> None:
-        """Refuse new turns, give those that run `grace` seconds, then end them."""
+        """Refuse new turns, give those that run `grace` seconds, then end them.
+
+        Durable ones do not end: they are left in the middle, for whoever gets the leases on their tasks.
+        """
         self._closing = True
+        self._rooms.pool.stand_down()
         if self._tasks:
             _log.info("waiting up to %g s for %d turns to end", grace, len(self._tasks))
             await asyncio.wait(list(self._tasks.values()), timeout=grace)

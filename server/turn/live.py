@@ -100,6 +100,7 @@ class LiveTurn:
         self._journal = journal
         self._model = ""
         self.begun = False  # the store has a record of it
+        self._is_adopted = False
         self._clock = asyncio.get_running_loop().time
         self._told_at = 0.0
         self._pulse: Pulse | None = None
@@ -114,7 +115,7 @@ class LiveTurn:
         live.task_id, live.conversation_id = stored.task_id, stored.conversation_id
         live.news = stored.start.messages.messages
         live._model = stored.model
-        live.begun = True
+        live.begun = live._is_adopted = True
         return live
 
     def go_on(self) -> None:
@@ -124,9 +125,19 @@ class LiveTurn:
             self._deserted(lost=True)
 
     @property
+    def is_kept(self) -> bool:
+        """It was accepted, and the store has what it takes to go on with it in another process."""
+        return self.begun and (self._is_adopted or self.log.next_seq > 1)
+
+    @property
     def is_left(self) -> bool:
-        """It was to go on here, and could not: it may be adopted again."""
-        return self.log.failed and self.log.durable and self.log.next_seq > 1
+        """It goes on, though not here: whoever gets the lease on its task adopts it."""
+        return self.log.failed and self.is_kept
+
+    @property
+    def leaves(self) -> bool:
+        """What interrupted it is no end of a turn that another process can go on with."""
+        return self.is_kept and self.cause is Cause.SHUTDOWN
 
     @property
     def age(self) -> float:
@@ -284,13 +295,13 @@ class LiveTurn:
     def fail(self, error: ServiceError) -> None:
         """End a turn that the platform never accepted; one that has ended stays as it is.
 
-        An adopted one has not ended: it is left once more.
+        One that is kept has not ended: it is left to another process.
         """
         if self.over.is_set():
             return
         self._end(EndReason.END_REASON_FAILED)
         self.log.fail(error)
-        if self.begun and self.log.next_seq == 1:
+        if self.begun and not self.is_kept:
             self._journal.drop([self.id])
         self.over.set()
 

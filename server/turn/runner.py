@@ -96,7 +96,7 @@ class Runner:
             try:
                 await self._sockets.aclose()
                 await self._place.left()
-                if self._adopted is not None and failure is not None:
+                if failure is not None and live.is_kept and not live.over.is_set():
                     await self._grants.give_up()
                 else:
                     await self._grants.give_back()
@@ -177,7 +177,10 @@ class Runner:
         return NO_AUTO_APPROVE if self._live.start.approval_policy == _MANUAL else AUTO_APPROVE
 
     async def _carry_out(self, follow: _Follow) -> None:
-        """Follow the accepted turn to its end, tell it, and leave the task as it was asked for."""
+        """Follow the accepted turn to its end, tell it, and leave the task as it was asked for.
+
+        Raises Interrupted where the turn is left in the middle.
+        """
         live, follower, grant = self._live, self._follower, self._ground.grant
         recall = Recall(self._rooms.platform, self._grants.session, grant.task_id)
         follower.recall = recall
@@ -187,10 +190,14 @@ class Runner:
         try:
             events = await follow(reattach)
         except Interrupted as interruption:
+            if live.leaves:
+                raise
             cause = interruption.cause
             settled = reattach.is_away and cause in _MAY_GO_ON and await self._settled(grant)
             events = follower.end(cause.end_reason, cause.error, resumable=settled)
         except ServiceError as error:
+            if live.cause is not None and live.leaves:
+                raise Interrupted(live.cause) from None
             if live.cause is Cause.LEASE_LOST:  # the socket was cut for it
                 events = follower.end(live.cause.end_reason, live.cause.error)
             else:

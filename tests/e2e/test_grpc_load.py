@@ -119,7 +119,7 @@ async def test_the_log_holds_no_answer_and_no_bug(howler: Howler) -> None:
 
 
 async def test_a_shutdown_lets_turns_end_and_ends_those_that_do_not(tmp_path: Path) -> None:
-    """M6, M8: every stream has its end; exit code 0."""
+    """M6, M8: every stream has its end; exit code 0. (What is durable is left: tests/replicas/test_shutdown.py.)"""
     script = (STARTED, says("Hi"), Until("user-cancel"), ENDED)
     async with Scripted() as upstream:
         upstream.attach = [script, (STARTED, says("Hi"), Until("finish"), ENDED)]
@@ -128,7 +128,7 @@ async def test_a_shutdown_lets_turns_end_and_ends_those_that_do_not(tmp_path: Pa
             health: Any = health_pb2_grpc.HealthStub(howler.channel)
             watch = health.Watch(health_pb2.HealthCheckRequest(service=""))
             assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
-            long = asyncio.create_task(howler.turn("long"))
+            long = asyncio.create_task(howler.turn("long", durability=Durability.DURABILITY_EPHEMERAL))
             await until_sockets(upstream, 1)
             short = asyncio.create_task(howler.turn("short"))
             await until_sockets(upstream, 2)

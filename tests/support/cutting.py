@@ -43,6 +43,10 @@ class Cutting:
             task.cancel()
         await asyncio.gather(*self._serving, return_exceptions=True)
 
+    def lead_to(self, upstream: str) -> None:
+        """Connect whoever comes from now on to another server."""
+        self._host, self._port = urlsplit(upstream).hostname, urlsplit(upstream).port
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._serve(reader, writer))
         self._serving.add(task)

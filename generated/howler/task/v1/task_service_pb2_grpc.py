@@ -137,7 +137,8 @@ class TaskServiceServicer:
         is never run twice. Fails with INVALID_REQUEST, MODEL_NOT_FOUND,
         PROMPT_TOO_LARGE, NO_ACCOUNT, POOL_EXHAUSTED, TASK_NOT_FOUND, TASK_BUSY,
         TASK_ENDED, LEASE_LOST, ACCEPTANCE_UNKNOWN, STORE_UNAVAILABLE and the UPSTREAM_
-        reasons; after events, only where they could not be read back from the store.
+        reasons; after events, only where they could not be read back from the store, and
+        with SHUTTING_DOWN where the server ends and the durable turn goes on: Watch it.
 
         Each message holds the events that were ready: one is sent at once when
         none is being written, what comes meanwhile is gathered into the next.
@@ -185,7 +186,8 @@ class TaskServiceServicer:
         or, of one that is not durable, for ten minutes, less where very many end. A
         watcher that leaves leaves the turn to its `on_detach`. A durable turn whose
         process died is told again when another has taken it over. Fails with
-        TURN_NOT_FOUND, and with INVALID_REQUEST when `after_seq` is not there yet.
+        TURN_NOT_FOUND, with INVALID_REQUEST when `after_seq` is not there yet, and with
+        SHUTTING_DOWN when the server ends: watch on from there at another, or at the next.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

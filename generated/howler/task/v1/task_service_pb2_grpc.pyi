@@ -58,7 +58,8 @@ class TaskServiceStub:
     is never run twice. Fails with INVALID_REQUEST, MODEL_NOT_FOUND,
     PROMPT_TOO_LARGE, NO_ACCOUNT, POOL_EXHAUSTED, TASK_NOT_FOUND, TASK_BUSY,
     TASK_ENDED, LEASE_LOST, ACCEPTANCE_UNKNOWN, STORE_UNAVAILABLE and the UPSTREAM_
-    reasons; after events, only where they could not be read back from the store.
+    reasons; after events, only where they could not be read back from the store, and
+    with SHUTTING_DOWN where the server ends and the durable turn goes on: Watch it.
 
     Each message holds the events that were ready: one is sent at once when
     none is being written, what comes meanwhile is gathered into the next.
@@ -98,7 +99,8 @@ class TaskServiceStub:
     or, of one that is not durable, for ten minutes, less where very many end. A
     watcher that leaves leaves the turn to its `on_detach`. A durable turn whose
     process died is told again when another has taken it over. Fails with
-    TURN_NOT_FOUND, and with INVALID_REQUEST when `after_seq` is not there yet.
+    TURN_NOT_FOUND, with INVALID_REQUEST when `after_seq` is not there yet, and with
+    SHUTTING_DOWN when the server ends: watch on from there at another, or at the next.
     """
     GetTurn: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTurnRequest, _task_service_pb2.GetTurnResponse]
     """GetTurn returns what became of a turn. Fails with TURN_NOT_FOUND."""
@@ -164,7 +166,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     is never run twice. Fails with INVALID_REQUEST, MODEL_NOT_FOUND,
     PROMPT_TOO_LARGE, NO_ACCOUNT, POOL_EXHAUSTED, TASK_NOT_FOUND, TASK_BUSY,
     TASK_ENDED, LEASE_LOST, ACCEPTANCE_UNKNOWN, STORE_UNAVAILABLE and the UPSTREAM_
-    reasons; after events, only where they could not be read back from the store.
+    reasons; after events, only where they could not be read back from the store, and
+    with SHUTTING_DOWN where the server ends and the durable turn goes on: Watch it.
 
     Each message holds the events that were ready: one is sent at once when
     none is being written, what comes meanwhile is gathered into the next.
@@ -204,7 +207,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     or, of one that is not durable, for ten minutes, less where very many end. A
     watcher that leaves leaves the turn to its `on_detach`. A durable turn whose
     process died is told again when another has taken it over. Fails with
-    TURN_NOT_FOUND, and with INVALID_REQUEST when `after_seq` is not there yet.
+    TURN_NOT_FOUND, with INVALID_REQUEST when `after_seq` is not there yet, and with
+    SHUTTING_DOWN when the server ends: watch on from there at another, or at the next.
     """
     GetTurn: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTurnRequest, _task_service_pb2.GetTurnResponse]  # type: ignore[assignment]
     """GetTurn returns what became of a turn. Fails with TURN_NOT_FOUND."""
@@ -273,7 +277,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         is never run twice. Fails with INVALID_REQUEST, MODEL_NOT_FOUND,
         PROMPT_TOO_LARGE, NO_ACCOUNT, POOL_EXHAUSTED, TASK_NOT_FOUND, TASK_BUSY,
         TASK_ENDED, LEASE_LOST, ACCEPTANCE_UNKNOWN, STORE_UNAVAILABLE and the UPSTREAM_
-        reasons; after events, only where they could not be read back from the store.
+        reasons; after events, only where they could not be read back from the store, and
+        with SHUTTING_DOWN where the server ends and the durable turn goes on: Watch it.
 
         Each message holds the events that were ready: one is sent at once when
         none is being written, what comes meanwhile is gathered into the next.
@@ -325,7 +330,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         or, of one that is not durable, for ten minutes, less where very many end. A
         watcher that leaves leaves the turn to its `on_detach`. A durable turn whose
         process died is told again when another has taken it over. Fails with
-        TURN_NOT_FOUND, and with INVALID_REQUEST when `after_seq` is not there yet.
+        TURN_NOT_FOUND, with INVALID_REQUEST when `after_seq` is not there yet, and with
+        SHUTTING_DOWN when the server ends: watch on from there at another, or at the next.
         """
 
     @_abc_1.abstractmethod
