@@ -119,7 +119,7 @@ async def test_the_log_holds_no_answer_and_no_bug(howler: Howler) -> None:
 
 
 async def test_a_shutdown_lets_turns_end_and_ends_those_that_do_not(tmp_path: Path) -> None:
-    """M6, M8: every stream has its end; exit code 0. (What is durable is left: tests/replicas/test_shutdown.py.)"""
+    """M6, M8: every stream has its end; exit code 0. (Durable ones: tests/replicas/test_shutdown.py.)"""
     script = (STARTED, says("Hi"), Until("user-cancel"), ENDED)
     async with Scripted() as upstream:
         upstream.attach = [script, (STARTED, says("Hi"), Until("finish"), ENDED)]
