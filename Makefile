@@ -89,6 +89,7 @@ test: check ## everything: the checks, then all tests, in three parts side by si
 test-full: $(STAMP) ## the long ones: ten minutes of killed and stopped processes on each store, a minute of readers that stall
 	@HOWLER_TEST_SECONDS=600 $(BIN)/python -m pytest tests/replicas -s
 	@HOWLER_TEST_SECONDS=60 $(BIN)/python -m pytest tests/e2e/test_grpc_stalled.py -s
+	@HOWLER_TEST_SECONDS=600 $(BIN)/python -m pytest tests/e2e/test_http_stored.py -k resumed_at_every_place
 
 NODE_CLIENTS := tests/clients/node
 CLIENTS := var/clients

@@ -1,10 +1,16 @@
-"""Stored responses (§7.4): found again, told again, continued, run without a listener."""
+"""Stored responses (§7.4): found again, told again, continued, run without a listener.
+
+A long one is resumed at a quarter of its places while it runs, and at all of them where
+HOWLER_TEST_SECONDS gives ten minutes (`make test-full`).
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import msgspec
 import openai
 import pytest
@@ -12,11 +18,16 @@ import pytest_asyncio
 from openai.types.responses import Response
 
 from facade.reference.operations import Operation, operations
+from tests.support.front import RESPONSES, response_body
 from tests.support.howler import Howler
+from tests.support.openai_judge import judge_response_stream
 from tests.support.watched import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LONG = "/pace 60 30"
+DELTAS = 500
+EVENTS = DELTAS + 8  # the response, its item and its part begin and end
+STEP = 1 if float(os.environ.get("HOWLER_TEST_SECONDS", "0")) >= 600 else 4
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -73,6 +84,50 @@ async def test_it_is_told_again_from_any_place(client: openai.AsyncOpenAI) -> No
     for after in range(-1, len(first), 3):
         rest = await client.responses.retrieve(response_id, stream=True, starting_after=after)
         assert await events_of(rest) == first[after + 1 :]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def http(howler: Howler) -> AsyncIterator[aiohttp.ClientSession]:
+    unlimited = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(howler.facade.address, connector=unlimited) as session:
+        yield session
+
+
+async def resume(http: aiohttp.ClientSession, url: str, after: int) -> bytes:
+    async with http.get(url, params={"stream": "true", "starting_after": after}) as answer:
+        return await answer.read()
+
+
+async def check_rests(whole: bytes, rests: Iterable[tuple[int, Awaitable[bytes]]]) -> None:
+    """Check that each is what the whole has behind its place."""
+    frames = whole.split(b"\n\n")
+    for after, told in rests:
+        assert await told == b"\n\n".join(frames[after + 1 :]), f"resumed behind {after}"
+
+
+async def test_500_events_are_resumed_at_every_place(http: aiohttp.ClientSession) -> None:
+    """Issue 6: a background response, live and finished, is told alike from every `starting_after` on."""
+    async with http.post(RESPONSES, json=response_body(f"/pace {DELTAS} 4", background=True)) as begun:
+        url = f"{RESPONSES}/{(await begun.json())['id']}"
+    places = iter([place * 197 % EVENTS for place in range(EVENTS)][::STEP])
+    whole, live = b"", []
+    async with http.get(url, params={"stream": "true"}) as answer:
+        async for piece in answer.content.iter_any():
+            whole += piece
+            while len(live) * STEP < whole.count(b"\n\n"):  # another one comes with every few events
+                after = next(places) - 1
+                live.append((after, asyncio.create_task(resume(http, url, after))))
+    assert len(live) == EVENTS // STEP
+    assert whole.count(b"event: response.output_text.delta\n") == DELTAS
+    assert judge_response_stream(whole).terminal == "response.completed"
+    await check_rests(whole, live)
+    few = asyncio.Semaphore(16)
+
+    async def finished(after: int) -> bytes:
+        async with few:
+            return await resume(http, url, after)
+
+    await check_rests(whole, [(n, asyncio.create_task(finished(n))) for n in range(-1, EVENTS)])
 
 
 async def test_a_whole_answer_and_its_stream_are_one(client: openai.AsyncOpenAI) -> None:
