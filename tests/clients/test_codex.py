@@ -110,3 +110,32 @@ async def test_its_catalogue(recorder: Recorder, tmp_path: Path) -> None:
     (asked,) = recorder.model_requests
     names = {tool.get("name") for tool in json.loads(asked.body).get("tools", [])}
     assert "exec_command" not in names
+
+
+async def test_over_a_websocket(howler: Howler, recorder: Recorder, tmp_path: Path) -> None:
+    """§6.6: a prewarm that runs no agent, then one request per turn; the next process sends the whole."""
+    codex = Codex(tmp_path, f"{recorder.url}/v1", provider="supports_websockets = true")
+    first = await codex.run("Codex says the first of two over a socket")
+    assert first.code == 0, first.stderr
+    assert "This is turn 1" in first.texts[-1]
+    second = await codex.run("resume", first.thread, "Codex says the second of two over a socket")
+    assert second.code == 0, second.stderr
+    assert "This is turn 2" in second.texts[-1]
+    assert recorder.model_requests == [], "nothing went over HTTP"
+    asked = [frame for frame in recorder.frames if frame.get("generate") is not False]
+    assert len(asked) == 2
+    assert {frame["type"] for frame in recorder.frames} == {"response.create"}
+    (task,) = await tasks_with(howler, "over a socket")
+    assert len(task["turns"]) == 2
+
+
+async def test_a_websocket_that_is_refused(folder: Path, tmp_path: Path) -> None:
+    """426: Codex asks over HTTP then, once."""
+    env = {"HOWLER_RESPONSES_WEBSOCKET": "off"}
+    async with Howler(folder, env=env) as howler, Recorder(howler.facade.address) as recorder:
+        codex = Codex(tmp_path, f"{recorder.url}/v1", provider="supports_websockets = true")
+        run = await codex.run("Codex falls back")
+        assert run.code == 0, run.stderr
+        assert "This is turn 1" in run.texts[-1]
+        assert len(recorder.model_requests) == 1
+        assert [asked.status for asked in recorder.requests if asked.method == "GET"] == [426]

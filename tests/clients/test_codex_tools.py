@@ -34,6 +34,26 @@ async def test_its_shell_is_called_and_answered(howler: Howler, recorder: Record
     assert len(task["turns"]) == 2
 
 
+async def test_its_shell_is_called_over_a_websocket(
+    howler: Howler, recorder: Recorder, tmp_path: Path
+) -> None:
+    """§6.6: the result comes as what is new behind the response that called; it was stored nowhere."""
+    codex = Codex(tmp_path, f"{recorder.url}/v1", provider="supports_websockets = true")
+    run = await codex.run(
+        "--sandbox", "danger-full-access", '/call plain exec_command {"cmd": "echo over-a-$((6 * 7))"}'
+    )
+    assert run.code == 0, run.stderr
+    (ran,) = run.items("command_execution")
+    assert ran["aggregated_output"].strip() == "over-a-42"
+    assert "over-a-42" in run.texts[-1], "the agent heard what came of it"
+    called, result = [frame for frame in recorder.frames if frame.get("generate") is not False]
+    assert called["previous_response_id"] != result["previous_response_id"]
+    assert [item["type"] for item in result["input"]] == ["function_call_output"]
+    tasks = (await howler.sandbox.state())["tasks"]
+    (task,) = [one for one in tasks if any("over-a-" in turn["prompt"] for turn in one["turns"])]
+    assert len(task["turns"]) == 2
+
+
 async def test_a_turn_without_a_call(recorder: Recorder, tmp_path: Path) -> None:
     run = await Codex(tmp_path, f"{recorder.url}/v1").run("Only say hello")
     assert run.code == 0, run.stderr

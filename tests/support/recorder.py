@@ -1,5 +1,7 @@
 """A proxy in front of the facade that passes everything on as it is and remembers what was asked."""
 
+import asyncio
+import json
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
@@ -23,11 +25,15 @@ class Asked:
 
 
 class Recorder:
-    """`async with Recorder(facade.address) as recorder: recorder.url`; `requests` holds what was asked."""
+    """`async with Recorder(facade.address) as recorder: recorder.url`; `requests` holds what was asked.
+
+    `frames` are those that were sent over WebSockets.
+    """
 
     def __init__(self, target: str) -> None:
         self._target = target
         self.requests: list[Asked] = []
+        self.frames: list[dict[str, Any]] = []
         self.url = ""
 
     async def __aenter__(self) -> Self:
@@ -54,6 +60,8 @@ class Recorder:
         return [asked for asked in self.requests if asked.method == "POST" and asked.path in _MODEL_REQUESTS]
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+        if request.headers.get("upgrade", "").lower() == "websocket":
+            return await self._pass_on_socket(request)
         body = await request.read()
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP}
         async with self._session.request(
@@ -69,3 +77,29 @@ class Recorder:
                 await response.write(piece)
             await response.write_eof()
             return response
+
+    async def _pass_on_socket(self, request: web.Request) -> web.StreamResponse:
+        own = ("sec-websocket-", "upgrade")
+        headers = {n: v for n, v in request.headers.items() if n.lower() not in _HOP}
+        headers = {name: value for name, value in headers.items() if not name.lower().startswith(own)}
+        try:
+            behind = await self._session.ws_connect(request.path_qs, headers=headers, max_msg_size=0)
+        except aiohttp.WSServerHandshakeError as refused:
+            self.requests.append(Asked(request.method, request.path, headers, b"", refused.status))
+            return web.Response(status=refused.status)
+        self.requests.append(Asked(request.method, request.path, headers, b"", 101))
+        front = web.WebSocketResponse(max_msg_size=0)
+        await front.prepare(request)
+
+        async def tell() -> None:
+            async for message in behind:
+                await front.send_str(message.data)
+            await front.close()
+
+        telling = asyncio.create_task(tell())
+        async for message in front:
+            self.frames.append(json.loads(message.data))
+            await behind.send_str(message.data)
+        await behind.close()
+        await telling
+        return front
