@@ -22,6 +22,7 @@ from facade.cors import AllowedOrigins
 from facade.errors import ApiError, internal
 from facade.routes.chat import chat_routes
 from facade.routes.completions import completion_routes
+from facade.routes.conversations import conversation_routes
 from facade.routes.front import Front
 from facade.routes.health import health_routes
 from facade.routes.models import model_routes
@@ -52,6 +53,7 @@ def create_app(front: Front) -> ASGIApp:
             *completion_routes(front),
             *responses_routes(front),
             *stored_routes(front),
+            *conversation_routes(front),
             *model_routes(front),
             *health_routes(front),
             *reference_routes(),

@@ -15,6 +15,7 @@ from howler.task.v1.task_service_pb2 import CancelTurnRequest
 from howler.task.v1.task_service_pb2_grpc import TaskServiceStub
 
 from facade.backend.connection import RelayCall
+from facade.backend.conversations import Conversations
 from facade.backend.memory import Memory
 from facade.backend.relay import MOST_BYTES, Patience, Relay, RunningTurn, watching
 from facade.backend.unary import ask
@@ -48,6 +49,7 @@ class Backend:
         self._health = health_pb2_grpc.HealthStub(self._channel)
         self._relay = Relay(self._open_relay, patience or Patience())
         self.memory = Memory(self._channel)
+        self.conversations = Conversations(self._channel)
 
     def start(self, start: StartTurn) -> RunningTurn:
         """Start a turn and follow it. It fails, if it does, where it is read."""

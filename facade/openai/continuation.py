@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
-from facade.errors import ApiError, invalid
+from facade.errors import invalid
 from facade.openai.wire import parse
 
 _NOTHING: Final = Raw(b"null")
@@ -26,6 +26,7 @@ class _Referring(Struct):
 
     input: Raw = _NOTHING
     previous_response_id: str | None = None
+    conversation: Raw = _NOTHING
 
 
 class _Item(Struct):
@@ -41,11 +42,12 @@ class References:
     """The stored responses that a request refers to.
 
     `previous` is the one that it continues, empty where it names none; `items` are the others, whose items it
-    names.
+    names. `conversation` is the one that it names, empty for none.
     """
 
     previous: str
     items: frozenset[str]
+    conversation: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,47 +65,57 @@ class Said:
 def references_of(body: bytes) -> References:
     """Return what a request refers to; raises the 400 for a field of the wrong kind."""
     referring = parse(body, _Referring)
-    items = enumerate(_items(referring.input))
-    found = {response for at, item in items if (response := _response_of(item, f"input[{at}]"))}
-    return References(referring.previous_response_id or "", frozenset(found))
+    found = responses_of(_items(referring.input), "input")
+    conversation = conversation_of(referring.conversation) or ""
+    return References(referring.previous_response_id or "", found, conversation)
 
 
-def written_out(body: bytes, said: Mapping[str, Said]) -> tuple[bytes, int]:
+def responses_of(items: Sequence[Raw], field: str) -> frozenset[str]:
+    """Return the stored responses whose items are referred to among those of a field. Raises the 400."""
+    found = (_response_of(item, f"{field}[{at}]") for at, item in enumerate(items))
+    return frozenset(response for response in found if response)
+
+
+def resolved(items: Sequence[Raw], said: Mapping[str, Said], field: str) -> list[Raw]:
+    """Return the items of a field, each reference replaced by what it names. Raises the 400."""
+    return [_resolved(item, said, f"{field}[{at}]") for at, item in enumerate(items)]
+
+
+def conversation_of(named: Raw) -> str | None:
+    """Return the conversation that a request names, by its id or by an object with its id. Raises the 400."""
+    if bytes(named).startswith(b"{"):
+        named = parse(named, dict[str, Raw], "conversation").get("id", _NOTHING)
+    return None if bytes(named) == b"null" else parse(named, str, "conversation")
+
+
+def without_conversation(body: bytes) -> bytes:
+    """Return a request that names none."""
+    whole = parse(body, dict[str, Raw])
+    if whole.pop("conversation", None) is None:
+        return body
+    return msgspec.json.encode(whole)
+
+
+def written_out(body: bytes, said: Mapping[str, Said], unheard: Sequence[Raw] = ()) -> tuple[bytes, int]:
     """Return the request with what it refers to in its input, and how many items of that come from before.
 
-    `said` holds the responses of `references_of`. Raises the 400 where a reference leads nowhere.
+    `said` holds the responses of `references_of`, `unheard` what was added to the conversation since its last
+    turn. Raises the 400 where a reference leads nowhere.
     """
     referring = parse(body, _Referring)
-    before: list[Raw] = []
+    before = [*unheard]
     if referring.previous_response_id:
         previous = said[referring.previous_response_id]
         before = [*previous.input, *map(_raw, previous.output)]
-    own = [_resolved(item, said, f"input[{at}]") for at, item in enumerate(_items(referring.input))]
+    own = resolved(_items(referring.input), said, "input")
     whole = parse(body, dict[str, Raw])
-    whole["input"] = Raw(msgspec.json.encode([*before, *(item for item in own if item is not None)]))
+    whole["input"] = Raw(msgspec.json.encode([*before, *own]))
     return msgspec.json.encode(whole), len(before)
 
 
 def input_of(body: bytes) -> list[Raw]:
     """Return the input of a request as items; a text is a user's message."""
     return _items(parse(body, _Referring).input)
-
-
-def shown_input(items: Sequence[Raw], unique: str) -> list[dict[str, object]]:
-    """Return input items as `…/input_items` lists them, the newest first; those without an id get one."""
-    shown = []
-    for number, item in enumerate(items):
-        fields = parse(item, dict[str, object])
-        kind = fields.setdefault("type", "message")
-        fields.setdefault("id", f"{_PREFIXES.get(str(kind), 'item')}_{unique}_in{number}")
-        if isinstance(text := fields.get("content"), str):
-            part = "output_text" if fields.get("role") == "assistant" else "input_text"
-            fields["content"] = [{"type": part, "text": text}]
-        shown.append(fields)
-    return shown[::-1]
-
-
-_PREFIXES: Final = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
 
 
 def _items(given: Raw) -> list[Raw]:
@@ -129,21 +141,16 @@ def _reference(item: Raw, param: str) -> str:
     return (head.id or "") if is_reference else ""
 
 
-def _resolved(item: Raw, said: Mapping[str, Said], param: str) -> Raw | None:
-    """Return the item that stands for itself; of a reference what it names, None where that says nothing."""
+def _resolved(item: Raw, said: Mapping[str, Said], param: str) -> Raw:
+    """Return the item that stands for itself; of a reference what it names."""
     reference = _reference(item, param)
     if not reference:
         return item
     response = said.get(_response_of(item, param))
     found = [] if response is None else [one for one in response.output if one.get("id") == reference]
     if not found:
-        raise no_item(f"{param}.id")
+        raise invalid("There is no stored item of this id.", f"{param}.id", "item_not_found")
     return _raw(found[0])
-
-
-def no_item(param: str) -> ApiError:
-    """Return the 400 for a reference that leads nowhere."""
-    return invalid("There is no stored item of this id.", param, "item_not_found")
 
 
 def without_answer(body: bytes) -> bytes:

@@ -19,8 +19,10 @@ class Kept(Struct):
     """How a response was asked for and is told.
 
     `body` is the request, written out in full; the first `before` items of its
-    input come from responses before. `created_at` is in seconds since 1970.
-    `client_tools` is the mode of their emulation.
+    input come from before. `created_at` is in seconds since 1970.
+    `client_tools` is the mode of their emulation. `items_heard` is the number of the last item of the
+    conversation that is in the input. `alone` says that the response is found by its conversation alone: it
+    was not to be stored.
     """
 
     body: Raw
@@ -30,6 +32,8 @@ class Kept(Struct):
     shown: Presentation
     previous_response_id: str | None = None
     conversation: str | None = None
+    items_heard: int = 0
+    alone: bool = False
 
     @classmethod
     def of(cls, response: Response) -> Self:
@@ -55,6 +59,7 @@ class Kept(Struct):
             conversation_id=self.conversation or "",
             request=bytes(self.body),
             presentation=msgspec.json.encode(about),
+            items_heard=self.items_heard,
         )
 
 

@@ -14,6 +14,7 @@ from facade.errors import invalid, unsupported
 from facade.openai.client_tools.declared import ClientTools
 from facade.openai.client_tools.mode import ClientToolsMode
 from facade.openai.client_tools.reading import choose, read_tools
+from facade.openai.continuation import conversation_of
 from facade.openai.json_answer import read_format
 from facade.openai.start import Asked
 from facade.openai.transcript import INSTRUCTING, CallStyle, TranscriptWriter, text_of
@@ -131,15 +132,6 @@ def _reject_unserved(wanted: ResponsesBody) -> None:
         raise unsupported("Stored prompts are not supported.", "prompt")
 
 
-def _conversation(named: Raw) -> str | None:
-    """Return the conversation that a request names, by its id or by an object with its id."""
-    if not _is_set(named):
-        return None
-    if bytes(named).startswith(b"{"):
-        named = parse(named, dict[str, Raw], "conversation").get("id", Raw(b"null"))
-    return parse(named, str, "conversation")
-
-
 def _reject_choice(choice: Raw) -> None:
     if bytes(choice) not in (b"null", b'"auto"', b'"none"') and not _narrows(choice):
         raise unsupported("A call of a client's tool cannot be forced.", "tool_choice")
@@ -165,6 +157,11 @@ def _narrows(choice: Raw) -> bool:
         return False
     fields = parse(choice, dict[str, Raw], "tool_choice")
     return bytes(fields.get("mode", Raw(b"null"))) == b'"auto"'
+
+
+def check_item(item: Raw, param: str) -> None:
+    """Raise the 400 for what is no item of an input."""
+    _write(TranscriptWriter(param), item, param)
 
 
 def _write(transcript: TranscriptWriter, item: Raw, param: str) -> None:
@@ -207,7 +204,7 @@ def _echo(wanted: ResponsesBody) -> Echo:
         store=wanted.store is not False,
         background=bool(wanted.background),
         previous_response_id=wanted.previous_response_id,
-        conversation=_conversation(wanted.conversation),
+        conversation=conversation_of(wanted.conversation),
         text_format=_format_told(wanted.text),
     )
 

@@ -153,6 +153,25 @@ class ResponsesBody(Struct):
     max_output_tokens: int | None = None
 
 
+class ConversationBody(Struct):
+    """The body of POST /v1/conversations: its first items, and what is kept with it."""
+
+    items: list[Raw] | None = None
+    metadata: dict[str, str] | None = None
+
+
+class MetadataBody(Struct):
+    """The body of POST /v1/conversations/{id}."""
+
+    metadata: dict[str, str] | None
+
+
+class ItemsBody(Struct):
+    """The body of POST /v1/conversations/{id}/items."""
+
+    items: list[Raw]
+
+
 class ItemHead(Struct):
     """What tells the kind of an input item."""
 

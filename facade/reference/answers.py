@@ -116,14 +116,38 @@ class Deleted(Struct):
     deleted: bool
 
 
-class InputItems(Struct):
-    """A page of a response's input."""
+class Items(Struct):
+    """A page of items; the ids are empty where there are none."""
 
     object: Literal["list"]
     data: list[dict[str, Any]]
-    first_id: str | None
-    last_id: str | None
+    first_id: str
+    last_id: str
     has_more: bool
+
+
+class Item(Struct):
+    """An item; which other fields it has depends on its type."""
+
+    id: str
+    type: str
+
+
+class Conversation(Struct):
+    """A conversation; `created_at` is in seconds since 1970."""
+
+    id: str
+    object: Literal["conversation"]
+    created_at: int
+    metadata: dict[str, str]
+
+
+class DeletedConversation(Struct):
+    """A conversation was forgotten."""
+
+    id: str
+    object: Literal["conversation.deleted"]
+    deleted: bool
 
 
 class InputTokens(Struct):

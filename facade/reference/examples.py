@@ -111,19 +111,32 @@ def completion_stream() -> str:
 
 DELETED: Final = {"id": "resp_1", "object": "response", "deleted": True}
 
+ITEM: Final = {
+    "id": "msg_1_in0",
+    "type": "message",
+    "status": "completed",
+    "role": "user",
+    "content": [{"type": "input_text", "text": "Say hello"}],
+}
 INPUT_ITEMS: Final = {
     "object": "list",
-    "data": [
-        {
-            "id": "msg_1_in0",
-            "type": "message",
-            "role": "user",
-            "content": [{"type": "input_text", "text": "Say hello"}],
-        }
-    ],
+    "data": [ITEM],
     "first_id": "msg_1_in0",
     "last_id": "msg_1_in0",
     "has_more": False,
+}
+
+
+CONVERSATION: Final = {
+    "id": "conv_1",
+    "object": "conversation",
+    "created_at": _AT,
+    "metadata": {"ticket": "4711"},
+}
+DELETED_CONVERSATION: Final = {"id": "conv_1", "object": "conversation.deleted", "deleted": True}
+CONVERSATION_REQUESTS: Final[dict[str, object]] = {
+    "empty": {},
+    "seeded": {"items": [{"role": "user", "content": "My name is Ann."}], "metadata": {"ticket": "4711"}},
 }
 
 

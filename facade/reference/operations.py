@@ -5,7 +5,14 @@ from typing import Final
 
 from msgspec import Struct
 
-from facade.openai.wire import ChatBody, CompletionBody, ResponsesBody
+from facade.openai.wire import (
+    ChatBody,
+    CompletionBody,
+    ConversationBody,
+    ItemsBody,
+    MetadataBody,
+    ResponsesBody,
+)
 from facade.reference import answers, examples
 
 
@@ -27,7 +34,7 @@ class Operation:
 
 def operations() -> list[Operation]:
     """Return all of them."""
-    return [*_turns(), *_stored(), *_models(), *_health()]
+    return [*_turns(), *_stored(), *_conversations(), *_models(), *_health()]
 
 
 _IGNORED: Final = (
@@ -118,9 +125,73 @@ def _stored() -> list[Operation]:
             "get",
             f"{one}/input_items",
             "List the input of a stored response",
-            answers.InputItems,
+            answers.Items,
             examples.INPUT_ITEMS,
             "The newest first unless `order=asc`; `limit` of them (20), behind the one that `after` names.",
+        ),
+    ]
+
+
+def _conversations() -> list[Operation]:
+    one, items = "/v1/conversations/{conversation_id}", "/v1/conversations/{conversation_id}/items"
+    shown, page, item = examples.CONVERSATION, examples.INPUT_ITEMS, examples.ITEM
+    return [
+        Operation(
+            "post",
+            "/v1/conversations",
+            "Make a conversation",
+            answers.Conversation,
+            shown,
+            "A response runs in it by `conversation`; its items are told to the agent with the first one.",
+            ConversationBody,
+            examples.CONVERSATION_REQUESTS,
+        ),
+        Operation("get", one, "Get a conversation", answers.Conversation, shown),
+        Operation(
+            "post",
+            one,
+            "Change what is kept with a conversation",
+            answers.Conversation,
+            shown,
+            body=MetadataBody,
+            bodies={"metadata": {"metadata": {"ticket": "4711"}}},
+        ),
+        Operation(
+            "delete",
+            one,
+            "Forget a conversation",
+            answers.DeletedConversation,
+            examples.DELETED_CONVERSATION,
+            "Its agent is stopped; responses that were made in it stay.",
+        ),
+        Operation(
+            "get",
+            items,
+            "List the items of a conversation",
+            answers.Items,
+            page,
+            "Those that were added, and the input and output of the responses made in it, as long as these "
+            "are stored. The newest first unless `order=asc`; `limit` of them (20), behind the one that "
+            "`after` names.",
+        ),
+        Operation(
+            "post",
+            items,
+            "Add items to a conversation",
+            answers.Items,
+            page,
+            "They get ids of their own, and are told to the agent with the next response.",
+            ItemsBody,
+            {"message": {"items": [{"role": "user", "content": "Say hello"}]}},
+        ),
+        Operation("get", f"{items}/{{item_id}}", "Get an item of a conversation", answers.Item, item),
+        Operation(
+            "delete",
+            f"{items}/{{item_id}}",
+            "Delete an item of a conversation",
+            answers.Conversation,
+            shown,
+            "What the agent has heard already it is not made to forget.",
         ),
     ]
 

@@ -15,7 +15,13 @@ from starlette.types import ASGIApp
 from facade.errors import ApiError
 from facade.openai.attempts import mark_attempt
 from facade.openai.auxiliary import auxiliary_answer
-from facade.openai.continuation import Said, references_of, without_answer, written_out
+from facade.openai.continuation import (
+    Said,
+    references_of,
+    without_answer,
+    without_conversation,
+    written_out,
+)
 from facade.openai.fold import ResponsesFold
 from facade.openai.hints import Hints, read_hints
 from facade.openai.kept import Kept, bind
@@ -24,6 +30,7 @@ from facade.openai.responses_request import ResponsesRequest, read_responses
 from facade.openai.responses_stream import ResponsesStream
 from facade.openai.start import ignored_of, start_turn
 from facade.openai.told import told_turn
+from facade.routes.contents import NONE_UNHEARD, Contents
 from facade.routes.front import Front, ignored_header, json_answer, principal, request_id
 from facade.routes.keeping import Errands, KeptTurn
 from facade.routes.library import Library
@@ -74,12 +81,13 @@ class WrittenOut(NamedTuple):
     """A request with what it refers to.
 
     The first `before` items of its input come from there. `previous_turns` may have told the response that it
-    continues.
+    continues. `items_heard` is the number of the last of the conversation's items in it, 0 for none.
     """
 
     body: bytes
     before: int = 0
     previous_turns: tuple[str, ...] = ()
+    items_heard: int = 0
 
 
 class Answering:
@@ -88,23 +96,28 @@ class Answering:
     def __init__(self, front: Front) -> None:
         self._front = front
         self._library = Library(front)
+        self._contents = Contents(front, self._library)
         self._errands = Errands()
 
     async def written_out(self, caller: Caller, body: bytes) -> WrittenOut:
         """Return a request with what it refers to. Raises the 400."""
-        references = references_of(body)
-        if not (references.previous or references.items):
+        references, unheard = references_of(body), NONE_UNHEARD
+        if references.conversation:
+            unheard = await self._contents.unheard(references.conversation, caller.principal)
+        if not (references.previous or references.items or unheard.items):
             return WrittenOut(body)
         said = await self._library.said(references, caller.principal, caller.spoken)
         turns = said[references.previous].turns if references.previous else ()
-        return WrittenOut(*written_out(body, said), turns)
+        return WrittenOut(*written_out(body, said, unheard.items), turns, unheard.number)
 
     async def read(self, caller: Caller, body: bytes) -> Asking:
         """Read a request, with what it refers to. Raises the 400."""
         front, hints = self._front, read_hints(caller.headers, body)
         if hints.client_turn:
             body = without_answer(body)
-        body, before, previous_turns = await self.written_out(caller, body)
+        if hints.session:  # it goes before a conversation (§7.1)
+            body = without_conversation(body)
+        body, before, previous_turns, items_heard = await self.written_out(caller, body)
         mode = front.rules.client_tools.asked_by(caller.headers)
         wanted = read_responses(body, mode)
         asked, echo = wanted.asked, wanted.echo
@@ -116,12 +129,20 @@ class Answering:
         shown = front.presentation.asked_by(caller.headers)
         unique, now = uuid.uuid4().hex, int(time.time())
         kept = None
-        if echo.store:
+        if echo.store or echo.conversation:
             logs_silence = front.pace.keep_alive is KeepAlive.EVENT
             silence = front.pace.keep_alive_after if logs_silence else None
             bind(start, unique, background=echo.background, keep_alive=silence)
             about = Kept(
-                Raw(body), before, now, mode.value, shown, echo.previous_response_id, echo.conversation
+                Raw(body),
+                before,
+                now,
+                mode.value,
+                shown,
+                echo.previous_response_id,
+                echo.conversation,
+                items_heard,
+                alone=not echo.store,
             )
             kept = about.response(unique, caller.principal)
         stream = ResponsesStream(unique, now, asked.named(), echo, shown)

@@ -3,17 +3,19 @@
 from collections.abc import Callable, Mapping
 
 from howler.conversation.v1.conversation_service_pb2 import RetellRequest
+from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.response.v1.response_service_pb2 import Response
 from howler.task.v1.start_turn_pb2 import StartTurn
 
 from facade.dialogue import AgentTurn
 from facade.errors import ApiError, invalid
 from facade.openai.client_tools.mode import ClientToolsMode
-from facade.openai.continuation import References, Said, input_of, no_item
+from facade.openai.continuation import References, Said, input_of
 from facade.openai.emulation import follow_up_of
 from facade.openai.kept import Kept, unique_of
 from facade.openai.responses_request import read_responses
 from facade.openai.responses_stream import ResponsesStream
+from facade.openai.shown_items import own_input
 from facade.openai.start import start_turn
 from facade.routes.front import Front
 from facade.routes.turns import turn_of
@@ -31,7 +33,25 @@ class Library:
 
     async def find(self, response_id: str, principal: str) -> Response:
         """Return what was kept of a response; raises the 404."""
-        return await self._front.backend.memory.response(response_id, principal)
+        response = await self._front.backend.memory.response(response_id, principal)
+        if Kept.of(response).alone:
+            raise ApiError.of(ErrorReason.ERROR_REASON_RESPONSE_NOT_FOUND)
+        return response
+
+    async def items(self, response_id: str, principal: str) -> list[dict[str, object]]:
+        """Return what a response put into its conversation: its input, and its output once it is over."""
+        response = await self._front.backend.memory.response(response_id, principal)
+        own = input_of(response.request)[Kept.of(response).before :]
+        asked = own_input(own, unique_of(response_id))
+        try:
+            told = await self.now(response)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return asked
+        output = told["output"]
+        assert isinstance(output, list), "an output is a list of items"
+        return asked if told["status"] in ("queued", "in_progress") else [*asked, *output]
 
     def told(self, response: Response, find: Find, after: int = -1) -> tuple[Turn, ResponsesStream]:
         """Return the turn of a response, as `find` finds it, and the machine that tells it as at first.
@@ -63,9 +83,9 @@ class Library:
     async def said(
         self, references: References, principal: str, spoken: Mapping[str, Said]
     ) -> Mapping[str, Said]:
-        """Return the responses that a request refers to; raises the 400 for one that is not there.
+        """Return the responses that a request refers to, as far as they are there.
 
-        Those in `spoken` are known already.
+        Those in `spoken` are known already. Raises the 400 for the one that it continues.
         """
         said = dict(spoken)
         for response_id in {references.previous, *references.items} - {"", *spoken}:
@@ -75,7 +95,9 @@ class Library:
             except ApiError as error:
                 if error.status != 404:
                     raise
-                raise _missing(response_id, references) from None
+                if response_id == references.previous:
+                    raise _lost() from None
+                continue  # a reference to its items leads nowhere: who resolves it says so
             assert isinstance(output, list), "an output is a list of items"
             turns = (response.turn_id, follow_up_of(response.turn_id))
             said[response_id] = Said(input_of(response.request), output, turns)
@@ -99,9 +121,6 @@ class _Again:
         """Leave that to whoever told it first."""
 
 
-def _missing(response_id: str, references: References) -> ApiError:
-    if response_id == references.previous:
-        return invalid(
-            "There is no stored response of this id.", "previous_response_id", "previous_response_not_found"
-        )
-    return no_item("input")
+def _lost() -> ApiError:
+    what = "There is no stored response of this id."
+    return invalid(what, "previous_response_id", "previous_response_not_found")

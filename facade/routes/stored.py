@@ -1,8 +1,6 @@
 """GET, DELETE and cancel of stored responses, and their input (openai-surface.md §7.4)."""
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final
 
 from howler.response.v1.response_service_pb2 import Response as Stored
 from starlette.requests import Request
@@ -10,15 +8,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from facade.errors import ApiError, invalid
-from facade.openai.continuation import input_of, shown_input
+from facade.errors import ApiError
+from facade.openai.continuation import input_of
 from facade.openai.emulation import follow_up_of
 from facade.openai.kept import Kept, unique_of
+from facade.openai.shown_items import shown_input
 from facade.routes.front import Front, json_answer, principal, request_id
 from facade.routes.library import Library
+from facade.routes.paging import Paging, number_of
 from facade.sse import KeepAlive, TurnStream
-
-_MOST_ITEMS: Final = 100
 
 
 def stored_routes(front: Front) -> list[BaseRoute]:
@@ -32,7 +30,7 @@ def stored_routes(front: Front) -> list[BaseRoute]:
         stored = await found(request)
         if request.query_params.get("stream", "").lower() != "true":
             return json_answer(await library.now(stored))
-        after = _number(request.query_params, "starting_after", -1)
+        after = number_of(request.query_params, "starting_after", -1)
         turn, stream = library.told(stored, front.backend.watch, after)
         # Its silences are in its log: one of our own would shift the numbers of what follows.
         return TurnStream(turn, stream, [], replace(front.pace, keep_alive=KeepAlive.COMMENT))
@@ -51,7 +49,8 @@ def stored_routes(front: Front) -> list[BaseRoute]:
     async def input_items(request: Request) -> Response:
         stored = await found(request)
         own = input_of(stored.request)[Kept.of(stored).before :]
-        return json_answer(_page(shown_input(own, unique_of(stored.response_id)), request.query_params))
+        shown = shown_input(own, unique_of(stored.response_id))
+        return json_answer(Paging.of(request.query_params).page(shown))
 
     one = "/v1/responses/{response_id}"
     return [
@@ -69,33 +68,3 @@ async def _cancel(front: Front, turn_id: str, request: str) -> None:
     except ApiError as error:
         if error.status != 404:
             raise
-
-
-def _number(given: Mapping[str, str], name: str, default: int) -> int:
-    text = given.get(name, str(default))
-    try:
-        return int(text) if len(text) < 19 else int("")
-    except ValueError:
-        raise invalid(f"`{name}` must be a number.", name) from None
-
-
-def _page(items: list[dict[str, object]], asked: Mapping[str, str]) -> dict[str, object]:
-    """Return `limit` items behind `after`, the newest first unless the `order` is `asc`."""
-    limit = _number(asked, "limit", 20)
-    if not 1 <= limit <= _MOST_ITEMS:
-        raise invalid(f"`limit` must be from 1 to {_MOST_ITEMS}.", "limit")
-    if asked.get("order") == "asc":
-        items = items[::-1]
-    ids = [item["id"] for item in items]
-    if after := asked.get("after"):
-        if after not in ids:
-            raise invalid("`after` names none of the items.", "after")
-        items = items[ids.index(after) + 1 :]
-    page = items[:limit]
-    return {
-        "object": "list",
-        "data": page,
-        "first_id": page[0]["id"] if page else None,
-        "last_id": page[-1]["id"] if page else None,
-        "has_more": len(items) > limit,
-    }

@@ -10,9 +10,7 @@ from facade.errors import ApiError
 from facade.openai.continuation import (
     References,
     Said,
-    input_of,
     references_of,
-    shown_input,
     written_out,
 )
 
@@ -60,14 +58,3 @@ def test_a_reference_that_leads_nowhere_is_refused(reference: str) -> None:
     with pytest.raises(ApiError) as raised:
         written_out(request, SAID)
     assert (raised.value.status, raised.value.param) == (400, "input[1].id")
-
-
-def test_input_is_listed_newest_first_with_ids() -> None:
-    items = input_of(body(input=[QUESTION, {"type": "function_call", "id": "fc_1", "name": "f"}]))
-    assert shown_input(items, B) == [
-        {"type": "function_call", "id": "fc_1", "name": "f"},
-        {**QUESTION, "id": f"msg_{B}_in0", "content": [{"type": "input_text", "text": "one"}]},
-    ]
-    (text,) = shown_input(input_of(body(input="hi")), B)
-    assert text["content"] == [{"type": "input_text", "text": "hi"}]
-    assert input_of(body()) == []

@@ -1,0 +1,118 @@
+"""/v1/conversations and their items."""
+
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+from howler.conversation.v1.conversation_service_pb2 import Conversation, Item
+from msgspec import Raw
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from facade.errors import ApiError
+from facade.openai.continuation import References, resolved, responses_of
+from facade.openai.shown_items import added_items
+from facade.openai.wire import ConversationBody, ItemsBody, MetadataBody, parse
+from facade.routes.contents import Contents
+from facade.routes.front import Front, json_answer, principal, read_body
+from facade.routes.library import Library
+from facade.routes.paging import Paging
+
+Handle = Callable[[Request], Awaitable[Response]]
+
+
+def conversation_routes(front: Front) -> list[BaseRoute]:
+    """Return the routes, bound to the facade's parts."""
+    conversations, library = front.backend.conversations, Library(front)
+    contents = Contents(front, library)
+
+    async def create(request: Request) -> Response:
+        asked = parse(await read_body(request, front.max_body_bytes) or b"{}", ConversationBody)
+        who = principal(request)
+        items = await read_items(asked.items or [], who)
+        made = await conversations.make(who, asked.metadata or {})
+        if items:
+            await conversations.add_items(made.conversation_id, who, _kept(items))
+        return json_answer(_shown(made))
+
+    async def retrieve(request: Request) -> Response:
+        return json_answer(_shown(await conversations.get(*_named(request))))
+
+    async def update(request: Request) -> Response:
+        asked = parse(await read_body(request, front.max_body_bytes), MetadataBody)
+        return json_answer(_shown(await conversations.update(*_named(request), asked.metadata or {})))
+
+    async def delete(request: Request) -> Response:
+        found = await conversations.get(*_named(request))
+        await conversations.delete(*_named(request))
+        deleted = {"id": found.conversation_id, "object": "conversation.deleted", "deleted": True}
+        return json_answer(deleted)
+
+    async def list_items(request: Request) -> Response:
+        return json_answer(await contents.page(*_named(request), Paging.of(request.query_params)))
+
+    async def add_items(request: Request) -> Response:
+        asked = parse(await read_body(request, front.max_body_bytes), ItemsBody)
+        items = await read_items(asked.items, principal(request))
+        await conversations.add_items(*_named(request), _kept(items))
+        return json_answer(Paging(len(items), "", ascending=True).begun(items))
+
+    async def retrieve_item(request: Request) -> Response:
+        return json_answer(await contents.item(*_named(request), request.path_params["item_id"]))
+
+    async def delete_item(request: Request) -> Response:
+        item = await contents.item(*_named(request), request.path_params["item_id"])
+        await conversations.delete_item(*_named(request), str(item["id"]))
+        return json_answer(_shown(await conversations.get(*_named(request))))
+
+    async def read_items(items: Sequence[Raw], who: str) -> list[dict[str, object]]:
+        """Return items as they are kept, with what they refer to. Raises the 400."""
+        said = await library.said(References("", responses_of(items, "items")), who, {})
+        return added_items(resolved(items, said, "items"), [uuid.uuid4().hex for _ in items])
+
+    one, items = "/v1/conversations/{conversation_id}", "/v1/conversations/{conversation_id}/items"
+    item = f"{items}/{{item_id}}"
+    return [
+        Route("/v1/conversations", create, methods=["POST"]),
+        Route(one, _or_404(retrieve), methods=["GET"]),
+        Route(one, _or_404(update), methods=["POST"]),
+        Route(one, _or_404(delete), methods=["DELETE"]),
+        Route(items, _or_404(list_items), methods=["GET"]),
+        Route(items, _or_404(add_items), methods=["POST"]),
+        Route(item, _or_404(retrieve_item), methods=["GET"]),
+        Route(item, _or_404(delete_item), methods=["DELETE"]),
+    ]
+
+
+def _or_404(handle: Handle) -> Handle:
+    """Return a route that answers 404 where its path names no conversation; a body that does so is wrong."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await handle(request)
+        except ApiError as error:
+            if error.code == "conversation_not_found":
+                raise ApiError(404, error.type, "not_found", error.message) from None
+            raise
+
+    return answer
+
+
+def _named(request: Request) -> tuple[str, str]:
+    """Return the conversation that a path names, and on whose behalf."""
+    return request.path_params["conversation_id"], principal(request)
+
+
+def _kept(items: Sequence[Mapping[str, Any]]) -> list[Item]:
+    return [Item(item_id=item["id"], item=msgspec.json.encode(item).decode()) for item in items]
+
+
+def _shown(conversation: Conversation) -> dict[str, object]:
+    return {
+        "id": conversation.conversation_id,
+        "object": "conversation",
+        "created_at": conversation.create_time.seconds,
+        "metadata": dict(conversation.metadata),
+    }
