@@ -7,12 +7,14 @@ not known that nothing is missing before it; it is held, and what is stored deci
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 
 import msgspec
-from howler.task.v1.task_event_pb2 import TaskEvent
+from howler.task.v1.task_event_pb2 import Answer, TaskEvent
 
 from server.acp.frames import Began, Echo, Erred, Frame, Noted, Over, Said, Shown, Silent, Thought
+from server.acp.questions import answered
 from server.acp.told import Retelling, Told
 from server.acp.turn import Turn
 
@@ -148,6 +150,19 @@ class Joint:
     @property
     def _last_held(self) -> int:
         return next((frame.seq for frame in reversed(self._held) if frame.seq), 0)
+
+    def answer(self, question_id: str, answers: list[Answer], *, decline: bool) -> list[TaskEvent]:
+        """Answer or decline an open question for a caller, whether it was told again by now or not.
+
+        Raises LookupError and ValueError as Turn.answer does.
+        """
+        events = answered(self.told.asked[question_id], answers, decline=decline)
+        for machine in dict.fromkeys((self.witness or self.machine, self.machine)):
+            with suppress(LookupError):  # it owes the reply once it sees the question
+                machine.answer(question_id, answers, decline=decline)
+        for event in events:
+            self.told.note(event)
+        return events
 
     def mend(self, stored: Sequence[Frame], machine: Turn) -> list[TaskEvent]:
         """Take what is stored of the turn, from its beginning, and return what is to be told now.

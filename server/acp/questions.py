@@ -84,6 +84,12 @@ class Questions:
         resolution = _SETTLED.get(frame.state) if frame.state is not None else None
         return self._drop(frame.id, resolution) if resolution is not None else []
 
+    def answer(self, name: str, answers: Sequence[Answer], *, decline: bool) -> list[TaskEvent]:
+        """Answer or decline an open question for a caller. Raises as `resolve` does."""
+        if decline:
+            return self.resolve(name, _R.QUESTION_RESOLUTION_DECLINED, [])
+        return self.resolve(name, _R.QUESTION_RESOLUTION_ANSWERED, answers)
+
     def resolve(
         self, name: str, resolution: QuestionResolution, answers: Sequence[Answer]
     ) -> list[TaskEvent]:
@@ -138,6 +144,16 @@ class Questions:
         owed = list(self._owed.values())
         self._owed.clear()
         return owed
+
+
+def answered(question: Question, answers: Sequence[Answer], *, decline: bool) -> list[TaskEvent]:
+    """Answer or decline a question that was told before: the reply is owed by whoever sees it replayed.
+
+    Raises ValueError as Questions.answer does.
+    """
+    alone = Questions(QuestionPolicy.QUESTION_POLICY_ASK, {})
+    alone.asked(Asked(id=question.question_id, items=tuple(question.items)))
+    return alone.answer(question.question_id, answers, decline=decline)
 
 
 def _resolved(name: str, resolution: QuestionResolution, answers: Sequence[Answer]) -> TaskEvent:

@@ -13,6 +13,7 @@ from typing import Final
 from google.protobuf.message import Message
 from howler.task.v1.task_event_pb2 import (
     NoticeKind,
+    Question,
     QuestionResolved,
     TaskEvent,
     ToolCall,
@@ -172,8 +173,8 @@ class Told:
     """The fold of what a turn's watchers were told.
 
     `started` says whether they know that the agent began, `tools` and `questions`
-    hold what they know of each by its id. It grows with each event noted; the
-    size of texts and outputs does not matter.
+    hold what they know of each by its id, `asked` the questions that are open. It grows
+    with each event noted; the size of texts and outputs does not matter.
     """
 
     def __init__(self) -> None:
@@ -182,6 +183,7 @@ class Told:
         self.thought = Track()
         self.tools: dict[str, _Call] = {}
         self.questions: dict[str, QuestionResolved | None] = {}
+        self.asked: dict[str, Question] = {}
         self.marks: Counter[bytes] = Counter()
 
     @classmethod
@@ -204,8 +206,10 @@ class Told:
             case "tool_call":
                 self.tools.setdefault(event.tool_call.id, _Call()).note(event.tool_call)
             case "question":
-                self.questions.setdefault(event.question.question_id, None)
+                if self.questions.setdefault(event.question.question_id, None) is None:
+                    self.asked[event.question.question_id] = event.question
             case "question_resolved":
+                self.asked.pop(event.question_resolved.question_id, None)
                 self.questions[event.question_resolved.question_id] = event.question_resolved
             case "plan" | "usage" | "commands" | "image" | "raw" | "notice" as kind:
                 if kind != "notice" or event.notice.kind not in _NEVER_REPLAYED:

@@ -20,7 +20,6 @@ from howler.task.v1.task_event_pb2 import (
     Notice,
     NoticeKind,
     Plan,
-    QuestionResolution,
     QuestionResolved,
     Raw,
     Started,
@@ -257,12 +256,7 @@ class Turn:
 
         Raises LookupError when no such question is open, ValueError when an item lacks its answer.
         """
-        resolution = (
-            QuestionResolution.QUESTION_RESOLUTION_DECLINED
-            if decline
-            else QuestionResolution.QUESTION_RESOLUTION_ANSWERED
-        )
-        events = self._questions.resolve(question_id, resolution, [] if decline else answers)
+        events = self._questions.answer(question_id, answers, decline=decline)
         for event in events:
             self.told.note(event)
         return events

@@ -68,6 +68,7 @@ class Follower:
         self._mending: asyncio.Task[None] | None = None
         self._quiet_since = 0.0
         self._quiet_at = _NONE
+        live.answerer = self._answer
 
     def await_vm(self, on_sign: Callable[[], None]) -> None:
         """Expect no agent before `vm_runs`, which the first sign of it does by `on_sign`.
@@ -145,7 +146,6 @@ class Follower:
         self._socket = socket
         try:
             async with asyncio.timeout(None) as self._scope:
-                self._live.answerer = self._answer
                 if self._vm_is_up:
                     self._live.on_interrupt = self._interrupt
                     if self._live.cause is not None:
@@ -169,7 +169,7 @@ class Follower:
                 self._mending = None
             self._spoken.learn(self._decoder)
             self._socket = None
-            self._live.on_interrupt = self._live.answerer = None
+            self._live.on_interrupt = None
         return self._last
 
     async def _read(self, socket: Socket) -> None:
@@ -404,20 +404,20 @@ class Follower:
         self._send(CANCEL)
 
     def _answer(self, question_id: str, answers: list[Answer], decline: bool) -> None:
-        """Answer a question for a caller. Raises QUESTION_NOT_FOUND or INVALID_REQUEST."""
+        """Answer a question for a caller: at once, or when a replay tells it again.
+
+        Raises QUESTION_NOT_FOUND or INVALID_REQUEST.
+        """
         joint = self._joint
         machine = (joint.witness if joint is not None else None) or self._machine
         try:
-            events = machine.answer(question_id, answers, decline=decline)
+            events = (joint or machine).answer(question_id, answers, decline=decline)
         except LookupError:
             raise ServiceError(
                 ErrorReason.ERROR_REASON_QUESTION_NOT_FOUND, "the turn has no such open question"
             ) from None
         except ValueError as error:
             raise ServiceError(ErrorReason.ERROR_REASON_INVALID_REQUEST, f"answers: {error}") from None
-        if joint is not None and joint.told is not machine.told:
-            for event in events:
-                joint.told.note(event)
         self._live.tell(events)
         self._send_owed(machine)
 

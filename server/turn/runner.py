@@ -230,6 +230,7 @@ class Runner:
     async def _finish(self, grant: Grant, events: list[TaskEvent]) -> None:
         """Tell the end. A task that stays is free for its next turn before anybody reads of the end."""
         live = self._live
+        live.answerer = None  # its questions are closed
         if self._adopted is not None:
             events = self._adopted.closing(events)
         ended = events[-1].ended

@@ -8,15 +8,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import openai
 import pytest
 import pytest_asyncio
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.task.v1.start_turn_pb2 import TaskRetention
-from howler.task.v1.task_event_pb2 import EndReason, NoticeKind
-from howler.task.v1.task_service_pb2 import CancelTurnRequest
+from howler.task.v1.start_turn_pb2 import QuestionPolicy, TaskRetention
+from howler.task.v1.task_event_pb2 import Answer, EndReason, NoticeKind
+from howler.task.v1.task_service_pb2 import AnswerQuestionRequest, CancelTurnRequest
 
-from tests.support.howler import Howler, text_of
+from tests.support.howler import Howler, reason_of, text_of
 from tests.support.script import ENDED, STARTED, TURN, Close, frame, says
 from tests.support.scripted import COOKIE, Scripted
 from tests.support.watched import Watched
@@ -126,6 +127,29 @@ async def test_a_turn_is_cancelled_while_it_has_no_socket(howler: Howler) -> Non
     answer = await howler.tasks.CancelTurn(CancelTurnRequest(turn_id=turn.turn_id))
     assert answer.reason == EndReason.END_REASON_CANCELLED
     assert (await turn.rest())[-1].ended.reason == EndReason.END_REASON_CANCELLED
+
+
+async def test_a_question_is_answered_while_the_turn_has_no_socket(howler: Howler) -> None:
+    """The caller's answer counts at once; the agent gets it when the turn is attached to again."""
+    await howler.sandbox.faults(stream={"sockets": 1, "cut_after_frames": 7}, routes=[])
+    turn = Watched(howler, "/ask", question_policy=QuestionPolicy.QUESTION_POLICY_ASK)
+    asked = (await turn.until("question")).question
+    await howler.sandbox.faults(routes=[REFUSED | {"times": 1000}])
+    await turn.until("notice")
+    answers = [Answer(text=item.text, values=[item.options[-1].label]) for item in asked.items]
+    answer = AnswerQuestionRequest(turn_id=turn.turn_id, question_id=asked.question_id, answers=answers[:-1])
+    with pytest.raises(grpc.aio.AioRpcError, match="have no answer"):
+        await howler.tasks.AnswerQuestion(answer)
+    answer.answers.append(answers[-1])
+    await howler.tasks.AnswerQuestion(answer)
+    assert (await turn.until("question_resolved")).question_resolved.answers == answers
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await howler.tasks.AnswerQuestion(answer)
+    assert reason_of(raised.value) == "QUESTION_NOT_FOUND"
+    await howler.sandbox.faults(routes=[])
+    events = await turn.rest()
+    assert events[-1].ended.reason == EndReason.END_REASON_COMPLETED
+    assert asked.items[0].options[-1].label in text_of(events)
 
 
 async def test_a_machine_that_is_lost_ends_its_turn_with_all_that_was_said(howler: Howler) -> None:

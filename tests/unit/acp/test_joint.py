@@ -3,16 +3,24 @@
 from collections.abc import Sequence
 
 import pytest
-from howler.task.v1.task_event_pb2 import TaskEvent, ToolCallState
+from howler.task.v1.start_turn_pb2 import QuestionPolicy
+from howler.task.v1.task_event_pb2 import (
+    Answer,
+    QuestionItem,
+    QuestionResolution,
+    TaskEvent,
+    ToolCallState,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.acp.frames import Began, Called, Echo, Frame, Over, Said, Silent
+from server.acp.frames import Asked, Began, Called, Echo, Frame, Over, Said, Silent
 from server.acp.joint import Joint, Prompt, overlap
 from server.acp.told import Told
 from server.acp.turn import Turn
 from tests.support.retold import PROMPT, fold, fresh, seen, told_by, turns
 
+ASK = QuestionPolicy.QUESTION_POLICY_ASK
 DONE = ToolCallState.TOOL_CALL_STATE_COMPLETED
 START: list[Frame] = [Echo(text=PROMPT, seq=1, at=1), Began(seq=2, at=2)]
 
@@ -226,3 +234,24 @@ def test_a_turn_that_ended_before_all_that_was_told_contradicts_it() -> None:
     again.receive(Said(text="z", seq=50, at=300))
     assert again.mend([*START, *said("AB", 3), Over(seq=5, at=5)], fresh()) == []
     assert again.diverged
+
+
+@pytest.mark.parametrize("heard", range(6))
+def test_a_question_is_answered_at_any_moment_of_a_replay(heard: int) -> None:
+    """It is told once, and the agent is owed the reply by whichever machine follows the socket then."""
+    asks = Asked(id="q1", items=(QuestionItem(text="Which?"),), seq=5, at=5)
+    live: list[Frame] = [*START, *said("ab", 3), asks, Silent()]
+    told = Told.from_events(told_by(live, Turn(1, ASK)))
+    joint = Joint(told, 5, Turn(1, ASK, told.questions), None)
+    for frame in live[:heard]:
+        assert joint.receive(frame) == []
+    with pytest.raises(ValueError, match="1 of 1 items have no answer"):
+        joint.answer("q1", [], decline=False)
+    (resolved,) = joint.answer("q1", [Answer(text="Which?", values=["this"])], decline=False)
+    assert resolved.question_resolved.resolution == QuestionResolution.QUESTION_RESOLUTION_ANSWERED
+    for frame in live[heard:]:
+        assert joint.receive(frame) == []
+    assert joint.joined
+    assert [reply.answers for reply in joint.machine.to_send()] == [{"Which?": "this"}]
+    with pytest.raises(LookupError):
+        joint.answer("q1", [], decline=True)

@@ -233,7 +233,8 @@ class TaskServiceServicer:
 
     def AnswerQuestion(self, request, context):
         """AnswerQuestion answers what the agent asks in a turn whose question policy
-        is ASK. Fails with TURN_NOT_FOUND; with QUESTION_NOT_FOUND when no such
+        is ASK, also while the connection to the platform is lost: the agent gets the
+        answer when it is there again. Fails with TURN_NOT_FOUND; with QUESTION_NOT_FOUND when no such
         question is open; with INVALID_REQUEST when an item is left unanswered.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

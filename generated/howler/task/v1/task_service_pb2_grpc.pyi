@@ -119,7 +119,8 @@ class TaskServiceStub:
     """
     AnswerQuestion: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.AnswerQuestionRequest, _task_service_pb2.AnswerQuestionResponse]
     """AnswerQuestion answers what the agent asks in a turn whose question policy
-    is ASK. Fails with TURN_NOT_FOUND; with QUESTION_NOT_FOUND when no such
+    is ASK, also while the connection to the platform is lost: the agent gets the
+    answer when it is there again. Fails with TURN_NOT_FOUND; with QUESTION_NOT_FOUND when no such
     question is open; with INVALID_REQUEST when an item is left unanswered.
     """
     ListFiles: _grpc.UnaryUnaryMultiCallable[_workspace_pb2.ListFilesRequest, _workspace_pb2.ListFilesResponse]
@@ -227,7 +228,8 @@ class TaskServiceAsyncStub(TaskServiceStub):
     """
     AnswerQuestion: _aio.UnaryUnaryMultiCallable[_task_service_pb2.AnswerQuestionRequest, _task_service_pb2.AnswerQuestionResponse]  # type: ignore[assignment]
     """AnswerQuestion answers what the agent asks in a turn whose question policy
-    is ASK. Fails with TURN_NOT_FOUND; with QUESTION_NOT_FOUND when no such
+    is ASK, also while the connection to the platform is lost: the agent gets the
+    answer when it is there again. Fails with TURN_NOT_FOUND; with QUESTION_NOT_FOUND when no such
     question is open; with INVALID_REQUEST when an item is left unanswered.
     """
     ListFiles: _aio.UnaryUnaryMultiCallable[_workspace_pb2.ListFilesRequest, _workspace_pb2.ListFilesResponse]  # type: ignore[assignment]
@@ -386,7 +388,8 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.AnswerQuestionResponse, _abc.Awaitable[_task_service_pb2.AnswerQuestionResponse]]:
         """AnswerQuestion answers what the agent asks in a turn whose question policy
-        is ASK. Fails with TURN_NOT_FOUND; with QUESTION_NOT_FOUND when no such
+        is ASK, also while the connection to the platform is lost: the agent gets the
+        answer when it is there again. Fails with TURN_NOT_FOUND; with QUESTION_NOT_FOUND when no such
         question is open; with INVALID_REQUEST when an item is left unanswered.
         """
 
