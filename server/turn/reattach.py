@@ -89,13 +89,13 @@ class Reattach:
 
     async def resume(self, told: Told) -> list[TaskEvent]:
         """Follow a turn that runs already, of which that much was told, as `follow` does."""
-        self._follower.go_on_from(told)
+        self._follower.joining.go_on_from(told)
         return await self._go_on(_lost("no stream is open yet"), 0.0)
 
     @property
     def _may_go_on(self) -> bool:
         """A new task's turn that never began was attached to again and again as it is."""
-        return self._follower.began or self._follower.prompt is not None
+        return self._follower.began or self._follower.joining.prompt is not None
 
     async def _go_on(self, lost: ServiceError, pause: float) -> list[TaskEvent]:
         since, extent = self._clock(), self._follower.told.extent
@@ -120,7 +120,7 @@ class Reattach:
                 if self._follower.told.extent > extent:
                     since, extent, pause = self._clock(), self._follower.told.extent, _PAUSES[0]
                 elif (ended := await self._recall.end_of_task()) is not None:
-                    return await self._follower.recollect(ended)
+                    return await self._follower.joining.recollect(ended)
                 else:
                     pause = min(max(pause * 2, _PAUSES[0]), _PAUSES[1])
                 if self._clock() - since > self._limit:
@@ -155,8 +155,8 @@ class Reattach:
             raise
         self.is_away = False
         socket.send(self._approval)
-        self._follower.join_again()
-        self._follower.on_caught_up = self._caught_up
+        self._follower.joining.again()
+        self._follower.joining.on_caught_up = self._caught_up
         return await self._follower.follow(socket)
 
     def _notice_soon(self) -> None:
@@ -175,7 +175,7 @@ class Reattach:
         self._tell(NoticeKind.NOTICE_KIND_RECONNECTING, text)
 
     def _caught_up(self) -> None:
-        self._follower.on_caught_up = None
+        self._follower.joining.on_caught_up = None
         self._back_at = self._clock()
         self._stop_noticing()
         if self._is_noticed:

@@ -143,7 +143,7 @@ class Runner:
         if live.cause is not None:
             raise Interrupted(live.cause)
         socket.send(self._ground.frame)  # where it is lost already nothing is written
-        self._follower.prompt = Prompt(self._ground.prompt, grant.active_at * 1000)
+        self._follower.joining.prompt = Prompt(self._ground.prompt, grant.active_at * 1000)
         self._accepted()
         await self._carry_out(
             lambda reattach: reattach.follow(lambda: self._follower.follow(socket, gapless=True))
@@ -153,7 +153,7 @@ class Runner:
         """Go on with an adopted turn, of which that much was told."""
         live, ground, follower = self._live, self._ground, self._follower
         if not ground.is_new:
-            follower.prompt = Prompt(ground.prompt, ground.grant.active_at * 1000)
+            follower.joining.prompt = Prompt(ground.prompt, ground.grant.active_at * 1000)
         if live.log.next_seq == 1:
             self._accepted()  # it was, but nobody was told
         else:
@@ -183,7 +183,7 @@ class Runner:
         """
         live, follower, grant = self._live, self._follower, self._ground.grant
         recall = Recall(self._rooms.platform, self._grants.session, grant.task_id)
-        follower.recall = recall
+        follower.joining.recall = recall
         reattach = Reattach(
             live, self._rooms, follower, self._sockets, self._grants, recall, approval=self._approval()
         )
