@@ -59,6 +59,19 @@ class Catalog:
         """
         return await asyncio.shield(self._begin())
 
+    async def settled(self) -> Listing:
+        """Return the list with all changes that `renew` was told of: where there were some, wait for them.
+
+        Raises ServiceError when the refresh that this takes fails.
+        """
+        if self._refreshing is not None:  # it may have begun before the change
+            await asyncio.wait([self._refreshing])
+        if self._renewal is None:
+            return await self.listing()
+        self._renewal.cancel()
+        self._renewal = None
+        return await self.refresh()
+
     def renew(self) -> None:
         """Refresh a list that there is, in the background: what it was made of has changed.
 

@@ -7,7 +7,7 @@ it. A caller that is cancelled leaves nothing behind: what it was granted is end
 import logging
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Self
 
@@ -350,6 +350,11 @@ class Pool:
         """
         await self._health.logins.settled()
         return [seat.id for seat in self._desk.board.seats.values() if seat.usable]
+
+    def serves(self, among: Iterable[AccountId]) -> bool:
+        """Tell whether one of these accounts can be granted, now or after a login."""
+        seats = self._desk.board.seats
+        return any((seat := seats.get(one)) is not None and (seat.usable or seat.asleep) for one in among)
 
     def session(self, account_id: AccountId, lease: Lease | None = None) -> Session:
         """Return what calls to the platform need; under a lease they are fenced by it.

@@ -18,6 +18,7 @@ from howler.model.v1.model_service_pb2 import MatchedBy, Model
 from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
 from howler.task.v1.task_service_pb2 import Task
 
+from server.catalog.listing import Listing
 from server.catalog.resolve import resolve
 from server.errors import ServiceError
 from server.pool.account import AccountId, Session, TaskId
@@ -59,6 +60,13 @@ _ELSEWHERE: Final = frozenset(
 _MAY_MEND: Final = (_E.ERROR_REASON_SESSION_EXPIRED, _E.ERROR_REASON_CONCURRENCY_LIMIT)
 """Failures that the pool may mend while the turn waits: it logs in again, it stops an idle task."""
 
+
+_NOT_LISTED: Final = (
+    _E.ERROR_REASON_MODEL_NOT_FOUND,
+    _E.ERROR_REASON_MODEL_ACCESS_DENIED,
+    _E.ERROR_REASON_NO_ACCOUNT,
+)
+"""What a list of models says no with."""
 
 _AWAY: Final = (_E.ERROR_REASON_UPSTREAM_UNAVAILABLE, _E.ERROR_REASON_CONNECT_TIMEOUT)
 """Failures that are not one account's."""
@@ -115,9 +123,21 @@ class Grants:
     async def choice(self, usual: str = "") -> Choice:
         """Resolve the model asked for, else the `usual` one.
 
-        Raises MODEL_NOT_FOUND, NO_ACCOUNT and the platform's failures.
+        The list of models is waited for only where it says no and accounts have come or changed since.
+        Raises MODEL_NOT_FOUND, MODEL_ACCESS_DENIED, NO_ACCOUNT and the platform's failures.
         """
-        listing = await self._rooms.catalog.listing()
+        catalog = self._rooms.catalog
+        try:
+            choice = self._choose(await catalog.listing(), usual)
+        except ServiceError as error:
+            if error.reason not in _NOT_LISTED:
+                raise
+        else:
+            if choice.among is None or self._rooms.pool.serves(choice.among):
+                return choice
+        return self._choose(await catalog.settled(), usual)
+
+    def _choose(self, listing: Listing, usual: str) -> Choice:
         start = self._live.start
         model, matched_by = resolve(listing, start.model or usual, strict=start.strict_model)
         among = listing.accounts.get(model.upstream_id)

@@ -194,10 +194,11 @@ async def test_plans_that_are_not_told_leave_it_to_the_platform(start: Start) ->
 
 
 async def test_many_callers_make_one_refresh(start: Start) -> None:
-    """P5: whoever comes first, each account is asked once."""
+    """P5: whoever comes first, each account is asked once, and perhaps anew once all are known to be good."""
     async with start("ann", "bob", "cid") as howler:
         lists = await asyncio.gather(*(howler.models.List(ListRequest()) for _ in range(50)))
         assert len({told.fetch_time.ToMicroseconds() for told in lists}) == 1
         requests = (await howler.sandbox.state())["request_log"]
         asked = [request["account"] for request in requests if request["route"] == f"GET {MODELS}"]
-        assert sorted(asked) == [email(name) for name in sorted(PLANS)]
+        assert set(asked) == {email(name) for name in PLANS}
+        assert len(asked) <= 2 * len(PLANS)

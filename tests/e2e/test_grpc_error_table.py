@@ -12,7 +12,6 @@ from typing import Any
 import grpc
 import pytest
 import pytest_asyncio
-from howler.model.v1.model_service_pb2 import RefreshRequest
 from howler.pool.v1 import pool_service_pb2 as pb
 from howler.task.v1.start_turn_pb2 import TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason
@@ -133,7 +132,6 @@ class Gateway:
             await pool.RemoveAccount(pb.RemoveAccountRequest(account_id=account.account_id))
             own = {"cookie": accounts()[0]["cookie"], "slots": account.slots}
             account = (await pool.ImportAccount(pb.ImportAccountRequest(**own))).account
-            await self.howler.models.Refresh(RefreshRequest())
         checked = pb.CheckAccountRequest(account_id=account.account_id)
         account = (await pool.CheckAccount(checked)).account
         assert account.state == pb.ACCOUNT_STATE_ACTIVE

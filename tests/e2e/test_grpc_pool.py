@@ -20,10 +20,12 @@ from howler.pool.v1.pool_service_pb2 import (
     AccountState,
     AcquireRequest,
     GetPoolRequest,
+    ImportAccountRequest,
     Lease,
     LeaseMode,
     ListAccountsRequest,
     ReleaseRequest,
+    RemoveAccountRequest,
     RenewRequest,
 )
 from howler.task.v1.start_turn_pb2 import HeldLease, StartTurn, TaskRetention
@@ -115,6 +117,18 @@ async def test_an_account_at_the_platforms_limit_stops_an_idle_task_and_closes_n
         assert len(upstream.asked("POST", "tasks")) == 3, "none was tried before the room was made"
         (account,) = await accounts_of(howler)
         assert (account.slots_used, account.slots_closed) == (1, 0)
+
+
+async def test_a_turn_that_follows_the_exchange_of_the_only_account_runs(start: Start) -> None:
+    """What models there are is asked of the new account before anybody is told that none has them."""
+    async with start(ONE) as (upstream, howler):
+        await howler.turn("before", retention=STOP)
+        (account,) = await accounts_of(howler)
+        await howler.pool.RemoveAccount(RemoveAccountRequest(account_id=account.account_id))
+        assert reason_of(await refused(howler.turn("between"))) == "NO_ACCOUNT"
+        await howler.pool.ImportAccount(ImportAccountRequest(cookie=OTHER_COOKIE))
+        assert (await howler.turn("after", retention=STOP))[-1].ended.reason == COMPLETED
+        assert upstream.asked("POST", "tasks")[-1].cookie == OTHER_COOKIE
 
 
 async def test_a_model_that_one_account_may_not_use(start: Start) -> None:

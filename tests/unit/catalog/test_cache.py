@@ -262,3 +262,28 @@ async def test_a_change_before_there_is_a_list_fetches_none(catalog: Catalog, so
     catalog.renew()
     await asyncio.sleep(0.5)
     assert source.loads == 0
+
+
+async def test_who_cannot_do_without_a_change_waits_for_it(catalog: Catalog, source: Source) -> None:
+    """And only where there was one: a list that is as it was is not asked for anew."""
+    await catalog.listing()
+    assert (await catalog.settled()).fetched_at == 1
+    catalog.renew()
+    assert (await catalog.listing()).fetched_at == 1
+    lists = await asyncio.gather(*(catalog.settled() for _ in range(10)))
+    assert {listing.fetched_at for listing in lists} == {2}
+    assert source.loads == 2
+
+
+async def test_a_refresh_that_began_before_a_change_does_not_show_it(
+    catalog: Catalog, source: Source
+) -> None:
+    await catalog.listing()
+    source.open.clear()
+    before = asyncio.create_task(catalog.refresh())
+    await settle()
+    catalog.renew()
+    after = asyncio.create_task(catalog.settled())
+    await settle()
+    source.open.set()
+    assert [(await one).fetched_at for one in (before, after)] == [2, 3]
