@@ -194,10 +194,10 @@ async def test_plans_that_are_not_told_leave_it_to_the_platform(start: Start) ->
 
 
 async def test_many_callers_make_one_refresh(start: Start) -> None:
-    """P5: whoever comes first, each account is asked once, and perhaps anew once all are known to be good."""
+    """P5: whoever comes first, each account is asked once; perhaps once more when it is known to be good."""
     async with start("ann", "bob", "cid") as howler:
         lists = await asyncio.gather(*(howler.models.List(ListRequest()) for _ in range(50)))
-        assert len({told.fetch_time.ToMicroseconds() for told in lists}) == 1
+        assert len({told.fetch_time.ToMicroseconds() for told in lists}) <= 2
         requests = (await howler.sandbox.state())["request_log"]
         asked = [request["account"] for request in requests if request["route"] == f"GET {MODELS}"]
         assert set(asked) == {email(name) for name in PLANS}

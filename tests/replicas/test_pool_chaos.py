@@ -156,15 +156,19 @@ class Chaos:
 
     async def mend(self) -> None:
         """Bring every account back, and wait for what lapses by itself."""
+        async with asyncio.timeout(60):
+            while (await self.store.books()).leases or not all(map(well, self.pools)):
+                with suppress(ServiceError):  # a removal that was begun is carried out meanwhile
+                    await self.bring_back()
+                await asyncio.sleep(0.05)
+
+    async def bring_back(self) -> None:
         await self.import_all()
         for pool in self.pools:
             for account in await pool.accounts():
                 await pool.enable_account(AccountId(account.account_id))
             for named in ("", *(account.account_id for account in await pool.accounts())):
                 await pool.reset_cooldown(AccountId(named))
-        async with asyncio.timeout(60):
-            while (await self.store.books()).leases or not all(map(well, self.pools)):
-                await asyncio.sleep(0.05)
 
 
 def well(pool: Pool) -> bool:
