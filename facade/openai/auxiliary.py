@@ -13,6 +13,7 @@ import msgspec
 from howler.task.v1.start_turn_pb2 import Message, Role
 
 from facade.openai.hints import Hints
+from facade.openai.json_answer import JsonFormat, read_answer
 from facade.openai.start import Asked
 
 _USER: Final = Role.ROLE_USER
@@ -39,7 +40,15 @@ _ENVIRONMENT: Final = "<environment_context>"
 
 
 def auxiliary_answer(asked: Asked, hints: Hints) -> str | None:
-    """Return the answer, where the request is such a call of a client that is known; None for a turn."""
+    """Return the answer, where the request is such a call of a client that is known; None for a turn.
+
+    Where JSON is asked for it is that, or it is left to an agent.
+    """
+    answer = _answer(asked, hints)
+    return answer if answer is None or asked.json_format is None else _as_json(answer, asked.json_format)
+
+
+def _answer(asked: Asked, hints: Hints) -> str | None:
     messages = asked.conversation.messages
     if asked.declares_tools or messages[-1].role != _USER:
         return None
@@ -55,6 +64,19 @@ def auxiliary_answer(asked: Asked, hints: Hints) -> str | None:
     if found := _LIBRECHAT_TITLE.fullmatch(prompt):
         return title_of(_last_said(found["said"], "User: ", "AI: "))
     return _open_webui(prompt) if prompt.startswith(_OPEN_WEBUI_TASK) else None
+
+
+def _as_json(answer: str, wanted: JsonFormat) -> str | None:
+    """Return an answer as JSON: a text becomes the one text of an object. None where that does not fit."""
+    told = read_answer(answer, wanted)
+    if told.problem is None:
+        return told.text
+    properties = {"title": {}} if wanted.schema is None else wanted.schema.get("properties")
+    for name in properties if isinstance(properties, dict) else ():
+        value = {name: answer}
+        if wanted.problem(value) is None:
+            return msgspec.json.encode(value).decode()
+    return None
 
 
 def title_of(text: str) -> str:

@@ -100,6 +100,41 @@ def test_a_title_for_cherry_studio(system: str) -> None:
     assert asked(("system", system), ("user", json.dumps(history))) == "Sort a list"
 
 
+def form(**schema: Any) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+
+
+TEXT = {"type": "string"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "answer"),
+    [
+        ({"type": "text"}, "Say PONG"),
+        ({"type": "json_object"}, {"title": "Say PONG"}),
+        (form(type="object", properties={"name": TEXT}, required=["name"]), {"name": "Say PONG"}),
+        (form(type="object", properties={"n": {"type": "integer"}, "t": TEXT}), {"t": "Say PONG"}),
+        (form(type="object", properties={"a": TEXT, "b": TEXT}, required=["a", "b"]), None),
+        (form(type="array"), None),
+    ],
+)
+def test_json_where_it_is_asked_for(wanted: dict[str, Any], answer: object) -> None:
+    """Issue 6 (§7.2); what nothing here can fit into a schema is an agent's to answer."""
+    recorded = recording("opencode-chat-1")
+    raw = json.dumps(recorded.body | {"response_format": wanted}).encode()
+    told = auxiliary_answer(read_chat(raw).asked, read_hints(recorded.headers, raw))
+    assert (json.loads(told) if isinstance(answer, dict) and told else told) == answer
+
+
+def test_a_title_is_the_first_eight_words_of_the_last_user_message() -> None:
+    """Issue 6 (§7.2)."""
+    recorded = recording("opencode-chat-1")
+    last = {"role": "user", "content": "Sort these names by their second letter, please, and then by"}
+    raw = json.dumps(recorded.body | {"messages": [*recorded.body["messages"], last]}).encode()
+    told = auxiliary_answer(read_chat(raw).asked, read_hints(recorded.headers, raw))
+    assert told == "Sort these names by their second letter, please,"
+
+
 def test_what_looks_like_one_and_is_a_turn() -> None:
     tool = {"type": "function", "function": {"name": "now"}}
     history = [("user", open_webui(TITLE)), ("assistant", "{}")]
