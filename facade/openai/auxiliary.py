@@ -6,23 +6,21 @@ that client sends; everything else is a turn.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from howler.task.v1.start_turn_pb2 import Message, Role
+from howler.task.v1.start_turn_pb2 import Role
 
-from facade.openai.hints import Hints
+from facade.openai.compaction import summary_of
+from facade.openai.hints import COMPACTION, Hints
 from facade.openai.json_answer import JsonFormat, read_answer
 from facade.openai.start import Asked
 
 _USER: Final = Role.ROLE_USER
-_ASSISTANT: Final = Role.ROLE_ASSISTANT
 
 TITLE_WORDS: Final = 8
 _MOST_TITLE: Final = 80  # characters: a word may be a whole file
-COMPACTION_BYTES: Final = 8192
-"""How much of what the user said a compaction repeats."""
 
 _OPENCODE_TITLE: Final = "You are a title generator. You output ONLY a thread title."
 _CHERRY_TITLES: Final = (
@@ -36,7 +34,6 @@ _LIBRECHAT_TITLE: Final = re.compile(
     re.DOTALL,
 )
 _OPEN_WEBUI_TASK: Final = "### Task:\n"
-_ENVIRONMENT: Final = "<environment_context>"
 
 
 def auxiliary_answer(asked: Asked, hints: Hints) -> str | None:
@@ -52,8 +49,8 @@ def _answer(asked: Asked, hints: Hints) -> str | None:
     messages = asked.conversation.messages
     if asked.declares_tools or messages[-1].role != _USER:
         return None
-    if hints.kind == "compaction":
-        return _compaction(messages, hints.client_session)
+    if hints.kind == COMPACTION:
+        return summary_of(messages[:-1], hints.client_session)
     if asked.instructions.startswith(_OPENCODE_TITLE):
         return title_of(messages[-1].text)
     if len(messages) > 1:
@@ -101,32 +98,6 @@ def _open_webui(prompt: str) -> str | None:
     if make is None or not found or "JSON format" not in task:
         return None
     return msgspec.json.encode(make(_last_said(conversation, "USER: ", "ASSISTANT: "))).decode()
-
-
-def _compaction(messages: Sequence[Message], conversation: str) -> str:
-    """Return what Codex goes on with in place of the history; the last message is its prompt for it."""
-    history = messages[:-1]
-    spoken = [m.text for m in history if m.role == _USER and not m.text.lstrip().startswith(_ENVIRONMENT)]
-    answers = [m.text for m in history if m.role == _ASSISTANT]
-    parts = ["What the user said, newest first:", *_within(reversed(spoken), COMPACTION_BYTES)]
-    if answers:
-        parts += ["The last answer:", answers[-1]]
-    where = f" {conversation}" if conversation else ""
-    parts.append(f"The agent keeps the whole of this conversation{where}; it remembers the rest.")
-    return "\n\n".join(parts)
-
-
-def _within(texts: Iterable[str], most: int) -> list[str]:
-    """Return the texts as they are while they fit into `most` bytes; the one that does not is cut."""
-    kept: list[str] = []
-    for text in texts:
-        whole = text.encode()
-        if len(whole) > most:
-            cut = whole[:most].decode(errors="ignore")
-            return [*kept, f"{cut}…"] if cut else kept
-        kept.append(text)
-        most -= len(whole)
-    return kept
 
 
 def _last_said(conversation: str, user: str, agent: str) -> str:

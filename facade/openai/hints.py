@@ -13,6 +13,9 @@ from msgspec import Raw, Struct
 
 SESSION_HEADER: Final = "x-gateway-session-id"
 
+COMPACTION: Final = "compaction"
+"""The kind of a request for a summary."""
+
 _NOTHING: Final = Raw(b"null")
 _MOST: Final = 128  # bytes of an id
 

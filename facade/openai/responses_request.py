@@ -14,6 +14,7 @@ from facade.errors import invalid, unsupported
 from facade.openai.client_tools.declared import ClientTools
 from facade.openai.client_tools.mode import ClientToolsMode
 from facade.openai.client_tools.reading import choose, read_tools
+from facade.openai.compaction import since_summary
 from facade.openai.continuation import conversation_of
 from facade.openai.json_answer import read_format
 from facade.openai.start import Asked
@@ -104,7 +105,7 @@ def read_responses(body: bytes, mode: ClientToolsMode = ClientToolsMode.IGNORE) 
     asked = Asked(
         model=wanted.model or "",
         stream=bool(wanted.stream),
-        conversation=transcript.conversation(),
+        conversation=since_summary(transcript.conversation()),
         attachments=tuple(transcript.enclosures.attachments()),
         instructions=transcript.instructions(),
         declares_tools=bool(wanted.tools),

@@ -1,11 +1,13 @@
 """Answers requests for responses, whichever way they come: POST or WebSocket."""
 
+import logging
 import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
+from howler.conversation.v1.conversation_service_pb2 import RetellRequest
 from howler.response.v1.response_service_pb2 import Response as Stored
 from howler.task.v1.start_turn_pb2 import StartTurn
 from msgspec import Raw
@@ -15,6 +17,7 @@ from starlette.types import ASGIApp
 from facade.errors import ApiError
 from facade.openai.attempts import mark_attempt
 from facade.openai.auxiliary import auxiliary_answer
+from facade.openai.compaction import compacted
 from facade.openai.continuation import (
     Said,
     references_of,
@@ -23,7 +26,7 @@ from facade.openai.continuation import (
     written_out,
 )
 from facade.openai.fold import ResponsesFold
-from facade.openai.hints import Hints, read_hints
+from facade.openai.hints import COMPACTION, Hints, read_hints
 from facade.openai.kept import Kept, bind
 from facade.openai.memory import Named, memory_of
 from facade.openai.responses_request import ResponsesRequest, read_responses
@@ -36,6 +39,8 @@ from facade.routes.keeping import Errands, KeptTurn
 from facade.routes.library import Library
 from facade.routes.turns import turn_of
 from facade.sse import Header, KeepAlive, Logged, ToldTurn, Turn, TurnAnswer, TurnStream
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,8 @@ class Answering:
         """Return the answer; its turn is started. Raises ApiError where that fails at once."""
         backend, asked = self._front.backend, asking.wanted.asked
         if (answer := auxiliary_answer(asked, asking.hints)) is not None:
+            if asking.hints.kind == COMPACTION:
+                await self._retell(compacted(asking.start, answer))
             return self._told(asking, ToldTurn(told_turn(answer, asked.named())))
         turn = turn_of(backend, asked, asking.start)
         if asking.kept is None:
@@ -168,6 +175,13 @@ class Answering:
             await backend.memory.forget(asking.kept.response_id, asking.kept.principal)
             raise
         return json_answer(asking.stream.now(), asking.headers)
+
+    async def _retell(self, request: RetellRequest) -> None:
+        """Have a conversation recognised by its summary; where that fails its agent will not be."""
+        try:
+            await self._front.backend.retell(request)
+        except ApiError as error:
+            _log.warning("a conversation will not be recognised by its summary: %s", error.message)
 
     def _told(self, asking: Asking, turn: Turn) -> ASGIApp:
         front = self._front

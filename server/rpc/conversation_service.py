@@ -100,10 +100,15 @@ class ConversationService(ConversationServiceServicer):
 
     async def Retell(self, request: pb.RetellRequest, context: _Context) -> pb.RetellResponse:
         """Have a conversation recognised by what its caller was told."""
+        told = thread_of(request.history.messages)
+        if request.HasField("before"):
+            before = thread_of(request.before.messages)
+            await self._conversations.retell_left(request.principal, request.session, before, told)
+            return pb.RetellResponse()
         known = await self._known(request.conversation_id)
         if known.shown.principal not in ("", request.principal):
             raise _unknown()
-        await self._conversations.retell(known.id, request.turn_id, thread_of(request.history.messages))
+        await self._conversations.retell(known.id, request.turn_id, told)
         return pb.RetellResponse()
 
     async def _known(self, conversation_id: str, principal: str = "") -> Known:

@@ -159,6 +159,11 @@ class Conversations:
         told: Parameters = {"conversation_id": conversation_id, "turn_id": turn_id, "thread": thread}
         await self._tables.write(conversation_id, "retell", told)
 
+    async def retell_left(self, principal: str, session: str, before: Thread, thread: Thread) -> None:
+        """Have what was left at a point, of a principal's name, recognised by another thread."""
+        told: Parameters = {"principal": principal, "session": session, "before": before, "thread": thread}
+        await self._tables.write(session, "retell_left", told)
+
     async def _keep(self, conversation_id: str, before: str, number: int, messages: Transcript) -> None:
         """Keep what a turn adds behind the one `before`, which is still the conversation's last."""
         added: Parameters = {

@@ -14,8 +14,11 @@ from tests.support.howler import Howler
 from tests.support.recordings import recording
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-CODEX = dict(recording("codex-exec").headers)
-OPENCODE = dict(recording("opencode-chat-2").headers)
+OF_THE_MESSAGE = ("host", "content-length")
+CODEX, OPENCODE = (
+    {name: value for name, value in recording(one).headers.items() if name not in OF_THE_MESSAGE}
+    for one in ("codex-exec", "opencode-chat-2")
+)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -58,11 +61,7 @@ class Chat:
         """Say something and take the answer down."""
         self.said.append({"role": "user", "content": text})
         self.turns += 1
-        headers = {
-            name: value
-            for name, value in self.headers(self.name, self.turns).items()
-            if name not in ("host", "content-length")
-        }
+        headers = self.headers(self.name, self.turns)
         content = {"input" if self.path == RESPONSES else "messages": self.said}
         whole = {"model": "default", "stream": False, "store": False} | content
         answer = (await self.http.post(self.path, json=whole, headers=headers)).json()
@@ -145,3 +144,34 @@ async def test_a_previous_response_is_its_own_agents(howler: Howler, http: httpx
     told = await prompts(howler, "the same response")
     assert told[:2] == [["the same response", "to the first"], ["the same response", "to the second"]]
     assert told[2][0].endswith("to the first again"), "its agent has heard more since: another one was told"
+
+
+async def test_a_summary_goes_on_with_the_agent_that_keeps_the_rest(
+    howler: Howler, http: httpx2.AsyncClient
+) -> None:
+    """§7.2: Codex tells a summary in place of its history; what it stands for is compared all the same."""
+    chat = Chat(http, "codex", "compacts")
+    await chat.say("before the summary")
+    history = [*chat.said]
+
+    async def compact() -> list[dict[str, Any]]:
+        prompt = {"role": "user", "content": "You are performing a CONTEXT CHECKPOINT COMPACTION."}
+        headers = chat.headers(chat.name, "compaction")
+        about = json.loads(headers["x-codex-turn-metadata"]) | {"request_kind": "compaction"}
+        headers |= {"x-codex-turn-metadata": json.dumps(about)}
+        body = {"model": "default", "store": False, "input": [*chat.said, prompt]}
+        answer = (await http.post(RESPONSES, json=body, headers=headers)).json()
+        summary = f"Another model summed up:\n{answer['output'][-1]['content'][0]['text']}"
+        spoken = [item for item in chat.said if item["role"] == "user" and "summed up" not in item["content"]]
+        return [*spoken, {"role": "user", "content": summary}]
+
+    chat.said = await compact()
+    await chat.say("behind the summary")
+    await chat.say("and once more")
+    chat.said = await compact()
+    await chat.say("behind the second")
+    told = ["before the summary", "behind the summary", "and once more", "behind the second"]
+    assert await prompts(howler, "the summary") == [told]
+    chat.said = history
+    await chat.say("as if there were none")
+    assert len(await prompts(howler, "the summary")) == 2, "its agent has heard more since"

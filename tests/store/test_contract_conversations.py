@@ -246,3 +246,17 @@ async def test_a_name_tells_conversations_with_the_same_words_apart(store: AnySt
     assert await there.of_session("p", "one") == "c3", "the one used last"
     await here.say(said("c3", 3, before="turn2"), LeaseId("l1"), 5)
     assert (await known(there, "c3")).shown.session == "one"
+
+
+async def test_what_was_left_somewhere_is_told_otherwise(store: AnyStore, other: AnyStore) -> None:
+    here, there = Conversations(store), Conversations(other)
+    before, after = (thread_of(transcript(text).messages) for text in ("long", "short"))
+    await here.begin(said("c1", 1, thread=before, session="one"), LeaseId("l1"), 1)
+    await here.begin(said("c2", 1, thread=before, session="two"), LeaseId("l1"), 2)
+    await there.retell_left("somebody else", "one", before, after)
+    await there.retell_left("p", "one", after, before)
+    assert await left_at(here, before, session="one") == ["c1"]
+    await there.retell_left("p", "one", before, after)
+    assert await left_at(here, before, session="one") == []
+    assert await left_at(here, after, session="one") == ["c1"]
+    assert await left_at(here, before, session="two") == ["c2"]

@@ -37,6 +37,11 @@ UPDATE conversation
 -- What was said up to a conversation's last turn reads otherwise where it is sent back.
 UPDATE conversation SET thread = :thread WHERE conversation_id = :conversation_id AND turn_id = :turn_id;
 
+-- name: retell_left
+-- The same for the conversation of a name that was left there.
+UPDATE conversation SET thread = :thread
+ WHERE thread = :before AND principal = :principal AND session = :session;
+
 -- name: begin_saying
 -- The first turn of a conversation that keeps no words is over.
 INSERT INTO conversation (conversation_id, principal, model, instructions, told, keeps, thread, task_id, turn_id,

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from facade.openai.auxiliary import COMPACTION_BYTES, auxiliary_answer, title_of
+from facade.openai.auxiliary import auxiliary_answer, title_of
 from facade.openai.chat_request import read_chat
+from facade.openai.compaction import COMPACTION_BYTES
 from facade.openai.hints import Hints, read_hints
 from facade.openai.responses_request import read_responses
 from tests.support.recordings import recording, recordings

@@ -154,16 +154,20 @@ class DeleteResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class RetellRequest(_message.Message):
-    __slots__ = ("conversation_id", "principal", "turn_id", "history")
+    __slots__ = ("conversation_id", "principal", "turn_id", "history", "before", "session")
     CONVERSATION_ID_FIELD_NUMBER: _ClassVar[int]
     PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
     TURN_ID_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
     conversation_id: str
     principal: str
     turn_id: str
     history: _start_turn_pb2.Transcript
-    def __init__(self, conversation_id: _Optional[str] = ..., principal: _Optional[str] = ..., turn_id: _Optional[str] = ..., history: _Optional[_Union[_start_turn_pb2.Transcript, _Mapping]] = ...) -> None: ...
+    before: _start_turn_pb2.Transcript
+    session: str
+    def __init__(self, conversation_id: _Optional[str] = ..., principal: _Optional[str] = ..., turn_id: _Optional[str] = ..., history: _Optional[_Union[_start_turn_pb2.Transcript, _Mapping]] = ..., before: _Optional[_Union[_start_turn_pb2.Transcript, _Mapping]] = ..., session: _Optional[str] = ...) -> None: ...
 
 class RetellResponse(_message.Message):
     __slots__ = ()

@@ -151,7 +151,8 @@ class ConversationServiceServicer:
         said it: an answer that became calls of the caller's tools, or that a second
         turn mended. From then on the conversation is recognised by these messages;
         words that it keeps stay as they are. Where another turn came after the one
-        named, nothing changes. Fails with CONVERSATION_NOT_FOUND.
+        named, nothing changes. A caller that knows no conversation by its id says what
+        it told until now (`before`). Fails with CONVERSATION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -66,7 +66,8 @@ class ConversationServiceStub:
     said it: an answer that became calls of the caller's tools, or that a second
     turn mended. From then on the conversation is recognised by these messages;
     words that it keeps stay as they are. Where another turn came after the one
-    named, nothing changes. Fails with CONVERSATION_NOT_FOUND.
+    named, nothing changes. A caller that knows no conversation by its id says what
+    it told until now (`before`). Fails with CONVERSATION_NOT_FOUND.
     """
     AddItems: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.AddItemsRequest, _conversation_service_pb2.AddItemsResponse]
     """AddItems keeps items beside what was said in turns: whoever starts the next
@@ -122,7 +123,8 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     said it: an answer that became calls of the caller's tools, or that a second
     turn mended. From then on the conversation is recognised by these messages;
     words that it keeps stay as they are. Where another turn came after the one
-    named, nothing changes. Fails with CONVERSATION_NOT_FOUND.
+    named, nothing changes. A caller that knows no conversation by its id says what
+    it told until now (`before`). Fails with CONVERSATION_NOT_FOUND.
     """
     AddItems: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.AddItemsRequest, _conversation_service_pb2.AddItemsResponse]  # type: ignore[assignment]
     """AddItems keeps items beside what was said in turns: whoever starts the next
@@ -211,7 +213,8 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         said it: an answer that became calls of the caller's tools, or that a second
         turn mended. From then on the conversation is recognised by these messages;
         words that it keeps stay as they are. Where another turn came after the one
-        named, nothing changes. Fails with CONVERSATION_NOT_FOUND.
+        named, nothing changes. A caller that knows no conversation by its id says what
+        it told until now (`before`). Fails with CONVERSATION_NOT_FOUND.
         """
 
     @_abc_1.abstractmethod
