@@ -6,6 +6,8 @@ STAMP := $(VENV)/.made-from-lock
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 PROTOS := $(patsubst proto/%,%,$(shell find proto/howler -name '*.proto' | sort))
 CODE := server facade sandbox bench deploy docs tests examples
+# The tests start hundreds of processes: what one has compiled, the next should find.
+unexport PYTHONDONTWRITEBYTECODE
 # A call to protoc; its argument is where the code goes.
 PROTOC = $(BIN)/python -m grpc_tools.protoc -I proto \
 	--plugin=protoc-gen-mypy_grpc=$(BIN)/protoc-gen-mypy_grpc \
