@@ -5,8 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.child import Nursery
 from tests.support.postgres import Postgres, running
 from tests.support.sandbox import Sandbox
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nurseries() -> Iterator[None]:
+    """End the processes that fork Howler's programs when the run does."""
+    yield
+    Nursery.close_all()
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 import asyncio
 import json
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.process import ROOT
+from tests.support.child import Child, clean_environ
 
 END_SECONDS = 60.0
 
@@ -39,26 +37,14 @@ class Ended:
         return line
 
 
-async def started(*arguments: str, env: Mapping[str, str], cwd: Path) -> asyncio.subprocess.Process:
+async def started(*arguments: str, env: Mapping[str, str], cwd: Path, stdin: str = "") -> Child:
     """Start a command. No HOWLER_* of the machine reaches it but what `env` gives."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("HOWLER_")}
-    return await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "server",
-        *arguments,
-        cwd=cwd,
-        env={**clean, "PYTHONPATH": str(ROOT), **env},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    return await Child.born("server", *arguments, env=clean_environ(**env), cwd=cwd, stdin=stdin.encode())
 
 
 async def run(*arguments: str, env: Mapping[str, str], cwd: Path, stdin: str = "") -> Ended:
     """Run a command to its end."""
-    process = await started(*arguments, env=env, cwd=cwd)
+    process = await started(*arguments, env=env, cwd=cwd, stdin=stdin)
     async with asyncio.timeout(END_SECONDS):
-        out, err = await process.communicate(stdin.encode())
-    assert process.returncode is not None
-    return Ended(process.returncode, out.decode(), err.decode())
+        out, err = await process.communicate()
+        return Ended(await process.wait(), out.decode(), err.decode())

@@ -1,14 +1,16 @@
-"""Starts Howler's own programs as a person would: real processes, real sockets, free ports."""
+"""Starts Howler's own programs: real processes, real sockets, free ports."""
 
 import asyncio
-import os
-import sys
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.child import ROOT, Child, clean_environ
+
+__all__ = ["ROOT", "Program"]
+
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
@@ -27,9 +29,8 @@ class Program:
         self.code: int | None = None
         self._arguments = arguments
         self._cwd = cwd
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("HOWLER_")}
-        self._env = {**clean, "PYTHONPATH": str(ROOT), **env}
-        self._process: asyncio.subprocess.Process | None = None
+        self._env = clean_environ(**env)
+        self._process: Child | None = None
         self._drain: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -44,21 +45,11 @@ class Program:
 
     async def start(self) -> None:
         """Start it without waiting for its ready line."""
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            self.name,
-            *self._arguments,
-            cwd=self._cwd,
-            env=self._env,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        self._process = await Child.born(self.name, *self._arguments, env=self._env, cwd=self._cwd)
         self._drain = asyncio.create_task(self._collect())
 
     async def _until_ready(self) -> None:
         assert self._process is not None
-        assert self._process.stdout is not None
         line = (await self._process.stdout.readline()).decode().strip()
         mark = f"{self.name}: serving "
         if not line.startswith(mark):
@@ -68,7 +59,6 @@ class Program:
 
     async def _collect(self) -> None:
         assert self._process is not None
-        assert self._process.stderr is not None
         async for line in self._process.stderr:
             self.errors += line.decode(errors="replace")
 
@@ -96,12 +86,11 @@ class Program:
     async def stop(self) -> int:
         """Ask it to end, kill it when it does not, and return its exit code."""
         assert self._process is not None
-        if self._process.returncode is None:
-            self._process.terminate()
+        self._process.send_signal(signal.SIGTERM)
         try:
             return await self.ended()
         except TimeoutError:
-            self._process.kill()
+            self._process.send_signal(signal.SIGKILL)
             await self.ended()
             raise AssertionError(f"{self.name} did not end on SIGTERM: {self.errors}") from None
 

@@ -5,21 +5,18 @@ import base64
 import io
 import json
 import os
-import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import aiohttp
 
 from sandbox.settings import Settings
+from tests.support.process import ROOT, Program
 
-ROOT = Path(__file__).resolve().parents[2]
 ACCOUNTS_FILE = ROOT / "sandbox" / "accounts.json"
-_READY_S = 30.0
 
 
 def accounts() -> list[dict[str, Any]]:
@@ -45,26 +42,14 @@ class Sandbox:
 
     def __init__(self, **environ: str) -> None:
         self._environ = sandbox_environ(**environ)
-        self._process: asyncio.subprocess.Process | None = None
+        self._stack = AsyncExitStack()
         self._session: aiohttp.ClientSession | None = None
         self.url = ""
 
     async def __aenter__(self) -> Self:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "sandbox",
-            cwd=ROOT,
-            env=self._environ,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        assert self._process.stdout is not None
-        line = (await asyncio.wait_for(self._process.stdout.readline(), _READY_S)).decode()
-        if "serving " not in line:
-            await self._process.wait()
-            raise RuntimeError(f"the sandbox did not start: {line!r}")
-        self.url = line.split("serving ")[1].strip()
-        self._session = aiohttp.ClientSession(self.url)
+        program = await self._stack.enter_async_context(Program("sandbox", env=self._environ, cwd=ROOT))
+        self.url = program.address
+        self._session = await self._stack.enter_async_context(aiohttp.ClientSession(self.url))
         return self
 
     async def __aexit__(
@@ -73,19 +58,7 @@ class Sandbox:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._session is not None:
-            await self._session.close()
-        if self._process is not None:
-            if self._process.returncode is None:
-                self._process.terminate()
-            try:
-                await asyncio.wait_for(self._process.wait(), _READY_S)
-            except TimeoutError:
-                self._process.kill()
-                await self._process.wait()
-                raise
-            # The transport of the pipe closes a moment after the process; a warning if the loop ends first.
-            self._process._transport.close()  # type: ignore[attr-defined]
+        await self._stack.__aexit__(kind, error, traceback)
 
     @property
     def ws_url(self) -> str:
