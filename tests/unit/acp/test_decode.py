@@ -5,7 +5,7 @@ import json
 
 import pytest
 from howler.task.v1.task_event_pb2 import NoticeKind, PlanEntryStatus, ToolCallState
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from server.acp.decode import Decoder, prompt_of
@@ -377,7 +377,6 @@ keys = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(names, st.dictionaries(keys, json_values, max_size=4), st.booleans())
 def test_any_update_is_some_frame(name: str, fields: dict[str, object], nested: bool) -> None:
     payload = {"sessionUpdate": name, **fields}

@@ -11,7 +11,7 @@ from howler.task.v1.task_event_pb2 import (
     TaskEvent,
     ToolCallState,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from server.acp.frames import Asked, Began, Called, Echo, Frame, Over, Said, Silent
@@ -70,7 +70,6 @@ class Follow:
         return news
 
 
-@settings(max_examples=500, deadline=None)
 @given(st.data())
 def test_no_hole_is_passed_over_and_nothing_is_told_twice(data: st.DataObject) -> None:
     """A3, A4: any cut, lag, hole and partition; what was told is at each moment the beginning of it all."""

@@ -13,7 +13,7 @@ from howler.task.v1.task_event_pb2 import (
     TextDelta,
     ToolCallState,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from server.acp.frames import Answered, Asked, Began, Called, Frame, Noted, Over, Said, Shown, Thought
@@ -36,7 +36,6 @@ def retold(before: list[Frame], replay: list[Frame]) -> tuple[list[TaskEvent], l
     return told, retelling.sift(news) + retelling.rest(), retelling
 
 
-@settings(max_examples=300)
 @given(st.data())
 def test_any_replay_adds_exactly_the_rest(data: st.DataObject) -> None:
     """A3: any partition into merged rows, any cut; every row is a cut at any character, too."""
@@ -50,7 +49,6 @@ def test_any_replay_adds_exactly_the_rest(data: st.DataObject) -> None:
     assert seen(told + news) == seen(told_by(live[:reach]))
 
 
-@settings(max_examples=200)
 @given(st.data())
 def test_a_replay_of_less_adds_nothing(data: st.DataObject) -> None:
     """The store may lag behind what was told: no contradiction, and nothing is told again."""
@@ -64,7 +62,6 @@ def test_a_replay_of_less_adds_nothing(data: st.DataObject) -> None:
     assert seen(told + news) == seen(told)
 
 
-@settings(max_examples=200)
 @given(st.data())
 def test_a_replay_that_says_otherwise_is_found_out(data: st.DataObject) -> None:
     """A5: one character of what was told is another, or is missing. Where that leaves less than was told

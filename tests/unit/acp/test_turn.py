@@ -15,7 +15,7 @@ from howler.task.v1.task_event_pb2 import (
     ToolCallState,
     UsageSource,
 )
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from server.acp.frames import (
@@ -259,7 +259,6 @@ frames = st.one_of(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(frames, max_size=30), st.sampled_from([AUTO, ASK, QuestionPolicy.QUESTION_POLICY_DECLINE]))
 def test_any_order_of_frames_obeys_the_grammar(received: list[Frame], policy: QuestionPolicy) -> None:
     events = fold(*received, Over(), turn=Turn(0, policy))

@@ -1,7 +1,7 @@
 """Whatever events come, in whatever batches, both machines tell a legal answer."""
 
 from howler.task.v1 import task_event_pb2 as pb
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from facade.openai.asides import MARK, strip_added
@@ -72,7 +72,6 @@ def said(events: list[pb.TaskEvent]) -> str:
     return "".join(e.text_delta.text for e in events[: _end(events)])
 
 
-@settings(max_examples=300, deadline=None)
 @given(turns, st.integers(1, 5), presentations)
 def test_chat(events: list[pb.TaskEvent], size: int, shown: Presentation) -> None:
     stream = ChatStream("chatcmpl-1", 1, "asked", shown, include_usage=True)
@@ -90,7 +89,6 @@ def test_chat(events: list[pb.TaskEvent], size: int, shown: Presentation) -> Non
         assert (verdict.content, verdict.reasoning) == (said(events), "")
 
 
-@settings(max_examples=300, deadline=None)
 @given(turns, st.integers(1, 5), presentations)
 def test_responses(events: list[pb.TaskEvent], size: int, shown: Presentation) -> None:
     kinds = SAFE_ITEMS

@@ -174,5 +174,5 @@ class Slots(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-Slots.TestCase.settings = settings(max_examples=10, stateful_step_count=20, deadline=None)
+Slots.TestCase.settings = settings(max_examples=10, stateful_step_count=20)
 TestSlots = Slots.TestCase

@@ -10,7 +10,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.start_turn_pb2 import StartTurn
 from howler.task.v1.task_event_pb2 import TaskEvent, TextDelta
 from howler.task.v1.task_service_pb2 import StreamResponse
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.errors import ServiceError
@@ -387,7 +387,7 @@ async def test_every_watcher_is_told_the_same(journals: Journal, kind: type[Turn
 
     loop = asyncio.get_running_loop()
 
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=25)
     @given(sizes, st.lists(st.floats(0, 1), max_size=10), st.integers(1, 100_000))
     def run(sizes: list[int], begins: list[float], limit: int) -> None:
         asyncio.run_coroutine_threadsafe(example(sizes, begins, limit), loop).result()
