@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 import asyncpg
-import pytest
 from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
 from howler.task.v1.task_service_pb2 import Task, TaskState
 
@@ -57,16 +56,15 @@ async def check_nothing_is_stuck(url: str) -> None:
         assert await store.tasks(TaskState.TASK_STATE_RUNNING, "", 10) == []
 
 
-def told(capsys: pytest.CaptureFixture[str], where: str, storm: Storm) -> None:
-    """Print the counts, past pytest's capture."""
-    with capsys.disabled():
-        print(
-            f"\n{where}: {len(storm.uses)} grants to {PROCESSES} processes, {storm.kills} kills, "
-            f"{storm.stops} stops, {storm.orphans} orphaned tasks stopped, holders at most {storm.crowds()}"
-        )
+def told(where: str, storm: Storm) -> str:
+    """Return the counts in a line."""
+    return (
+        f"{where}: {len(storm.uses)} grants to {PROCESSES} processes, {storm.kills} kills, "
+        f"{storm.stops} stops, {storm.orphans} orphaned tasks stopped, holders at most {storm.crowds()}"
+    )
 
 
-async def test_on_sqlite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_on_sqlite(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     path = tmp_path / "howler.db"
     url = f"sqlite:///{path}"
     storm = await rage(url, tmp_path / "log", seconds())
@@ -82,13 +80,13 @@ async def test_on_sqlite(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert sound == "ok"
         return tokens, leases
 
-    told(capsys, "SQLite", storm)
+    record_property("counted", told("SQLite", storm))
     assert storm.kills > 0.8 * seconds() / KILL_EVERY
     await check(url, storm, sums)
 
 
 async def test_on_postgresql(
-    tmp_path: Path, postgres: Postgres, postgres_url: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, postgres: Postgres, postgres_url: str, record_property: Callable[[str, object], None]
 ) -> None:
     """The database crashes every now and then as well."""
     crashes = 0
@@ -115,6 +113,6 @@ async def test_on_postgresql(
             await database.close()
         return tokens, leases
 
-    told(capsys, f"PostgreSQL, {crashes} crashes of it", storm)
+    record_property("counted", told(f"PostgreSQL, {crashes} crashes of it", storm))
     assert storm.kills > 0.8 * seconds() / KILL_EVERY
     await check(postgres_url, storm, sums)

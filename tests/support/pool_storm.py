@@ -189,5 +189,5 @@ def _read(log: Path, storm: Storm) -> None:
 
 
 def seconds() -> float:
-    """Return how long a storm lasts."""
-    return float(os.environ.get("HOWLER_TEST_SECONDS", "60"))
+    """Return how long a storm lasts: half a minute on each store, more where HOWLER_TEST_SECONDS says so."""
+    return float(os.environ.get("HOWLER_TEST_SECONDS", "30"))
