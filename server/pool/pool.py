@@ -4,7 +4,6 @@ What is granted is decided on the board (pure, in memory) and recorded in the le
 it. A caller that is cancelled leaves nothing behind: what it was granted is ended.
 """
 
-import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
@@ -19,7 +18,6 @@ from howler.pool.v1.pool_service_pb2 import (
     GetPoolResponse,
     Lease,
     LeaseMode,
-    PoolEvent,
     WatchResponse,
 )
 from howler.task.v1.task_service_pb2 import Task
@@ -27,27 +25,20 @@ from howler.task.v1.task_service_pb2 import Task
 from server.errors import ServiceError
 from server.pool import show
 from server.pool.account import AccountId, Credentials, LeaseId, Session, TaskId
-from server.pool.board import ActiveTask, Board
+from server.pool.attendant import Attendant
 from server.pool.choice import Want
-from server.pool.chores import Alarm, Chores, repeat
+from server.pool.chores import repeat
 from server.pool.claims import Claims
-from server.pool.desk import Desk
 from server.pool.fence import Fence, lost
-from server.pool.granting import Granting
-from server.pool.health import Health
 from server.pool.inspector import Inspector
-from server.pool.leases import Leases, session_expired
+from server.pool.leases import session_expired
 from server.pool.ledger import Ledger
-from server.pool.merge import Merged
-from server.pool.mirror import Mirror
-from server.pool.queue import Place, Queue
+from server.pool.queue import Place
 from server.pool.roster import Roster
 from server.pool.sessions import Authenticator
-from server.pool.tasks import Adopt, Evict, Tasks, copied
+from server.pool.tasks import Adopt, Evict, copied
 from server.pool.terms import Terms
-from server.pool.watchers import Watchers
 
-_log = logging.getLogger(__name__)
 _E = ErrorReason
 _TERMS: Final = Terms()
 _NO_TASK: Final = TaskId("")
@@ -79,27 +70,16 @@ class Pool:
         now: Callable[[], float] = time.time,
         new_id: Callable[[str], str] = _new_id,
     ) -> None:
-        board, chores = Board(terms.slots), Chores()
-        self._desk = desk = Desk(
-            board=board,
-            ledger=ledger,
-            mirror=Mirror(board, ledger, chores, terms, self._merged),
-            chores=chores,
-            alarm=Alarm(self._ring),
-            watchers=Watchers(now, lambda: ledger.replica),
-            terms=terms,
-            wall=now,
-            new_id=new_id,
-        )
-        self._queue = Queue(board, log_in=self._log_in, evict=self._start_eviction)
-        self._health = Health(desk, authenticator, changed=self._changed)
-        self._leases = Leases(desk, gone=self._gone)
-        self._granting = Granting(desk, self._queue, self._health, self._leases)
-        self._claims = Claims(desk, self._leases)
-        self._tasks = Tasks(desk, self._queue, self._health, self._leases, self._granting, evict)
-        self._roster = Roster(desk, self._health, evict)
-        self._inspector = Inspector(desk, self._health)
-        self._attends = False
+        self._attendant = parts = Attendant(ledger, authenticator, evict, terms, now, new_id)
+        self._desk = parts.desk
+        self._queue = parts.queue
+        self._health = parts.health
+        self._leases = parts.leases
+        self._granting = parts.granting
+        self._tasks = parts.tasks
+        self._claims = Claims(parts.desk, parts.leases)
+        self._roster = Roster(parts.desk, parts.health, evict)
+        self._inspector = Inspector(parts.desk, parts.health)
 
     async def __aenter__(self) -> Self:
         """Open the pool and look after it: its sessions, and what dead processes left.
@@ -108,13 +88,12 @@ class Pool:
         agent may be at work still, and a next turn would be told the words of the one before.
         """
         await self._open()
-        self._attends = True
+        self._attendant.minds_tasks = True
         await self._roster.sweep()
         self._health.cooldowns.adopt()
         self._roster.check()
         self._desk.chores.spawn(self._inspector.run())
-        self._stop_orphans()
-        self._changed()
+        self._attendant.changed()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -154,7 +133,7 @@ class Pool:
 
     def stand_down(self) -> None:
         """Look after tasks no more: what is left in the middle from now on is for other processes."""
-        self._attends = False
+        self._attendant.minds_tasks = False
 
     async def acquire(
         self,
@@ -188,7 +167,7 @@ class Pool:
         )
         want = Want(exclusive, account_id or None, among, avoid, upstream_model_id)
         granted = await self._granting.acquire(want, lease, wait=wait, ttl=ttl, place=place)
-        self._keep_spare()
+        self._attendant.keep_spare()
         return granted
 
     async def acquire_task(
@@ -285,7 +264,7 @@ class Pool:
         changed then.
         """
         await self._desk.chores.settle(self._roster.register(accounts))
-        self._changed()
+        self._attendant.changed()
 
     async def import_account(self, credentials: Credentials) -> tuple[Account, bool]:
         """Try credentials on the platform, then add the account or renew it. True says that it is new.
@@ -293,7 +272,7 @@ class Pool:
         Raises INVALID_REQUEST, TEAM_SESSION and what the platform says; nothing is changed then.
         """
         result = await self._desk.chores.settle(self._roster.import_account(credentials))
-        self._changed()
+        self._attendant.changed()
         return result
 
     async def import_accounts(
@@ -301,19 +280,19 @@ class Pool:
     ) -> list[tuple[Account, bool] | ServiceError]:
         """Import each account of a list; return what became of each, in its order. See import_account."""
         results = await self._desk.chores.settle(self._roster.import_accounts(accounts))
-        self._changed()
+        self._attendant.changed()
         return results
 
     async def enable_account(self, account_id: AccountId) -> Account:
         """Let an account be granted again. Raises ACCOUNT_NOT_FOUND."""
         account = await self._desk.chores.settle(self._roster.enable(account_id))
-        self._changed()
+        self._attendant.changed()
         return account
 
     async def disable_account(self, account_id: AccountId) -> Account:
         """Keep an account from being granted; turns that run on it go on. Raises ACCOUNT_NOT_FOUND."""
         account = await self._desk.chores.settle(self._roster.disable(account_id))
-        self._changed()
+        self._attendant.changed()
         return account
 
     async def check_account(self, account_id: AccountId) -> Account:
@@ -327,7 +306,7 @@ class Pool:
     async def remove_account(self, account_id: AccountId) -> None:
         """Stop an account's tasks where the platform lets us, then forget it. Raises ACCOUNT_NOT_FOUND."""
         await self._desk.chores.settle(self._roster.remove(account_id))
-        self._changed()
+        self._attendant.changed()
 
     async def accounts(self) -> list[Account]:
         """Return every account in the order of registration."""
@@ -387,60 +366,3 @@ class Pool:
         Raises SLOW_CONSUMER, and SHUTTING_DOWN at the end.
         """
         return self._desk.watchers.watch(self._accounts, after)
-
-    def _log_in(self, account_id: AccountId) -> None:
-        self._health.logins.log_in(account_id)
-
-    def _start_eviction(self, active: ActiveTask) -> None:
-        self._tasks.start_eviction(active)
-
-    def _gone(self, task_id: TaskId) -> None:
-        """A lease ended: its slot may be wanted, its task may have been left in the middle of a turn."""
-        self._queue.stir()
-        self._keep_spare()
-        if (active := self._desk.board.tasks.get(task_id)) and active.orphaned:
-            self._stop_orphans()
-
-    def _merged(self, merged: Merged) -> None:
-        """The books brought news of other replicas."""
-        for held in merged.lost:
-            _log.warning("lease %s (%s) was lost: the ledger has it no more", held.id, held.lease.purpose)
-            self._desk.tell(PoolEvent.POOL_EVENT_RELEASED, held.account_id)
-        for account_id in merged.changed:
-            self._desk.tell(PoolEvent.POOL_EVENT_CHANGED, account_id)
-        for account_id in merged.removed:
-            self._desk.tell(PoolEvent.POOL_EVENT_REMOVED, account_id)
-        for cooling in merged.over:
-            self._health.cooldowns.ended_elsewhere(cooling)
-        self._changed()
-
-    def _stop_orphans(self) -> None:
-        if self._attends:
-            self._tasks.stop_orphans()
-
-    def _keep_spare(self) -> None:
-        if self._attends:
-            self._tasks.keep_spare()
-
-    def _changed(self) -> None:
-        """See to those who wait after an account or a cooldown changed, to orphans, and to the alarm."""
-        self._desk.board.offer_withheld()
-        self._see_to(self._desk.now())
-
-    def _see_to(self, now: float) -> None:
-        """Do so where all that was over by `now` is off the board; what is over since rings the alarm."""
-        self._health.logins.noticed()
-        self._stop_orphans()
-        self._keep_spare()
-        self._queue.recheck()
-        moments = (when for when in self._desk.board.moments() if when > now)
-        self._desk.alarm.by(min(moments, default=float("inf")))
-
-    def _ring(self) -> None:
-        """See to what is over by now."""
-        now = self._desk.now()
-        self._leases.lapse(now)
-        for seat in self._desk.board.seats.values():
-            seat.closed = [opens for opens in seat.closed if opens > now]
-        self._health.cooldowns.expire(now)
-        self._see_to(now)
