@@ -81,17 +81,22 @@ e2e: $(STAMP) ## the tests of the whole, as real processes, with the official op
 replicas: $(STAMP) ## the tests of many processes on one database, killed and stopped; of commands beside a server
 	@$(BIN)/python -m pytest tests/replicas
 
+# A file stays with one worker, for its tests share what they start; the order is that of tests/conftest.py.
+SIDE_BY_SIDE := -n 4 --dist loadfile --no-loadscope-reorder
+
 fuzz-http: $(STAMP) ## schemathesis on the HTTP API, which uv fetches; CASES=50 for each operation
 	@$(BIN)/python -m tests.fuzz.http_api
 
-test: check ## everything: the checks, then all tests, in three parts side by side (they mostly wait)
-	@echo "test: about a quarter of an hour on two cores"
-	@$(MAKE) --no-print-directory -j3 unit e2e replicas
+test: $(STAMP) ## everything: the checks, then all tests but those of clients, on four workers (they mostly wait)
+	@echo "test: about eight minutes on two cores"
+	@$(MAKE) --no-print-directory -j2 check
+	@$(BIN)/python -m pytest tests --ignore tests/clients $(SIDE_BY_SIDE)
 
-test-full: $(STAMP) ## the long ones: ten minutes of killed and stopped processes on each store, a minute of readers that stall
+test-full: $(STAMP) ## the long ones: ten minutes of killed and stopped processes on each store, 2,000 examples of each property
 	@HOWLER_TEST_SECONDS=600 $(BIN)/python -m pytest tests/replicas -s
 	@HOWLER_TEST_SECONDS=60 $(BIN)/python -m pytest tests/e2e/test_grpc_stalled.py -s
 	@HOWLER_TEST_SECONDS=600 $(BIN)/python -m pytest tests/e2e/test_http_stored.py -k resumed_at_every_place
+	@$(BIN)/python -m pytest tests/unit tests/sandbox --hypothesis-profile full $(SIDE_BY_SIDE)
 
 NODE_CLIENTS := tests/clients/node
 CLIENTS := var/clients

@@ -200,7 +200,7 @@ async def test_a_caller_who_leaves_while_the_task_is_made(upstream: Scripted, ho
     """T-A9: the window before the first event; the task is made and stopped, not forgotten."""
     upstream.creates = [Slow(0.3)]
     call = howler.tasks.Stream(StreamRequest(start=StartTurn(prompt="left while made")))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not upstream.asked("POST", "tasks"):
             await asyncio.sleep(0.01)
         call.cancel()

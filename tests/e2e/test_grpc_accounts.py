@@ -94,7 +94,7 @@ async def test_a_platform_that_takes_no_session_is_an_outage(tmp_path: Path) -> 
 
 async def until_active(howler: Howler, count: int) -> None:
     """Wait until so many accounts are ACTIVE."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             listed = (await howler.pool.ListAccounts(pb.ListAccountsRequest())).accounts
             if [account.state for account in listed].count(ACTIVE) == count:

@@ -72,7 +72,7 @@ def failed(events: list[TaskEvent]) -> str:
 async def stopped(upstream: Scripted, events: list[TaskEvent]) -> None:
     """Wait until the turn's task was stopped, which comes after the word of the end."""
     assert not events[-1].ended.resumable
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while upstream.tasks[events[0].accepted.task_id].status != "finished":
             await asyncio.sleep(0.01)
 

@@ -47,7 +47,7 @@ async def task_with(sandbox: Sandbox, words: str) -> dict[str, Any] | None:
 
 async def until_running(sandbox: Sandbox, words: str) -> None:
     """Return once the agent works on the prompt."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             task = await task_with(sandbox, words)
             if task is not None and task["turns"]:
@@ -57,7 +57,7 @@ async def until_running(sandbox: Sandbox, words: str) -> None:
 
 async def ending(sandbox: Sandbox, words: str) -> str:
     """Return how the turn of a prompt ended, once its task is stopped and its slot is free."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             state = await sandbox.state()
             if not any(one["active_tasks"] for one in state["accounts"]) and not state["sockets"]["open"]:

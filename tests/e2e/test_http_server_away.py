@@ -49,7 +49,7 @@ class Parts:
 
 
 async def until_ready(front: Front) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await front.http.get("/readyz")).status_code != 200:
             await asyncio.sleep(0.1)
 
@@ -93,7 +93,7 @@ async def test_a_server_that_goes_and_comes_back(tmp_path: Path, number: int) ->
             cut(front, RESPONSES, response_body(prompt, stream=True), speaking[1]),
             front.http.post(CHAT, json=chat_body(prompt)),
         )
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await asyncio.gather(*(one.wait() for one in speaking))
         server.signal(number)
         by_chat, by_response, whole = await cuts

@@ -29,7 +29,7 @@ async def test_silence_is_filled_by_valid_events(tmp_path: Path) -> None:
 
 
 async def until_running(howler: Howler, turns: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while sum(task["prompts"] for task in (await howler.sandbox.state())["tasks"]) < turns:
             await asyncio.sleep(0.05)
 

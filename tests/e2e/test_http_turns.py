@@ -198,6 +198,6 @@ async def test_turns_leave_nothing_behind(howler: Howler, front: Front) -> None:
         used = sum(one["active_tasks"] for one in state["accounts"])
         return not state["sockets"]["open"] and used <= slots - slots // 4
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not await settled():
             await asyncio.sleep(0.05)

@@ -56,7 +56,7 @@ async def imported(command: Command, row: dict[str, Any]) -> str:
 
 async def known(howler: Howler, right: Callable[[list[Account]], bool]) -> None:
     """Wait until the server's accounts are right."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not right(list((await howler.pool.ListAccounts(ListAccountsRequest())).accounts)):
             await asyncio.sleep(0.02)
 

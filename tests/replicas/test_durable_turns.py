@@ -40,7 +40,7 @@ from tests.support.howler import Howler, reason_of, text_of
 from tests.support.keys import KEYS, ring
 from tests.support.sandbox import accounts
 
-SECONDS = 40.0  # a test that waits for longer has failed
+SECONDS = 60.0  # a test that waits for longer has failed
 STOP = TaskRetention.TASK_RETENTION_STOP
 KEPT = TaskRetention.TASK_RETENTION_KEEP
 SHORT = {

@@ -22,7 +22,7 @@ from tests.support.watched import Watched
 
 STOP, KEEP = TaskRetention.TASK_RETENTION_STOP, TaskRetention.TASK_RETENTION_KEEP
 CREATE: Final = "POST /api/v1/users/tasks"
-SECONDS: Final = 30.0
+SECONDS: Final = 60.0
 HASTY: Final = {
     "HOWLER_LEASE_TTL": "2",
     "HOWLER_LEASE_RENEW": "0.4",

@@ -158,7 +158,7 @@ async def test_unknown_and_unreadable_calls_stay_unanswered(caller: Caller, task
 async def test_the_inbound_limit_holds_here_too(caller: Caller, task_id: str) -> None:
     async with caller.socket(task_id, channel="control") as ws:
         await ws.send_str("x" * 32_769)
-        while (await ws.receive(timeout=10)).type is aiohttp.WSMsgType.TEXT:
+        while (await ws.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT:
             pass
         assert ws.close_code == 1009
 

@@ -186,7 +186,7 @@ def test_a_wrong_dialect_is_one_line_and_exit_2() -> None:
     environ = sandbox_environ(HOWLER_SANDBOX_DIALECT="klingon")
     command = [sys.executable, "-m", "sandbox"]
     ended = subprocess.run(
-        command, cwd=ROOT, env=environ, check=False, capture_output=True, text=True, timeout=30
+        command, cwd=ROOT, env=environ, check=False, capture_output=True, text=True, timeout=60
     )
     assert ended.returncode == 2
     assert ended.stderr.count("\n") == 1
@@ -212,7 +212,7 @@ async def older(request: pytest.FixtureRequest) -> AsyncIterator[tuple[str, Sand
 async def _until_closed(ws: "aiohttp.ClientWebSocketResponse[bool]") -> list[dict[str, Any]]:
     """Return the frames up to the close of the socket, without pings."""
     heard = []
-    while (message := await ws.receive(timeout=20)).type is aiohttp.WSMsgType.TEXT:
+    while (message := await ws.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT:
         frame = json.loads(message.data)
         if frame["type"] != "ping":
             heard.append(frame)
@@ -271,7 +271,7 @@ async def test_replies_are_read_without_base64_only(older: tuple[str, Sandbox]) 
     async with Caller(sandbox.url) as caller:
         task_id = await caller.create("/ask")
         async with caller.socket(task_id) as ws:
-            while json.loads(await ws.receive_str(timeout=20)).get("kind") != acp.QUESTION:
+            while json.loads(await ws.receive_str(timeout=60)).get("kind") != acp.QUESTION:
                 pass
             await ws.send_str(say("reply-question", reply))
             await ws.send_str(json.dumps({"type": "reply-question", "data": json.dumps(reply)}))
@@ -291,12 +291,12 @@ async def test_content_that_is_left_alone(dialect: str) -> None:
         task_id = await caller.create("first")
         await caller.until(task_id, "processing")
         async with caller.socket(task_id) as ws:
-            assert [json.loads(await ws.receive_str(timeout=20))["type"] for _ in range(3)] == ["ping"] * 3
+            assert [json.loads(await ws.receive_str(timeout=60))["type"] for _ in range(3)] == ["ping"] * 3
         rounds = await caller.call("GET", f"/api/v1/users/tasks/rounds?id={task_id}")
         assert rounds.data["chunks"] == []
         async with caller.socket(task_id, "new") as ws:
             await ws.send_str(spelled[dialect])
-            while json.loads(await ws.receive_str(timeout=20))["type"] != "task-ended":
+            while json.loads(await ws.receive_str(timeout=60))["type"] != "task-ended":
                 pass
         (task,) = (await sandbox.state())["tasks"]
     assert [(turn["via"], turn["prompt"]) for turn in task["turns"]] == [("new", "once more")]

@@ -21,7 +21,7 @@ async def caller(sandbox: Sandbox) -> AsyncIterator[Caller]:
 
 async def _received(ws: aiohttp.ClientWebSocketResponse[bool]) -> tuple[list[str], aiohttp.WSMessage]:
     texts = []
-    while (message := await ws.receive(timeout=10)).type is aiohttp.WSMsgType.TEXT:
+    while (message := await ws.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT:
         texts.append(message.data)
     return texts, message
 

@@ -34,7 +34,7 @@ def test_it_says_where_it_serves_and_ends_cleanly(number: signal.Signals) -> Non
         with urllib.request.urlopen(f"{match[1]}/readyz") as response:
             assert response.status == 200
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
         assert (process.returncode, out, err) == (0, "", "")
 
 
@@ -47,9 +47,9 @@ async def test_open_sockets_and_running_turns_do_not_keep_it() -> None:
             async with caller.socket(task_id) as ws, caller.socket(task_id, channel="control"):
                 await heard_until(ws, "task-started")
                 process.terminate()
-                assert (await ws.receive(timeout=20)).type is aiohttp.WSMsgType.CLOSE
+                assert (await ws.receive(timeout=60)).type is aiohttp.WSMsgType.CLOSE
                 assert ws.close_code == aiohttp.WSCloseCode.GOING_AWAY
-                out, err = await asyncio.to_thread(process.communicate, timeout=20)
+                out, err = await asyncio.to_thread(process.communicate, timeout=60)
                 assert (process.returncode, out, err) == (0, "", "")
                 caller.forget(task_id)
 
@@ -69,14 +69,14 @@ async def test_open_sockets_and_running_turns_do_not_keep_it() -> None:
 )
 def test_a_wrong_setting_is_one_clear_line_and_exit_2(environ: dict[str, str]) -> None:
     with _start(**environ) as process:
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
         assert (process.returncode, out) == (2, "")
         assert re.fullmatch(r"sandbox: [^\n]+\n", err)
 
 
 def test_a_taken_port_is_one_clear_line_and_exit_2(shared_url: str) -> None:
     with _start(HOWLER_SANDBOX_ADDR=shared_url.removeprefix("http://")) as process:
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=60)
         assert (process.returncode, out) == (2, "")
         assert err.startswith("sandbox: cannot listen")
 

@@ -157,7 +157,7 @@ async def test_the_largest_prompt_of_one_frame(caller: Caller, task_id: str) -> 
 
 async def _closed(ws: "aiohttp.ClientWebSocketResponse[bool]", code: int) -> Any:
     while True:
-        message = await ws.receive(timeout=10)
+        message = await ws.receive(timeout=60)
         if message.type is not aiohttp.WSMsgType.TEXT:
             assert ws.close_code == code
             return message
@@ -270,7 +270,7 @@ async def test_rfc_pings_get_pongs(caller: Caller, task_id: str) -> None:
     url = f"{STREAM}?id={task_id}&mode=new"
     async with caller.http.ws_connect(url, autoping=False) as ws:
         await ws.ping(b"there?")
-        while (message := await ws.receive(timeout=10)).type is aiohttp.WSMsgType.TEXT:
+        while (message := await ws.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT:
             pass
         assert (message.type, message.data) == (aiohttp.WSMsgType.PONG, b"there?")
 

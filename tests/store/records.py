@@ -14,7 +14,7 @@ EXCLUSIVE, SHARED = LeaseMode.LEASE_MODE_EXCLUSIVE, LeaseMode.LEASE_MODE_SHARED
 NO_TASK, NO_LEASE = TaskId(""), LeaseId("")
 TTL, RECLAIM = 60.0, 0.1
 SLOTS = 3
-SECONDS = 20.0  # a test that waits for longer has failed
+SECONDS = 60.0  # a test that waits for longer has failed
 
 
 def opened(url: str) -> AnyStore:

@@ -27,7 +27,7 @@ from tests.support.postgres import Postgres
 ANN = AccountId("acc_ann")
 NO_TASK = TaskId("")
 PASSWORD = "canary-password-9d1c"
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 @asynccontextmanager

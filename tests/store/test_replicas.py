@@ -31,7 +31,7 @@ async def opened(tmp_path: Path) -> AsyncIterator[Open]:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.002)
 

@@ -261,7 +261,7 @@ async def heard_until(ws: "aiohttp.ClientWebSocketResponse[bool]", last: str) ->
     """Return the frames up to the first of type `last`, without pings."""
     heard: list[Heard] = []
     while not heard or heard[-1].type != last:
-        frame = hear(str(await ws.receive_str(timeout=20)))
+        frame = hear(str(await ws.receive_str(timeout=60)))
         if frame.type != "ping" or last == "ping":
             heard.append(frame)
     return heard

@@ -50,7 +50,7 @@ class Watched:
 
 async def eventually(look: Callable[[], Awaitable[_T]]) -> _T:
     """Wait until an async look says something true."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(60):
         while not (seen := await look()):
             await asyncio.sleep(0.02)
     return seen

@@ -52,7 +52,7 @@ def _route(handler: Handler) -> Handler:
 @asynccontextmanager
 async def platform(**routes: Handler) -> AsyncIterator[Platform]:
     """A Platform that speaks with such an upstream."""
-    async with upstream(**routes) as url, Platform(url, connect_timeout=2.0, read_timeout=1.0) as made:
+    async with upstream(**routes) as url, Platform(url, connect_timeout=20.0, read_timeout=20.0) as made:
         yield made
 
 

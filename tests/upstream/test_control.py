@@ -15,7 +15,7 @@ from server.turn.awake import awake
 from server.upstream.errors import Undecided
 from server.upstream.platform import NewTask, Platform
 from tests.support.sandbox import Sandbox, accounts
-from tests.upstream.stand_in import SESSION, Handler, platform, says
+from tests.upstream.stand_in import SESSION, Handler, platform, says, upstream
 
 TASK = TaskId("0b6c4d1e-8f2a-4c55-9a57-3f1f0a9be001")
 OWNER = Session(AccountId("acc_1"), accounts()[0]["cookie"])
@@ -100,7 +100,8 @@ async def test_what_is_not_found_is_a_file_only_where_files_are_asked_for() -> N
 async def test_a_call_that_stays_unanswered() -> None:
     """An unknown kind is never answered (§8); the socket serves the next call all the same."""
     async with (
-        platform(any=serves([], {"success": True})) as made,
+        upstream(any=serves([], {"success": True})) as url,
+        Platform(url, read_timeout=2.0) as made,
         made.control(SESSION, TASK) as control,
     ):
         with pytest.raises(Undecided) as raised:
@@ -149,10 +150,10 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 async def test_a_vm_that_hibernates_is_woken(sandbox: Sandbox) -> None:
     """§8: the control socket resumes it; the calls wait until it runs."""
-    async with Platform(sandbox.url, read_timeout=5.0) as made:
+    async with Platform(sandbox.url, read_timeout=60.0) as made:
         model = (await made.models(OWNER))[0].upstream_id
         task_id = await made.create_task(OWNER, NewTask("hello", model))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await made.task(OWNER, task_id)).vm_status != "online":
                 await asyncio.sleep(0.02)
         await sandbox.faults(machines={"hibernate": [task_id]})

@@ -173,15 +173,15 @@ async def test_the_catalogue_follows_the_pool(tmp_path: Path) -> None:
         following = asyncio.create_task(keep_current(pool, catalog))
         assert having(await catalog.listing()) == {"a1": 1}
         await pool.import_account(Credentials(cookie="bob"))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while having(await catalog.listing()) != {"a1": 1, "b1": 1}:
                 await asyncio.sleep(0.01)
         ann = next(account for account in await pool.accounts() if account.user_id == "user-ann")
         await pool.remove_account(AccountId(ann.account_id))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while having(await catalog.listing()) != {"b1": 1}:
                 await asyncio.sleep(0.01)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         await following  # it ends with the pool
     await catalog.close()
 

@@ -27,7 +27,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def platform(sandbox: Sandbox) -> AsyncIterator[Platform]:
-    async with Platform(sandbox.url, read_timeout=5.0) as made:
+    async with Platform(sandbox.url, read_timeout=60.0) as made:
         yield made
 
 
@@ -37,7 +37,7 @@ async def new_task(platform: Platform, content: str = "hello") -> TaskId:
 
 
 async def running(platform: Platform, task_id: TaskId) -> TaskInfo:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (info := await platform.task(SESSION, task_id)).status == "pending":
             await asyncio.sleep(0.02)
     return info
@@ -51,7 +51,7 @@ async def frames_to_the_end(socket: Socket) -> list[str]:
         kinds.append(json.loads(frame)["type"])
         return kinds[-1] == "task-ended"
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await socket.each(take)
     return kinds
 

@@ -38,7 +38,7 @@ async def platform_with(
     async with (
         upstream(any=storage) as elsewhere,
         upstream(any=says({"upload_url": elsewhere + path, "access_url": ACCESS})) as url,
-        Platform(url, connect_timeout=2.0, read_timeout=1.0, **settings) as made,
+        Platform(url, connect_timeout=20.0, read_timeout=20.0, **settings) as made,
     ):
         yield made
 
@@ -156,7 +156,7 @@ async def test_a_second_try_may_go_well() -> None:
 
 async def test_a_storage_that_is_not_there() -> None:
     presigned = says({"upload_url": "http://127.0.0.1:1/x?sig=1", "access_url": ACCESS})
-    async with upstream(any=presigned) as url, Platform(url, connect_timeout=2.0) as made:
+    async with upstream(any=presigned) as url, Platform(url, connect_timeout=20.0) as made:
         error = await refused(made)
     assert reason_name(error.reason) == "UPSTREAM_ERROR"
     assert "127.0.0.1" in error.message

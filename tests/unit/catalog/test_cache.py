@@ -234,7 +234,7 @@ async def test_a_bug_is_logged_whole(
 
 async def fetched(catalog: Catalog, number: int) -> None:
     """Wait until the list is that of the given number."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await catalog.listing()).fetched_at != number:
             await asyncio.sleep(0.01)
 

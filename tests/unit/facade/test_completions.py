@@ -50,7 +50,7 @@ async def test_whole(client: openai.AsyncOpenAI, peer: Peer) -> None:
 
 async def test_streamed(url: str) -> None:
     body = {"prompt": ["hi"], "stream": True, "stream_options": {"include_usage": True}, "temperature": 1}
-    async with httpx2.AsyncClient(base_url=url, timeout=10, trust_env=False) as http:
+    async with httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False) as http:
         answer = await http.post("/v1/completions", json=body)
     assert answer.headers["x-gateway-ignored-params"] == "temperature"
     *chunks, usage, done = [data for _, data in sse_frames(answer.content)]

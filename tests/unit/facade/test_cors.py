@@ -22,7 +22,7 @@ async def http() -> AsyncIterator[httpx2.AsyncClient]:
     async with (
         serve_peer(peer) as target,
         serve_facade(target, origins=(PAGE, "app://local")) as url,
-        httpx2.AsyncClient(base_url=url, timeout=10, trust_env=False) as client,
+        httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False) as client,
     ):
         yield client
 

@@ -29,7 +29,7 @@ async def url(peer: Peer) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def http(url: str) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=url, timeout=10, trust_env=False) as client:
+    async with httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
         yield client
 
 
@@ -112,7 +112,7 @@ async def test_body_limit(http: httpx2.AsyncClient) -> None:
 async def test_server_that_is_away() -> None:
     async with (
         serve_facade("127.0.0.1:1", rules=Rules(model_fallback=True), patience=Patience(start=0.2)) as url,
-        httpx2.AsyncClient(base_url=url, timeout=10, trust_env=False) as http,
+        httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False) as http,
     ):
         assert (await http.get("/healthz")).status_code == 200
         assert error_of(await http.get("/readyz")) == (503, "service_unavailable")

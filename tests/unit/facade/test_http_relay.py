@@ -24,7 +24,7 @@ PIECES = 150
 
 @pytest.fixture(autouse=True)
 async def in_time() -> AsyncIterator[None]:
-    async with asyncio.timeout(50):
+    async with asyncio.timeout(60):
         yield
 
 
@@ -39,7 +39,7 @@ async def said(http: httpx2.AsyncClient, prompt: str = "hi") -> str:
 
 def client(url: str) -> httpx2.AsyncClient:
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
-    return httpx2.AsyncClient(base_url=url, timeout=30, trust_env=False, limits=limits)
+    return httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False, limits=limits)
 
 
 def script_of(start: StartTurn) -> Script:

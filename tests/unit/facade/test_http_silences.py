@@ -44,7 +44,7 @@ async def scene(*, pace: Pace | None = None, padding: Padding | None = None) -> 
     async with (
         serve_peer(peer) as target,
         serve_facade(target, pace=pace, padding=padding) as url,
-        httpx2.AsyncClient(base_url=url, timeout=10, trust_env=False) as http,
+        httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False) as http,
     ):
         yield Scene(peer, url, http, speak)
 
@@ -146,5 +146,5 @@ async def test_who_leaves_a_padded_answer_leaves_its_turn() -> None:
         async with played.http.stream("POST", CHAT, json=BODIES[CHAT]) as answer:
             async for _ in answer.aiter_bytes():
                 break
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await played.peer.left.wait()

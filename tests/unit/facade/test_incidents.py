@@ -106,7 +106,7 @@ async def ask(
     `heard` is set when the answer's first bytes came.
     """
     peer, body = Peer(script), b""
-    async with asyncio.timeout(20), serve_peer(peer) as target:
+    async with asyncio.timeout(60), serve_peer(peer) as target:
         backend = Backend(target)
 
         async def tell(scope: Scope, receive: Receive, send: Send) -> None:

@@ -35,7 +35,7 @@ async def test_running_turns_are_told_of_the_end(tmp_path: Path) -> None:
     peer = Peer([[accepted(), started(), text("half")], asyncio.Event()])
     raw = b""
     async with serve_peer(peer) as target, facade(tmp_path, HOWLER_GRPC_TARGET=target) as program:
-        async with httpx2.AsyncClient(base_url=program.address, timeout=20, trust_env=False) as http:
+        async with httpx2.AsyncClient(base_url=program.address, timeout=60, trust_env=False) as http:
             body = {"messages": [{"role": "user", "content": "my secret plan"}], "stream": True}
             async with http.stream("POST", "/v1/chat/completions?key=sk-1", json=body) as answer:
                 async for piece in answer.aiter_bytes():
@@ -44,7 +44,7 @@ async def test_running_turns_are_told_of_the_end(tmp_path: Path) -> None:
                         program.signal(signal.SIGTERM)  # asked twice: without patience
                     raw += piece
         assert await program.ended() == 0
-        await asyncio.wait_for(peer.left.wait(), 5)
+        await asyncio.wait_for(peer.left.wait(), 60)
     error = judge_chat_stream(raw).error
     assert error is not None
     assert error["code"] == "service_unavailable"

@@ -36,7 +36,7 @@ async def http(peer: Peer) -> AsyncIterator[httpx2.AsyncClient]:
     async with (
         serve_peer(peer) as target,
         serve_facade(target) as url,
-        httpx2.AsyncClient(base_url=url, timeout=10, trust_env=False) as client,
+        httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False) as client,
     ):
         yield client
 

@@ -31,7 +31,7 @@ async def backend(peer: Peer) -> AsyncIterator[Backend]:
 
 @pytest.fixture(autouse=True)
 async def in_time() -> AsyncIterator[None]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         yield
 
 
@@ -324,7 +324,7 @@ async def test_relay_that_can_no_longer_be_written_is_opened_anew() -> None:
     """Over one that is only read no turn would ever start."""
     peer = Rash()
     peer.script = spoken("a", 1)
-    async with asyncio.timeout(20), serve_peer(peer) as target:
+    async with asyncio.timeout(60), serve_peer(peer) as target:
         backend = Backend(target, Patience(start=30, resume=30))
         first = start(backend)
         await peer.asked.wait()

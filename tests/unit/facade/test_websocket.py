@@ -201,7 +201,7 @@ async def test_who_hangs_up_leaves_the_turn(scene: Scene) -> None:
         await line.create(input="hi", store=False)
         await line.create(input="and?", store=False)
         await line.socket.recv()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await scene.peer.left.wait()
     assert len(scene.peer.starts) == 1, "what waited is not asked any more"
 
@@ -227,7 +227,7 @@ async def test_what_is_too_large_closes_it(scene: Scene, frames: list[int]) -> N
         with contextlib.suppress(ConnectionClosed):
             for size in frames:
                 await line.create(input="a" * size, store=False)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await line.socket.wait_closed()
     assert line.socket.close_code == (1009 if len(frames) == 1 else 1008)
 
@@ -239,7 +239,7 @@ async def test_it_is_closed_when_nothing_is_asked_for_long() -> None:
         line_to(url) as line,
     ):
         assert (await line.ask("hi", store=False)).text == "Hello you"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await line.socket.wait_closed()
     assert line.socket.close_code == 1000
 

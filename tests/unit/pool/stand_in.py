@@ -99,7 +99,7 @@ async def with_accounts(pool: Pool, platform: Platform, *names: str, slots: int 
     return accounts
 
 
-async def take(pool: Pool, wait: float = 5.0, mode: LeaseMode = EXCLUSIVE, **more: object) -> Lease:
+async def take(pool: Pool, wait: float = 20.0, mode: LeaseMode = EXCLUSIVE, **more: object) -> Lease:
     """Acquire a lease, on a task where one is named."""
     if "task_id" in more:
         return await pool.acquire_task(holder="test", purpose="", wait=wait, **more)  # type: ignore[arg-type]
@@ -120,7 +120,7 @@ async def idle_task(pool: Pool, task_id: str, **more: object) -> Task:
     return task
 
 
-async def until(condition: object, seconds: float = 5.0) -> None:
+async def until(condition: object, seconds: float = 60.0) -> None:
     """Let the loop run until a condition holds."""
     async with asyncio.timeout(seconds):
         while not condition():  # type: ignore[operator]

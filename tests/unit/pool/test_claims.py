@@ -108,7 +108,7 @@ async def test_a_release_elsewhere_frees_the_slot_once_the_turn_has_let_go(tmp_p
         fence, heard = one.fence(claimed), asyncio.Event()
         fence.watch(heard.set)
         await give(two, lease)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await heard.wait()
         assert len((await store.books()).leases) == 1, "the turn may have sent its last word just now"
         assert await reason_of(take(two, wait=0)) == E.ERROR_REASON_POOL_EXHAUSTED

@@ -105,7 +105,7 @@ async def test_the_end_of_a_session_that_no_login_renews_is_told_once(
         await anext(events)
         caplog.set_level(logging.WARNING)
         await ends_in(pool, ann, days=4.9)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (await anext(events)).event != PoolEvent.POOL_EVENT_SESSION_ENDING:
                 pass
         await asyncio.sleep(0.3)  # some checks later

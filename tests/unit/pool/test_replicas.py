@@ -107,7 +107,7 @@ async def test_a_turn_is_told_at_the_moment_when_its_lease_is_believed_in_no_lon
             raise RuntimeError("the ledger is away")
 
         store.renew = refuse  # type: ignore[method-assign, assignment]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await lost.wait()
         assert await reason_of(_fence(pool, lease)) == E.ERROR_REASON_LEASE_LOST
 
@@ -142,7 +142,7 @@ async def test_disabling_an_account_is_obeyed_by_the_other_replica(tmp_path: Pat
 
 
 async def _until_refused(pool: Pool) -> ErrorReason:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 await give(pool, await take(pool, mode=SHARED, wait=0))

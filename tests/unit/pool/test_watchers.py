@@ -19,7 +19,7 @@ def watchers(replica: str = "r1") -> Watchers:
 
 
 async def some(events: AsyncGenerator[WatchResponse, None], count: int) -> list[WatchResponse]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         return [await anext(events) for _ in range(count)]
 
 

@@ -21,7 +21,7 @@ from server.turn.log import BATCH_BYTES, CAP_BYTES, SPAN_BYTES, DurableLog, Turn
 from server.turn.watcher import Watcher
 from tests.store.records import opened
 
-SECONDS = 20.0  # a test that waits for longer has failed
+SECONDS = 60.0  # a test that waits for longer has failed
 
 
 def said(text: str) -> TaskEvent:
