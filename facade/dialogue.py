@@ -81,6 +81,7 @@ class Dialogue:
         self._follows = False
         self._retold = False
         self._left = False
+        self._stuck = False  # what should be interrupted was not, and is heard of no more
         self._cutting: asyncio.Task[None] | None = None
 
     def __aiter__(self) -> AsyncIterator[Sequence[Heard]]:
@@ -91,11 +92,14 @@ class Dialogue:
         while True:
             try:
                 events = await anext(self._events)
-            except (StopAsyncIteration, ApiError):
-                told = self._rest()
-                if not told:
+            except StopAsyncIteration:
+                if not self._stuck or self._left:
                     raise
-                return told
+                return self._rest()
+            except ApiError:
+                if self._left or not (self._follows or self._cutting):
+                    raise
+                return self._rest()
             told = self._script.receive(events)
             self._go_on()
             await self._retell()
@@ -110,9 +114,7 @@ class Dialogue:
             self._cutting.cancel()
 
     def _rest(self) -> list[Heard]:
-        """Return the end of an answer whose running turn is heard of no more; nothing where it failed."""
-        if self._left or not (self._follows or self._cutting):
-            return []
+        """Return the end of an answer whose running turn is heard of no more."""
         self._left = True
         return self._script.give_up()
 
@@ -143,4 +145,5 @@ class Dialogue:
             await self._peer.cancel(turn_id, self._script.start.request_id)
         except ApiError as error:
             _log.warning("a turn that has said enough was not interrupted: %s", error.message)
+            self._stuck = True
             self._turn.leave()

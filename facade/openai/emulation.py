@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from howler.conversation.v1.conversation_service_pb2 import RetellRequest
-from howler.task.v1.start_turn_pb2 import Message, Role, StartTurn, TaskRetention, Transcript
+from howler.task.v1.start_turn_pb2 import Attempt, Message, Role, StartTurn, TaskRetention, Transcript
 from howler.task.v1.task_event_pb2 import Accepted, Ended, EndReason, TaskEvent, TextDelta, TokenUsage
 
 from facade.openai import json_answer
@@ -26,6 +26,7 @@ from facade.openai.heard import Heard
 from facade.openai.json_answer import JsonFormat, read_answer
 
 _COMPLETED: Final = EndReason.END_REASON_COMPLETED
+_RETRY: Final = Attempt.ATTEMPT_RETRY
 _ALWAYS: Final = frozenset({"usage", "keep_alive"})
 _FIRST_ONLY: Final = frozenset({"accepted", "progress", "started"})
 _OF_NEW_TASKS: Final = (
@@ -199,7 +200,7 @@ class Emulation:
         sums.source = max(sums.source, told.source)
 
     def _turn_with(self, prompt: str) -> StartTurn:
-        """Return a turn that goes on where the first one ended."""
+        """Return a turn that goes on where the first one ended: one, were that told to many."""
         start = StartTurn()
         start.CopyFrom(self.start)
         for field in _OF_NEW_TASKS:
@@ -210,8 +211,10 @@ class Emulation:
             start.ClearField("session")
         else:
             start.task_id = self._accepted.task_id
+        first = self._accepted.turn_id  # not what was asked for, where somebody asked before
+        start.idempotency.key, start.idempotency.attempt = f"mend:{first}", _RETRY
         if self.start.turn_id:
-            start.turn_id = follow_up_of(self.start.turn_id)
+            start.turn_id = follow_up_of(first)
         return start
 
 

@@ -11,6 +11,8 @@ from typing import Final
 import msgspec
 from msgspec import Raw, Struct
 
+from facade.openai.wire import parse
+
 SESSION_HEADER: Final = "x-gateway-session-id"
 
 COMPACTION: Final = "compaction"
@@ -50,8 +52,8 @@ NO_HINTS: Final = Hints()
 
 
 def read_hints(headers: Mapping[str, str], body: bytes) -> Hints:
-    """Return what headers, their names in lower case, and a body that was read already tell."""
-    clues = msgspec.json.decode(body, type=_Clues)
+    """Return what headers, their names in lower case, and a body tell; raises the 400 for what is no body."""
+    clues = parse(body, _Clues)
     codex = headers.get("originator", "").lower().startswith("codex")
     own = _strings(clues.client_metadata)
     about_turn = headers.get("x-codex-turn-metadata") or own.get("x-codex-turn-metadata", "")

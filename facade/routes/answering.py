@@ -167,13 +167,16 @@ class Answering:
         if not asking.wanted.echo.background:
             return self._told(asking, KeptTurn(turn, asking.kept, backend))
         await backend.memory.keep(asking.kept)
-        if asked.stream:
+        if asked.stream and asking.is_one_turn:
             return self._told(asking, turn)
         try:
             await self._errands.send(turn, asking.start.turn_id, backend, alone=asking.is_one_turn)
         except ApiError:
             await backend.memory.forget(asking.kept.response_id, asking.kept.principal)
             raise
+        if asked.stream:  # by a watcher, for the client may leave and the second turn must be started
+            turn, _ = self._library.follow(asking.kept)
+            return self._told(asking, turn)
         return json_answer(asking.stream.now(), asking.headers)
 
     async def _retell(self, request: RetellRequest) -> None:

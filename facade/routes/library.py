@@ -1,13 +1,10 @@
 """Stored responses as the routes use them: found again, told again, looked at."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from howler.conversation.v1.conversation_service_pb2 import RetellRequest
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.response.v1.response_service_pb2 import Response
-from howler.task.v1.start_turn_pb2 import StartTurn
 
-from facade.dialogue import AgentTurn
 from facade.errors import ApiError, invalid
 from facade.openai.client_tools.mode import ClientToolsMode
 from facade.openai.continuation import References, Said, input_of
@@ -17,12 +14,10 @@ from facade.openai.responses_request import read_responses
 from facade.openai.responses_stream import ResponsesStream
 from facade.openai.shown_items import own_input
 from facade.openai.start import start_turn
+from facade.routes.again import PAUSE, Again
 from facade.routes.front import Front
 from facade.routes.turns import turn_of
 from facade.sse import Turn
-
-Find = Callable[[str], AgentTurn]
-"""Finds a turn by its id: to follow it to its end, or to read what it has told by now."""
 
 
 class Library:
@@ -53,22 +48,27 @@ class Library:
         assert isinstance(output, list), "an output is a list of items"
         return asked if told["status"] in ("queued", "in_progress") else [*asked, *output]
 
-    def told(self, response: Response, find: Find, after: int = -1) -> tuple[Turn, ResponsesStream]:
-        """Return the turn of a response, as `find` finds it, and the machine that tells it as at first.
+    def follow(self, response: Response, after: int = -1) -> tuple[Turn, ResponsesStream]:
+        """Return the turn of a response, to be followed to its end, and the machine that tells it.
 
-        The events up to number `after` are not told.
+        It is told as at first. The events up to number `after` are not told.
         """
+        backend = self._front.backend
+        return self._told(response, Again(backend.watch, backend.memory, response.turn_id, PAUSE), after)
+
+    def _told(self, response: Response, again: Again, after: int = -1) -> tuple[Turn, ResponsesStream]:
         kept, unique = Kept.of(response), unique_of(response.response_id)
         wanted = read_responses(bytes(kept.body), ClientToolsMode(kept.client_tools))
         start = start_turn(wanted.asked, self._front.rules, response.principal, "")
         start.turn_id = response.turn_id
         model = wanted.asked.named()
         stream = ResponsesStream(unique, kept.created_at, model, wanted.echo, kept.shown, after)
-        return turn_of(_Again(find), wanted.asked, start), stream
+        return turn_of(again, wanted.asked, start), stream
 
     async def now(self, response: Response) -> dict[str, object]:
         """Return a response as it is by now; raises the 404 where nobody knows its turn any more."""
-        turn, stream = self.told(response, self._front.backend.look_at)
+        backend = self._front.backend
+        turn, stream = self._told(response, Again(backend.look_at, backend.memory, response.turn_id))
         try:
             async for events in turn:
                 stream.receive(events)
@@ -102,23 +102,6 @@ class Library:
             turns = (response.turn_id, follow_up_of(response.turn_id))
             said[response_id] = Said(input_of(response.request), output, turns)
         return said
-
-
-class _Again:
-    """The server's part in a dialogue that is told again: its turns are found, and nothing is said anew."""
-
-    def __init__(self, find: Find) -> None:
-        self._find = find
-
-    def start(self, start: StartTurn) -> AgentTurn:
-        """Find the turn that was started so."""
-        return self._find(start.turn_id)
-
-    async def cancel(self, turn_id: str, request_id: str) -> None:
-        """Leave that to whoever told it first."""
-
-    async def retell(self, request: RetellRequest) -> None:
-        """Leave that to whoever told it first."""
 
 
 def _lost() -> ApiError:

@@ -16,7 +16,7 @@ from facade.openai.shown_items import shown_input
 from facade.routes.front import Front, json_answer, principal, request_id
 from facade.routes.library import Library
 from facade.routes.paging import Paging, number_of
-from facade.sse import KeepAlive, TurnStream
+from facade.sse import KeepAlive, Logged, TurnStream
 
 
 def stored_routes(front: Front) -> list[BaseRoute]:
@@ -31,9 +31,9 @@ def stored_routes(front: Front) -> list[BaseRoute]:
         if request.query_params.get("stream", "").lower() != "true":
             return json_answer(await library.now(stored))
         after = number_of(request.query_params, "starting_after", -1)
-        turn, stream = library.told(stored, front.backend.watch, after)
+        turn, stream = library.follow(stored, after)
         # Its silences are in its log: one of our own would shift the numbers of what follows.
-        return TurnStream(turn, stream, [], replace(front.pace, keep_alive=KeepAlive.COMMENT))
+        return TurnStream(turn, Logged(stream), [], replace(front.pace, keep_alive=KeepAlive.COMMENT))
 
     async def delete(request: Request) -> Response:
         stored = await found(request)

@@ -71,6 +71,21 @@ async def test_two_that_ask_the_same_for_the_first_time_are_two(
     assert await turns(howler, prompt) == 2
 
 
+@both
+async def test_a_second_turn_that_mends_an_answer_is_not_run_again(
+    howler: Howler, http: httpx2.AsyncClient, path: str
+) -> None:
+    prompt = f'/json words {{"answer": "{path}"}}'
+    form: dict[str, Any] = {"type": "json_object"}
+    asked = {"response_format": form} if path == CHAT else {"text": {"format": form}}
+    body = BODIES[path](prompt, stream=True, **asked)
+    answers = [(await http.post(path, json=body, headers=attempt(number))).content for number in (0, 1)]
+    assert READERS[path](answers[0]) == READERS[path](answers[1])
+    tasks = (await howler.sandbox.state())["tasks"]
+    (task,) = [task for task in tasks if prompt in task["turns"][0]["prompt"]]
+    assert len(task["turns"]) == 2
+
+
 async def test_a_retried_response_is_found_again(howler: Howler, http: httpx2.AsyncClient) -> None:
     body = response_body("find the retry")
     answers = [(await http.post(RESPONSES, json=body, headers=attempt(number))).json() for number in (0, 1)]

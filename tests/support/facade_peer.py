@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,6 +22,7 @@ from howler.task.v1 import task_event_pb2 as pb
 from howler.task.v1 import task_service_pb2_grpc as tasks_grpc
 from howler.task.v1.relay_pb2 import RelayRequest, RelayResponse, TurnFrame, WatchTurn
 from howler.task.v1.start_turn_pb2 import StartTurn
+from howler.task.v1.task_service_pb2 import GetTurnResponse, TurnRecord
 
 MODEL = models_pb2.Model(id="monkeycode/OpenAI/gpt-x", provider="OpenAI", model="gpt-x", context_limit=1000)
 WINDOW = 262_144
@@ -112,11 +114,12 @@ class Played:
 
 @dataclass
 class Seat:
-    """A turn on a Relay: how many of its events were sent, and its window."""
+    """A turn on a Relay: how many of its events were sent, its window, and whether it is looked at only."""
 
     turn: Played
     sent: int = 0
     credit: int = WINDOW
+    until_now: bool = False
 
     def frame(self, tag: int) -> tuple[TurnFrame | None, bool]:
         """Return what may be sent now, and whether that is the last of it."""
@@ -130,6 +133,8 @@ class Seat:
             frame = TurnFrame(tag=tag, events=events, failed=turn.failed)
         elif events:
             frame = TurnFrame(tag=tag, events=events)
+        elif self.until_now:
+            return TurnFrame(tag=tag, told=True), True
         else:
             return None, False
         if events:
@@ -167,7 +172,9 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
     """Plays a script for each turn: batches to send, events to wait for, a failure to end with.
 
     `script_of` gives the script for a turn, else all play `script`. `left` is
-    set when a turn was detached, `played` when one was played to its end.
+    set when a turn was detached, `played` when one was played to its end. Starts
+    beyond the first `punctual` ones wait until `late` is set. `ended_at` says when
+    turns ended, in seconds since 1970, that did not just now.
     """
 
     script: Script = ()
@@ -176,6 +183,9 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
     requests: list[RelayRequest] = field(default_factory=list)
     left: asyncio.Event = field(default_factory=asyncio.Event)
     played: asyncio.Event = field(default_factory=asyncio.Event)
+    punctual: int = 1 << 30
+    late: asyncio.Event = field(default_factory=asyncio.Event)
+    ended_at: dict[str, int] = field(default_factory=dict)
     resolves: list[models_pb2.ResolveRequest] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
     doors: list[Door] = field(default_factory=list)
@@ -237,7 +247,11 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
             if not tag or tag in door.seats:
                 raise Violation(f"tag {tag} is in use")
             door.used.add(tag)
-            door.seats[tag] = self._start(request.start) if kind == "start" else self._watch(request.watch)
+            if kind == "start" and len(self.starts) >= self.punctual and not self.late.is_set():
+                self.playing[f"late_{tag}"] = asyncio.create_task(self._start_late(request, door))
+            else:
+                is_start = kind == "start"
+                door.seats[tag] = self._start(request.start) if is_start else self._watch(request.watch)
         elif tag not in door.used:
             raise Violation(f"tag {tag} was never used")
         elif kind == "grant":
@@ -252,9 +266,14 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
             self.playing[turn.turn_id].cancel()
             self.left.set()
 
+    async def _start_late(self, request: RelayRequest, door: Door) -> None:
+        await self.late.wait()
+        door.seats[request.tag] = self._start(request.start)
+        door.stirred.set()
+
     def _start(self, start: StartTurn) -> Seat:
         self.starts.append(start)
-        turn = Played(f"turn_{len(self.starts)}")
+        turn = Played(start.turn_id or f"turn_{len(self.starts)}")
         self.turns[turn.turn_id] = turn
         script = self.script if self.script_of is None else self.script_of(start)
         self.playing[turn.turn_id] = asyncio.create_task(self._play(turn, script))
@@ -265,7 +284,7 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
         if turn is None:
             lost = Refusal("TURN_NOT_FOUND", "no such turn", code=grpc.StatusCode.NOT_FOUND)
             turn = Played(watch.turn_id, failed=lost.status())
-        return Seat(turn, sent=watch.after_seq if turn.events else 0)
+        return Seat(turn, watch.after_seq if turn.events else 0, until_now=watch.until_now)
 
     async def _play(self, turn: Played, script: Script) -> None:
         for step in script:
@@ -279,6 +298,17 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
                 door.stirred.set()
             await asyncio.sleep(0)
         self.played.set()
+
+    async def GetTurn(self, request: Any, context: Any) -> GetTurnResponse:
+        """Know what was started; it ended now, were it over."""
+        turn = self.turns.get(request.turn_id)
+        if turn is None:
+            await Refusal("TURN_NOT_FOUND", code=grpc.StatusCode.NOT_FOUND).abort(context)
+            raise AssertionError("aborted")
+        record = TurnRecord(turn_id=turn.turn_id, last_seq=len(turn.events))
+        if turn.events and turn.events[-1].HasField("ended"):
+            record.end_time.FromSeconds(self.ended_at.get(turn.turn_id, int(time.time())))
+        return GetTurnResponse(turn=record)
 
     async def List(self, request: Any, context: Any) -> models_pb2.ListResponse:
         """List one model, or fail as the script says."""
