@@ -68,17 +68,11 @@ class Library:
     async def now(self, response: Response) -> dict[str, object]:
         """Return a response as it is by now; raises the 404 where nobody knows its turn any more."""
         backend = self._front.backend
-        turn, stream = self._told(response, Again(backend.look_at, backend.memory, response.turn_id))
-        try:
-            async for events in turn:
-                stream.receive(events)
-        except ApiError as error:
-            if error.status == 404 and not stream.begun:
-                raise
-            stream.abandon(error)
-        finally:
-            turn.leave()
-        return stream.now()
+        return await _folded(*self._told(response, Again(backend.look_at, backend.memory, response.turn_id)))
+
+    async def over(self, response: Response) -> dict[str, object]:
+        """Return a response when it is over; raises the 404 where nobody knows its turn any more."""
+        return await _folded(*self.follow(response))
 
     async def said(
         self, references: References, principal: str, spoken: Mapping[str, Said]
@@ -102,6 +96,19 @@ class Library:
             turns = (response.turn_id, follow_up_of(response.turn_id))
             said[response_id] = Said(input_of(response.request), output, turns)
         return said
+
+
+async def _folded(turn: Turn, stream: ResponsesStream) -> dict[str, object]:
+    try:
+        async for events in turn:
+            stream.receive(events)
+    except ApiError as error:
+        if error.status == 404 and not stream.begun:
+            raise
+        stream.abandon(error)
+    finally:
+        turn.leave()
+    return stream.now()
 
 
 def _lost() -> ApiError:
