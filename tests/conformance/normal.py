@@ -24,7 +24,7 @@ _MOST: Final = 300  # characters
 Frame = tuple[str, dict[str, Any]]
 
 
-def normal_frames(frames: Iterable[tuple[str, str]], *, keeps_alive: bool) -> list[str]:
+def normal_frames(frames: Iterable[tuple[str, str]], mask: "Mask", *, keeps_alive: bool) -> list[str]:
     """Return the lines for a stream's frames, each an event's name and its data."""
     told: list[Frame] = []
     end: list[str] = []
@@ -37,13 +37,12 @@ def normal_frames(frames: Iterable[tuple[str, str]], *, keeps_alive: bool) -> li
         if name in _BEFORE:
             fields["response"] = {key: fields["response"][key] for key in _IDENTITY}
         _add(told, (name, fields), keeps_alive)
-    mask = Mask()
     return [f"{name} {mask.line(fields)}".lstrip() for name, fields in told] + end
 
 
-def normal_body(raw: bytes) -> list[str]:
+def normal_body(raw: bytes, mask: "Mask") -> list[str]:
     """Return the line for a whole answer, or for an error."""
-    return [Mask().line(json.loads(raw))]
+    return [mask.line(json.loads(raw))]
 
 
 def _add(told: list[Frame], frame: Frame, keeps_alive: bool) -> None:
@@ -88,7 +87,7 @@ def _delta(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 class Mask:
-    """What hides the ids, times and long texts of one answer."""
+    """What hides the ids, times and long texts of one answer, or of several that are about the same."""
 
     def __init__(self) -> None:
         self._ids: dict[str, str] = {}

@@ -2,26 +2,18 @@
 
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import httpx2
 import openai
-from openai.types.responses import Response
 
-from tests.conformance.case import HERE, Ask, Case, ask_of
-from tests.conformance.normal import normal_body, normal_frames
-from tests.support.front import EVENT_STREAM, text_of, told
-from tests.support.openai_judge import (
-    judge_chat_completion,
-    judge_chat_stream,
-    judge_response,
-    judge_response_stream,
-    sse_frames,
-)
+from tests.conformance.case import HERE, SOCKET, Case, ask_of, ask_of_step
+from tests.conformance.heard import Heard
+from tests.support.line import line_to
 
 _SECONDS: Final = 120.0
-_HEADERS: Final = ("content-type", "x-should-retry", "x-gateway-ignored-params")
 
 
 @dataclass(frozen=True)
@@ -35,93 +27,23 @@ class Verdict:
 async def ask_case(base_url: str, case: Case) -> dict[str, Verdict]:
     """Ask a case in all its forms at once."""
     async with httpx2.AsyncClient(base_url=base_url, timeout=_SECONDS, trust_env=False) as http:
-        verdicts = await asyncio.gather(*(_ask(http, case, ask_of(case, form)) for form in case.forms))
+        verdicts = await asyncio.gather(*(_ask_form(base_url, http, case, form) for form in case.forms))
     return dict(zip(case.forms, verdicts, strict=True))
 
 
-async def _ask(http: httpx2.AsyncClient, case: Case, ask: Ask) -> Verdict:
-    answer = await http.post(ask.path, content=ask.body, headers=ask.headers)
-    head = [str(answer.status_code), *(f"{h}: {answer.headers[h]}" for h in _HEADERS if h in answer.headers)]
-    streamed = answer.headers.get("content-type") == EVENT_STREAM
-    try:
-        if streamed:
-            frames = sse_frames(answer.content)
-            lines = head + normal_frames(frames, keeps_alive=case.keeps_alive)
-        else:
-            lines = head + normal_body(answer.content)
-    except (AssertionError, ValueError) as error:
-        return Verdict([*head, answer.text], f"not readable: {error}")
-    try:
-        await _judge(ask, answer, streamed=streamed)
-    except (AssertionError, ValueError, openai.OpenAIError) as error:
-        return Verdict(lines, f"{type(error).__name__}: {error}")
-    return Verdict(lines)
-
-
-async def _judge(ask: Ask, answer: httpx2.Response, *, streamed: bool) -> None:
-    """Raise where the types, the order of events or an accumulator of the openai package object."""
-    assert answer.headers["x-request-id"]
-    if answer.status_code >= 400:
-        told(answer)
-        return
-    assert streamed == ask.streams
-    client = openai.AsyncOpenAI(
-        api_key="any", max_retries=0, http_client=httpx2.AsyncClient(transport=Replay(answer))
-    )
-    async with client:
-        if ask.api == "chat":
-            await _judge_chat(client, ask, answer.content)
-        else:
-            await _judge_response(client, ask, answer.content)
-
-
-async def _judge_chat(client: openai.AsyncOpenAI, ask: Ask, raw: bytes) -> None:
-    request: dict[str, Any] = {"model": "any", "messages": []}
-    if not ask.streams:
-        whole = judge_chat_completion(raw)
-        read = await client.chat.completions.create(**request)
-        assert read.choices[0].message.content == whole.choices[0].message.content
-        return
-    verdict = judge_chat_stream(raw, include_usage=ask.includes_usage)
-    try:
-        async with client.chat.completions.stream(**request) as stream:
-            completion = await stream.get_final_completion()
-    except openai.LengthFinishReasonError as error:
-        completion = error.completion  # how the SDK tells of an answer that was cut short
-    except openai.APIError:
-        assert verdict.error is not None, "the SDK found an error that there is not"
-        return
-    assert verdict.error is None, "the SDK missed the error"
-    assert (completion.choices[0].message.content or "") == verdict.content
-    assert completion.choices[0].finish_reason == verdict.finish_reason
-
-
-async def _judge_response(client: openai.AsyncOpenAI, ask: Ask, raw: bytes) -> None:
-    request: dict[str, Any] = {"model": "any", "input": ""}
-    if not ask.streams:
-        whole = judge_response(raw)
-        assert (await client.responses.create(**request)).output_text == text_of(whole)
-        return
-    verdict = judge_response_stream(raw)
-    async with client.responses.stream(**request) as stream:
-        async for _ in stream:
-            pass
-        if verdict.terminal != "response.completed":
-            return
-        final: Response = await stream.get_final_response()
-    assert final.output_text == verdict.text
-
-
-class Replay(httpx2.AsyncBaseTransport):
-    """Gives the openai package the bytes of an answer that came already: a second one would be another."""
-
-    def __init__(self, answer: httpx2.Response) -> None:
-        self._answer = answer
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        """Answer whatever is asked."""
-        kind = {"content-type": self._answer.headers["content-type"]}
-        return httpx2.Response(200, headers=kind, content=self._answer.content, request=request)
+async def _ask_form(base_url: str, http: httpx2.AsyncClient, case: Case, form: str) -> Verdict:
+    """Ask a case in one form, and then what is to be asked about its response."""
+    async with AsyncExitStack() as stack:
+        line = await stack.enter_async_context(line_to(base_url, **case.headers)) if form == SOCKET else None
+        heard = Heard(case, http, line)
+        try:
+            await heard.ask(ask_of(case, form))
+            for step in case.then:
+                heard.lines.append(f"-- {step.ask}")
+                await heard.ask(ask_of_step(case, step, heard.names))
+        except (AssertionError, ValueError, openai.OpenAIError) as error:
+            return Verdict(heard.lines, f"{type(error).__name__}: {error}")
+    return Verdict(heard.lines)
 
 
 def expected(name: str) -> dict[str, list[str]]:
