@@ -12,12 +12,14 @@ import pytest_asyncio
 from howler.pool.v1 import pool_service_pb2 as pb
 from howler.task.v1.start_turn_pb2 import TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason
+from howler.task.v1.task_service_pb2 import ListTasksRequest, TaskState
 
 from tests.support.howler import Howler, accounts_file, reason_of
-from tests.support.sandbox import accounts
+from tests.support.sandbox import Caller, Sandbox, accounts
 
-STOP = TaskRetention.TASK_RETENTION_STOP
+KEEP, STOP = TaskRetention.TASK_RETENTION_KEEP, TaskRetention.TASK_RETENTION_STOP
 ACTIVE = pb.ACCOUNT_STATE_ACTIVE
+IDLE, ENDED = TaskState.TASK_STATE_IDLE, TaskState.TASK_STATE_ENDED
 
 
 def cookie_only(number: int = 0, slots: int = 8) -> dict[str, object]:
@@ -174,6 +176,28 @@ async def test_accounts_from_the_first_to_the_last_call(tmp_path: Path) -> None:
         await pool.RemoveAccount(pb.RemoveAccountRequest(account_id=second.account_id))
         (left,) = (await pool.ListAccounts(pb.ListAccountsRequest())).accounts
         assert (left.account_id, left.enabled) == (first.account_id, False)
+
+
+async def test_what_the_owner_runs_by_hand_is_not_howlers_to_touch(tmp_path: Path) -> None:
+    """10811 at the sandbox, which counts them all: a task of Howler's own is stopped, and no other."""
+    users = tmp_path / "users.json"
+    users.write_text(json.dumps([{**accounts()[0], "slots": 2}]))
+    env = {"HOWLER_ACCOUNTS_FILE": accounts_file(tmp_path, [cookie_only(slots=2)]), "HOWLER_FREE_SLOTS": "0"}
+    async with (
+        Sandbox(HOWLER_SANDBOX_ACCOUNTS=str(users)) as sandbox,
+        Caller(sandbox.url) as owner,
+        Howler(tmp_path, upstream=sandbox.url, facade=False, env=env) as howler,
+    ):
+        by_hand = await owner.create("mine")
+        for number in range(3):
+            events = await howler.turn(f"turn {number}", retention=KEEP)
+            assert events[-1].ended.reason == EndReason.END_REASON_COMPLETED
+        listed = (await howler.tasks.ListTasks(ListTasksRequest())).tasks
+        assert [task.state for task in listed] == [IDLE, ENDED, ENDED]
+        assert by_hand not in {task.task_id for task in listed}
+        assert (await owner.info(by_hand))["status"] in ("pending", "processing")
+        (account,) = (await howler.pool.ListAccounts(pb.ListAccountsRequest())).accounts
+        assert (account.slots, account.slots_used, account.slots_closed) == (2, 1, 0)
 
 
 @pytest.mark.parametrize(
