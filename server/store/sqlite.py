@@ -244,7 +244,7 @@ class Store:
 
     async def release(self, lease_id: LeaseId, now_us: int) -> bool:
         """See Ledger."""
-        ended, _ = await self._write_soon(
+        ended, _ = await self._write(
             lambda db: self._records.release(db, lease_id, now_us), lambda result: result[1]
         )
         return ended
