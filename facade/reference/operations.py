@@ -45,6 +45,12 @@ _IGNORED: Final = (
     "once it is known to fit its schema."
 )
 
+_SOCKET: Final = (
+    "A WebSocket on the same path takes such bodies one after another, as text frames with `type: "
+    "response.create`; the events of each answer are frames, and so is an `error`. With `generate: false` no "
+    "turn is run; what is said on a connection and not stored can be referred to while it is open."
+)
+
 
 def _turns() -> list[Operation]:
     return [
@@ -76,7 +82,7 @@ def _turns() -> list[Operation]:
             "Run a turn, answered as a response",
             answers.Response,
             examples.response_answer(),
-            _IGNORED,
+            f"{_IGNORED} {_SOCKET}",
             ResponsesBody,
             examples.RESPONSE_REQUESTS,
             examples.response_stream(),

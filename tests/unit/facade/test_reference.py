@@ -1,6 +1,7 @@
 """The OpenAPI document is what the facade does: its routes, its requests, its answers."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -55,6 +56,10 @@ async def test_it_is_served(http: httpx2.AsyncClient) -> None:
     page = await http.get("/docs")
     assert page.headers["content-type"].startswith("text/html")
     assert "openapi.json" in page.text
+    assert all(f"<code>{one.path}</code>" in page.text for one in OPERATIONS)
+    assert not re.search(r"<script|(src|href)=\"(?!#|openapi\.json)", page.text), (
+        "it needs nothing from elsewhere"
+    )
 
 
 async def test_each_route_is_in_it_and_nothing_else() -> None:
