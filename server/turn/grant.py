@@ -24,6 +24,7 @@ from server.errors import ServiceError
 from server.pool.account import AccountId, Session, TaskId
 from server.pool.fence import Fence
 from server.pool.queue import Place
+from server.store.errors import StoreError
 from server.turn.enclosures import Enclosures
 from server.turn.live import Cause, LiveTurn
 from server.turn.rooms import Rooms
@@ -327,7 +328,8 @@ class Grants:
         grant, self.current = self.current, None
         if grant is not None:
             grant.fence.unwatch(self._lost)
-            await self._rooms.pool.give_up(grant.lease)
+            with suppress(StoreError):  # it lapses by itself
+                await self._rooms.pool.give_up(grant.lease)
 
     async def give_back(self, *, ended_task: TaskId = _NO_TASK, refusal: ServiceError | None = None) -> None:
         """End the lease, or leave it to the caller whose own it is; nothing is held then.

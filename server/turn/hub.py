@@ -164,6 +164,8 @@ class Hub:
 
         Raises SHUTTING_DOWN.
         """
+        if (left := self._tasks.get(TurnId(task.turn_id))) is not None:
+            await asyncio.wait({left})  # its lease was lost here
         self.check_open()
         stored = await self._claimed(task.turn_id, lease.account_id, lease.lease_id)
         self.check_open()

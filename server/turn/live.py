@@ -17,7 +17,7 @@ from server.errors import ServiceError
 from server.store.turns import StoredTurn, TurnChange
 from server.turn.journal import Journal
 from server.turn.keys import digest_of
-from server.turn.log import DurableLog, TurnLog
+from server.turn.log import DurableLog, TurnLog, gone_on
 from server.turn.pulse import Pulse
 
 TurnId = NewType("TurnId", str)
@@ -136,8 +136,12 @@ class LiveTurn:
 
     @property
     def leaves(self) -> bool:
-        """What interrupted it is no end of a turn that another process can go on with."""
-        return self.is_kept and self.cause is Cause.SHUTDOWN
+        """What interrupted it is no end of a turn that another process can go on with.
+
+        A lease of the caller's own is: whoever renews it too late, or gives it back, means the turn.
+        """
+        lost = self.cause is Cause.LEASE_LOST and not self.start.lease.lease_id
+        return self.is_kept and (lost or self.cause is Cause.SHUTDOWN)
 
     @property
     def age(self) -> float:
@@ -153,7 +157,7 @@ class LiveTurn:
         self.begun = True
         start = StartTurn()
         start.CopyFrom(self.start)
-        for field in ("attachments", "prompt", "messages", "guidance"):
+        for field in ("attachments", "prompt", "messages", "guidance", "lease"):
             start.ClearField(field)
         start.messages.messages.extend(self.news)
         start.instructions = instructions
@@ -300,7 +304,7 @@ class LiveTurn:
         if self.over.is_set():
             return
         self._end(EndReason.END_REASON_FAILED)
-        self.log.fail(error)
+        self.log.fail(gone_on() if self.is_kept and error.reason == _E.ERROR_REASON_LEASE_LOST else error)
         if self.begun and not self.is_kept:
             self._journal.drop([self.id])
         self.over.set()

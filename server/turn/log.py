@@ -143,7 +143,7 @@ class TurnLog:
 
     def refused(self) -> None:
         """Take note that the log is another replica's: what was not written never happened."""
-        self.fail(ServiceError(ErrorReason.ERROR_REASON_LEASE_LOST, "another replica runs the turn"))
+        self.fail(gone_on())
 
     def release(self) -> None:
         """Drop from memory what the store has, and join the rest."""
@@ -264,6 +264,12 @@ class DurableLog(TurnLog):
     def restore(self, next_seq: int) -> None:
         """Go on behind what the store has of it."""
         self.next_seq = self.shown = self._stored = self._newest_from = next_seq
+
+
+def gone_on() -> ServiceError:
+    """Return what watchers are told of a turn that goes on, though not here."""
+    why = "this server lost the turn's lease; the turn goes on where that is: watch it again"
+    return ServiceError(ErrorReason.ERROR_REASON_BACKEND_UNAVAILABLE, why, 1.0)
 
 
 def _behind(span: Span, seq: int) -> Span:

@@ -44,14 +44,14 @@ SECONDS = 60.0  # a test that waits for longer has failed
 STOP = TaskRetention.TASK_RETENTION_STOP
 KEPT = TaskRetention.TASK_RETENTION_KEEP
 SHORT = {
-    "HOWLER_LEASE_TTL": "3",
+    "HOWLER_LEASE_TTL": "6",
     "HOWLER_LEASE_RENEW": "1",
-    "HOWLER_LEASE_MARGIN": "0.5",
+    "HOWLER_LEASE_MARGIN": "1",
     "HOWLER_LEASE_RECLAIM": "0.5",
 }
-"""On PostgreSQL a lease says who is alive."""
-COUNT = 50 if float(os.environ.get("HOWLER_TEST_SECONDS", "0")) > 60 else 6
-"""Turns that run when the server is killed: `make test-full` has 50."""
+"""On PostgreSQL a lease says who is alive; it is no shorter than what a busy machine keeps."""
+FULL = float(os.environ.get("HOWLER_TEST_SECONDS", "0")) > 60
+TOKENS = 300
 KEEP = OnDetach(action=DetachAction.DETACH_ACTION_KEEP)
 
 
@@ -86,8 +86,9 @@ class Turn:
 
     async def has(self, count: int) -> None:
         """Return once so many events were read."""
-        while len(self.events) < count:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(SECONDS):
+            while len(self.events) < count:
+                await asyncio.sleep(0.01)
 
     async def record(self) -> TurnRecord:
         """Ask what became of it."""
@@ -168,19 +169,20 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 async def test_turns_that_ran_are_adopted_and_nothing_is_lost(tmp_path: Path, database: str) -> None:
-    """E3: whoever comes back gets the exact rest, and it is what the platform told."""
+    """E3: 50 of them (on PostgreSQL in `make test-full`); whoever comes back gets the exact rest."""
     env = {**SHORT, "HOWLER_DATABASE_URL": database}
+    count = 50 if FULL or "sqlite" in database else 6
     async with Howler(tmp_path, facade=False, env=env) as howler:
-        await killed_in_the_middle(howler, [f"/pace 400 {25 + number}" for number in range(COUNT)])
+        await killed_in_the_middle(howler, [f"/pace {TOKENS} {25 + number % 10}" for number in range(count)])
 
 
 async def killed_in_the_middle(howler: Howler, prompts: list[str]) -> None:
     turns = [Turn(howler, prompt) for prompt in prompts]
     readings = [asyncio.create_task(turn.read()) for turn in turns]
-    await asyncio.gather(*(turn.has(20 + number) for number, turn in enumerate(turns)))
+    await asyncio.gather(*(turn.has(10 + number % 30) for number, turn in enumerate(turns)))
     await howler.kill_server()
     await asyncio.gather(*readings)
-    await asyncio.sleep(1)
+    assert not any(turn.events[-1].HasField("ended") for turn in turns)
     await howler.start_server()
     async with asyncio.timeout(SECONDS):
         rests = await asyncio.gather(*(turn.told(after_seq=len(turn.events)) for turn in turns))
@@ -188,7 +190,7 @@ async def killed_in_the_middle(howler: Howler, prompts: list[str]) -> None:
         whole = turn.events + rest
         grammar.check(whole)
         assert whole[-1].ended.reason == EndReason.END_REASON_COMPLETED
-        assert text_of(whole) == "".join(f"tok{number} " for number in range(400))
+        assert text_of(whole) == "".join(f"tok{number} " for number in range(TOKENS))
         assert await turn.told() == whole
         record = await turn.record()
         assert (record.end_reason, record.last_seq) == (EndReason.END_REASON_COMPLETED, len(whole))

@@ -341,7 +341,7 @@ async def test_a_turn_of_another_replica_is_not_written(
         log.append([said("never told")], 1)
         with pytest.raises(ServiceError) as caught:
             await reading.rest()
-    assert caught.value.reason == ErrorReason.ERROR_REASON_LEASE_LOST
+    assert caught.value.reason == ErrorReason.ERROR_REASON_BACKEND_UNAVAILABLE
     assert [event.text_delta.text for event in reading.events] == ["ours"]
 
 

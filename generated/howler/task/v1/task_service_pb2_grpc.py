@@ -138,7 +138,9 @@ class TaskServiceServicer:
         PROMPT_TOO_LARGE, NO_ACCOUNT, POOL_EXHAUSTED, TASK_NOT_FOUND, TASK_BUSY,
         TASK_ENDED, LEASE_LOST, ACCEPTANCE_UNKNOWN, STORE_UNAVAILABLE and the UPSTREAM_
         reasons; after events, only where they could not be read back from the store, and
-        with SHUTTING_DOWN where the server ends and the durable turn goes on: Watch it.
+        of a durable turn that goes on with SHUTTING_DOWN where the server ends, with
+        BACKEND_UNAVAILABLE where it stood still or had no database for so long that
+        another has the turn: Watch it.
 
         Each message holds the events that were ready: one is sent at once when
         none is being written, what comes meanwhile is gathered into the next.
@@ -187,7 +189,7 @@ class TaskServiceServicer:
         watcher that leaves leaves the turn to its `on_detach`. A durable turn whose
         process died is told again when another has taken it over. Fails with
         TURN_NOT_FOUND, with INVALID_REQUEST when `after_seq` is not there yet, and with
-        SHUTTING_DOWN when the server ends: watch on from there at another, or at the next.
+        SHUTTING_DOWN or BACKEND_UNAVAILABLE as Stream does: watch on from there.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
