@@ -86,16 +86,6 @@ async def record(howler: Howler, turn_id: str) -> pb.TurnRecord:
     return found.turn
 
 
-async def asked_in(howler: Howler, turn_id: str) -> Question:
-    """Return the question that a turn asks."""
-    async for response in howler.tasks.Watch(pb.WatchRequest(watch=WatchTurn(turn_id=turn_id))):
-        for event in response.events:
-            if event.HasField("question"):
-                question: Question = event.question
-                return question
-    raise AssertionError("it asked nothing")
-
-
 def answers_to(question: Question) -> list[Answer]:
     return [Answer(text=item.text, values=[item.options[-1].label]) for item in question.items]
 
@@ -123,7 +113,7 @@ class OnRelay:
 
 @both
 async def test_a_turn_is_watched_from_any_seq_on_any_server(two: Two, durability: Durability) -> None:
-    first, call = await started(two.one, "/pace 60 20", durability=durability)
+    first, call = await started(two.one, "/pace 60 60", durability=durability)  # time to come and watch
     turn_id = first.accepted.turn_id
     relay = OnRelay(two.two)
     await relay.say(watch=WatchTurn(turn_id=turn_id))
@@ -182,12 +172,16 @@ async def test_a_turn_is_steered_from_any_server(two: Two, durability: Durabilit
 
     first, call = await started(two.one, "/ask", durability=durability, question_policy=ASK)
     turn_id = first.accepted.turn_id
-    watching = asyncio.create_task(watched(two.two, turn_id))
-    asked = await asked_in(two.two, turn_id)
+    watching = two.two.tasks.Watch(pb.WatchRequest(watch=WatchTurn(turn_id=turn_id)))
+    whole: list[TaskEvent] = []
+    while not (whole and whole[-1].HasField("question")):
+        whole += (await watching.read()).events
+    asked = whole[-1].question
     await two.two.tasks.AnswerQuestion(
         pb.AnswerQuestionRequest(turn_id=turn_id, question_id=asked.question_id, answers=answers_to(asked))
     )
-    whole = await watching
+    while (response := await watching.read()) is not grpc.aio.EOF:
+        whole += response.events
     grammar.check(whole)
     assert asked.items[0].options[-1].label in text_of(whole)
     call.cancel()
