@@ -1,5 +1,6 @@
 """Stored responses as the routes use them: found again, told again, looked at."""
 
+import asyncio
 from collections.abc import Mapping
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -81,21 +82,26 @@ class Library:
 
         Those in `spoken` are known already. Raises the 400 for the one that it continues.
         """
+        wanted = {references.previous, *references.items} - {"", *spoken}
+        found = await asyncio.gather(*(self._said(response_id, principal) for response_id in wanted))
         said = dict(spoken)
-        for response_id in {references.previous, *references.items} - {"", *spoken}:
-            try:
-                response = await self.find(response_id, principal)
-                output = (await self.now(response))["output"]
-            except ApiError as error:
-                if error.status != 404:
-                    raise
-                if response_id == references.previous:
-                    raise _lost() from None
-                continue  # a reference to its items leads nowhere: who resolves it says so
-            assert isinstance(output, list), "an output is a list of items"
-            turns = (response.turn_id, follow_up_of(response.turn_id))
-            said[response_id] = Said(input_of(response.request), output, turns)
-        return said
+        said.update((name, one) for name, one in zip(wanted, found, strict=True) if one is not None)
+        if references.previous and references.previous not in said:
+            raise _lost()
+        return said  # a reference to an item that is not there is refused by who resolves it
+
+    async def _said(self, response_id: str, principal: str) -> Said | None:
+        """Return a response that is referred to; None where it is not there."""
+        try:
+            response = await self.find(response_id, principal)
+            output = (await self.now(response))["output"]
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return None
+        assert isinstance(output, list), "an output is a list of items"
+        turns = (response.turn_id, follow_up_of(response.turn_id))
+        return Said(input_of(response.request), output, turns)
 
 
 async def _folded(turn: Turn, stream: ResponsesStream) -> dict[str, object]:
