@@ -118,6 +118,27 @@ class Slots(RuleBasedStateMachine):
                 return f"task-{self.count}"
         return ""  # only a lease that holds a slot of its own makes a task
 
+    @rule(lease=leases, which=WHICH, releases=st.sampled_from([None, 0, 1]))
+    def turn_of_a_caller(self, lease: Lease | None, which: int, releases: int | None) -> None:
+        """At either replica; the caller may release the lease while its turn runs."""
+        if lease is None:
+            return
+        held = self.pools[which]._desk.board.leases.get(LeaseId(lease.lease_id))
+        task_id = held.task_id if held is not None else TaskId("")
+        pool, self.count = self.pools[which], self.count + 1
+        turn_id = f"turn-{self.count}"
+        try:
+            claimed = self.run(pool.claim(lease.lease_id, lease.token, task_id, turn_id))
+        except ServiceError:
+            return
+        if not task_id:
+            self.run(pool.record_task(Task(task_id=f"task-{self.count}"), claimed))
+        else:
+            self.run(pool.touch_task(task_id, turn_id=turn_id))
+        if releases is not None:
+            self.run(give(self.pools[releases], lease))
+        self.run(pool.unclaim(lease.lease_id, turn_id))
+
     @rule(lease=consumes(leases), which=WHICH)
     def release(self, lease: Lease | None, which: int) -> None:
         """At either replica, whoever granted it; at the other one a task in use is left to be stopped."""
