@@ -30,7 +30,7 @@ from server.store.errors import StoreError
 from server.store.open import store_at
 from tests.support.keys import ring
 
-TERMS = Terms(slots=1, ttl=1.5, renew=0.4, margin=0.2, reclaim=0.4)
+TERMS = Terms(slots=1, ttl=0.6, renew=0.15, margin=0.1, reclaim=0.15)
 CALLERS = 3
 """How many in a worker want a lease at the same time."""
 
