@@ -22,7 +22,7 @@ from howler.conversation.v1.conversation_service_pb2 import (
     RetellRequest,
     UpdateRequest,
 )
-from howler.pool.v1.pool_service_pb2 import DisableAccountRequest, EnableAccountRequest
+from howler.pool.v1.pool_service_pb2 import DisableAccountRequest, EnableAccountRequest, RemoveAccountRequest
 from howler.task.v1.start_turn_pb2 import BusyPolicy, Message, Role, TaskRetention, Transcript
 from howler.task.v1.task_event_pb2 import Continuation, EndReason, NoticeKind, TaskEvent
 from howler.task.v1.task_service_pb2 import CancelTurnRequest, GetTaskRequest, StopTaskRequest
@@ -275,6 +275,19 @@ async def test_an_account_that_is_disabled_is_left(howler: Howler) -> None:
     assert (continuation(second), notices(second)) == (REPLAYED, [NOTICE])
     other = (await howler.tasks.GetTask(GetTaskRequest(task_id=second[0].accepted.task_id))).task
     assert other.account_id != task.account_id
+
+
+async def test_an_account_that_was_removed_took_its_agents_along(howler: Howler) -> None:
+    """Another account's agent is told all that was said, and the caller that it is another."""
+    talk = await made(howler)
+    first = await howler.turn("remember 4711", conversation_id=talk)
+    task = (await howler.tasks.GetTask(GetTaskRequest(task_id=first[0].accepted.task_id))).task
+    await howler.pool.RemoveAccount(RemoveAccountRequest(account_id=task.account_id))
+    second = await howler.turn("and now?", conversation_id=talk)
+    assert (continuation(second), notices(second)) == (REPLAYED, [NOTICE])
+    content = (await upstream(howler, second[0].accepted.task_id))["content"]
+    assert f"User: remember 4711\n\nAssistant: {text_of(first)}" in content
+    assert continuation(await howler.turn("third", conversation_id=talk)) == RESUMED
 
 
 async def test_a_turn_beside_the_conversation_makes_its_agent_a_stranger(howler: Howler) -> None:

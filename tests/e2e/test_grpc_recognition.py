@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from howler.conversation.v1.conversation_service_pb2 import GetRequest
+from howler.pool.v1.pool_service_pb2 import RemoveAccountRequest
 from howler.task.v1.start_turn_pb2 import Durability, Message, Role, TaskRetention, Transcript
 from howler.task.v1.task_event_pb2 import Continuation, NoticeKind, TaskEvent
-from howler.task.v1.task_service_pb2 import CancelTurnRequest, StopTaskRequest
+from howler.task.v1.task_service_pb2 import CancelTurnRequest, GetTaskRequest, StopTaskRequest
 
 from tests.support.howler import Howler, text_of
 from tests.support.watched import Watched
@@ -175,6 +176,19 @@ async def test_a_task_that_is_gone_is_told_of(howler: Howler) -> None:
     (prompt,) = await prompts(howler, told(second)[1])
     assert f"User: one\n\nAssistant: {text_of(first)}" in prompt
     assert told(await chat.say("three")) == (RESUMED, told(second)[1])
+
+
+async def test_an_account_that_was_removed_is_told_of(howler: Howler) -> None:
+    chat = Chat(howler, principal="removed")
+    _, task_id = told(await chat.say("remember 4711"))
+    account_id = (await howler.tasks.GetTask(GetTaskRequest(task_id=task_id))).task.account_id
+    await howler.pool.RemoveAccount(RemoveAccountRequest(account_id=account_id))
+    events = await chat.say("and now?")
+    continuation, other = told(events)
+    assert (continuation, notices(events)) == (REPLAYED, [NOTICE])
+    (prompt,) = await prompts(howler, other)
+    assert "remember 4711" in prompt
+    assert told(await chat.say("third")) == (RESUMED, other)
 
 
 async def test_one_that_is_named_and_keeps_no_words_needs_them_all(howler: Howler) -> None:

@@ -85,6 +85,32 @@ async def test_an_older_image_is_a_line(howler: Howler) -> None:
     assert "(attached: image-" in state["tasks"][-1]["content"]
 
 
+@pytest.mark.parametrize("first", [CHAT, RESPONSE])
+async def test_a_history_with_files_is_recognised(howler: Howler, first: Any) -> None:
+    """A client sends them again with each call: the agent that has seen them gets what is new alone."""
+    history = [*first]
+    async with howler.openai().with_options(api_key=f"an ann {first is CHAT}") as client:
+        for text in ("what is it?", "and the other one?"):
+            if first is CHAT:
+                chat = await client.chat.completions.create(model="default", messages=history)
+                history.append({"role": "assistant", "content": chat.choices[0].message.content})
+            else:
+                response = await client.responses.create(model="default", input=history, store=False)
+                history += [item.to_dict() for item in response.output]
+            history.append({"role": "user", "content": text})
+        uploads = (await howler.sandbox.state())["requests"][PRESIGN]
+        if first is CHAT:
+            await client.chat.completions.create(model="default", messages=history)
+        else:
+            await client.responses.create(model="default", input=history, store=False)
+    state = await howler.sandbox.state()
+    assert state["requests"][PRESIGN] == uploads, "what the agent has is not sent again"
+    heard = [turn["prompt"] for turn in state["tasks"][-1]["turns"]]
+    assert len(heard) == 3
+    assert heard[0].startswith("look")
+    assert heard[1:] == ["what is it?", "and the other one?"]
+
+
 async def test_codexs_recorded_request(howler: Howler) -> None:
     """openai-surface.md §6.7, as Codex 0.169 sends an image."""
     content = [

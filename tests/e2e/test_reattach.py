@@ -12,15 +12,23 @@ import grpc
 import openai
 import pytest
 import pytest_asyncio
+from google.protobuf.duration_pb2 import Duration
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.task.v1.start_turn_pb2 import QuestionPolicy, TaskRetention
+from howler.pool.v1.pool_service_pb2 import AcquireRequest, LeaseMode, ReleaseRequest
+from howler.task.v1.relay_pb2 import WatchTurn
+from howler.task.v1.start_turn_pb2 import DetachAction, HeldLease, OnDetach, QuestionPolicy, TaskRetention
 from howler.task.v1.task_event_pb2 import Answer, EndReason, NoticeKind
-from howler.task.v1.task_service_pb2 import AnswerQuestionRequest, CancelTurnRequest
+from howler.task.v1.task_service_pb2 import (
+    AnswerQuestionRequest,
+    CancelTurnRequest,
+    GetTurnRequest,
+    WatchRequest,
+)
 
 from tests.support.howler import Howler, reason_of, text_of
 from tests.support.script import ENDED, STARTED, TURN, Close, frame, says
 from tests.support.scripted import COOKIE, Scripted
-from tests.support.watched import Watched
+from tests.support.watched import Watched, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 KEEP = TaskRetention.TASK_RETENTION_KEEP
@@ -152,6 +160,72 @@ async def test_a_question_is_answered_while_the_turn_has_no_socket(howler: Howle
     assert asked.items[0].options[-1].label in text_of(events)
 
 
+async def test_a_deadline_ends_a_turn_that_has_no_socket(howler: Howler) -> None:
+    """Its caller reads TIME_LIMIT, and all that was said."""
+    turn = await cut_off(howler, "/pace 2000 50", refused=1000, deadline=Duration(seconds=4))
+    ended = (await turn.rest())[-1].ended
+    assert (ended.reason, ended.error) == (
+        EndReason.END_REASON_TIME_LIMIT,
+        ErrorReason.ERROR_REASON_TIME_LIMIT,
+    )
+    await eventually(lambda: finished(howler, turn.task_id))
+
+
+async def finished(howler: Howler, task_id: str) -> bool:
+    (task,) = [task for task in (await howler.sandbox.state())["tasks"] if task["id"] == task_id]
+    return bool(task["status"] == "finished")
+
+
+async def test_a_caller_who_leaves_a_turn_without_a_socket_takes_it_along(howler: Howler) -> None:
+    """`on_detach` CANCEL, and its grace: who comes back within it is told on, who does not ends the turn."""
+    left = OnDetach(action=DetachAction.DETACH_ACTION_CANCEL, grace=Duration(seconds=2))
+    turn = await cut_off(howler, "/pace 2000 50", refused=1000, on_detach=left)
+    await turn.until("notice")
+    turn.call.cancel()
+    watched = howler.tasks.Watch(WatchRequest(watch=WatchTurn(turn_id=turn.turn_id)))
+    assert (await watched.read()).events[0] == turn.events[0]
+    watched.cancel()
+    await eventually(lambda: finished(howler, turn.task_id))
+    record = (await howler.tasks.GetTurn(GetTurnRequest(turn_id=turn.turn_id))).turn
+    assert record.end_reason == EndReason.END_REASON_CANCELLED
+
+
+async def test_a_turn_without_a_socket_ends_with_its_callers_lease(howler: Howler) -> None:
+    held = (
+        await howler.pool.Acquire(
+            AcquireRequest(mode=LeaseMode.LEASE_MODE_EXCLUSIVE, holder="test", purpose="e2e")
+        )
+    ).lease
+    lease = HeldLease(lease_id=held.lease_id, token=held.token)
+    turn = await cut_off(howler, "/pace 2000 50", refused=1000, lease=lease)
+    await turn.until("notice")
+    await howler.pool.Release(ReleaseRequest(lease_id=held.lease_id, token=held.token))
+    ended = (await turn.rest())[-1].ended
+    assert (ended.reason, ended.error) == (
+        EndReason.END_REASON_FAILED,
+        ErrorReason.ERROR_REASON_LEASE_LOST,
+    )
+    await howler.sandbox.faults(routes=[])
+    await eventually(lambda: finished(howler, turn.task_id))
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [{"stop_pings": True, "delay_ms": 60_000}, {"delay_ms": 60_000}],
+    ids=["without a word", "but for pings"],
+)
+async def test_an_agent_that_died_silently_is_waited_for_until_the_deadline(
+    howler: Howler, stream: dict[str, Any]
+) -> None:
+    """Its task is `processing` for ever; each socket is silent, too."""
+    await howler.sandbox.faults(stream={"sockets": 1, "cut_after_frames": 9})
+    turn = Watched(howler, "/pace 2000 50", deadline=Duration(seconds=5))
+    await turn.until("text_delta")
+    await howler.sandbox.faults(stream=stream)
+    ended = (await turn.rest())[-1].ended
+    assert ended.reason == EndReason.END_REASON_TIME_LIMIT
+
+
 async def test_a_machine_that_is_lost_ends_its_turn_with_all_that_was_said(howler: Howler) -> None:
     turn = Watched(howler, "/pace 2000 20")
     await turn.until("text_delta")
@@ -169,6 +243,28 @@ async def scripted(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tu
     folder = tmp_path_factory.mktemp("scripted")
     async with Scripted() as upstream, Howler(folder, upstream=upstream.url, facade=False, env=env) as howler:
         yield upstream, howler
+
+
+async def test_an_agent_that_died_silently_is_given_up(tmp_path: Path) -> None:
+    """After HOWLER_REATTACH_TIMEOUT in which no socket told anything new."""
+    env = {
+        "HOWLER_UPSTREAM_COOKIE": COOKIE,
+        "HOWLER_IDLE_TIMEOUT": "0.5",
+        "HOWLER_REATTACH_TIMEOUT": "2",
+    }
+    async with (
+        Scripted() as upstream,
+        Howler(tmp_path, upstream=upstream.url, facade=False, env=env) as howler,
+    ):
+        upstream.attach = [(STARTED, says("Hi"))]
+        events = await howler.turn("dies")
+    ended = events[-1].ended
+    assert (ended.reason, ended.error) == (
+        EndReason.END_REASON_FAILED,
+        ErrorReason.ERROR_REASON_IDLE_TIMEOUT,
+    )
+    assert text_of(events) == "Hi"
+    assert len(upstream.sockets) > 2
 
 
 async def test_a_socket_closed_for_a_frames_size(scripted: tuple[Scripted, Howler]) -> None:
