@@ -10,14 +10,18 @@ import grpc
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
-from howler.task.v1.start_turn_pb2 import StartTurn
-from howler.task.v1.task_service_pb2 import CancelTurnRequest, StreamRequest, TaskState
+from howler.task.v1.relay_pb2 import WatchTurn
+from howler.task.v1.start_turn_pb2 import DetachAction, OnDetach, StartTurn
+from howler.task.v1.task_event_pb2 import TaskEvent
+from howler.task.v1.task_service_pb2 import CancelTurnRequest, StreamRequest, TaskState, WatchRequest
 
 from server.pool.account import TaskId
 from server.pool.ledger import Holding
 from server.store.open import AnyStore, store_at
-from tests.support.howler import Howler, reason_of
+from tests.replicas.test_replicas import two_servers
+from tests.support.howler import Howler, reason_of, text_of
 from tests.support.keys import KEYS, ring
+from tests.support.watched import Watched
 
 SECONDS = 60.0  # a test that waits for longer has failed
 SHORT = {
@@ -96,6 +100,50 @@ async def test_a_server_that_stood_still_says_nothing_more(howler: Howler, other
         await asyncio.sleep(1.0)  # time to do wrong
         assert await sent(howler) == before
         assert [one.lease.lease_id for one in await turns(other)] == ["heir"], "the heir was left alone"
+
+
+async def followed(howler: Howler, turn_id: str, events: list[TaskEvent]) -> None:
+    """Watch a turn to its end, and again from where it was whenever its server says that it goes on."""
+    while not (events and events[-1].HasField("ended")):
+        asked = WatchTurn(turn_id=turn_id, after_seq=len(events))
+        try:
+            async for response in howler.tasks.Watch(WatchRequest(watch=asked)):
+                events += response.events
+        except grpc.aio.AioRpcError as error:
+            if reason_of(error) != "BACKEND_UNAVAILABLE":
+                raise
+            await asyncio.sleep(0.1)
+
+
+async def test_the_turns_of_a_server_that_stood_still_go_on_elsewhere(
+    tmp_path: Path, postgres_url: str
+) -> None:
+    """E6: when it wakes it neither says a word to the platform nor writes one; its watchers go on, too."""
+    keep = OnDetach(action=DetachAction.DETACH_ACTION_KEEP)
+    async with two_servers(tmp_path, postgres_url, users=1, slots=4, env=SHORT) as two:
+        here, there = list[TaskEvent](), list[TaskEvent]()
+        turn = Watched(two.one, "/pace 200 20", on_detach=keep)
+        await turn.until("text_delta")
+        watching = asyncio.create_task(followed(two.one, turn.turn_id, here))
+        async with asyncio.timeout(SECONDS):
+            while len(here) < 20:
+                await asyncio.sleep(0.01)
+            two.one.server.signal(signal.SIGSTOP)
+            while f"{turn.turn_id} was left in the middle and goes on here" not in two.two.server.errors:
+                await asyncio.sleep(0.05)
+            await followed(two.two, turn.turn_id, there)
+            before = (await two.sandbox.state())["frames"]
+            two.one.server.signal(signal.SIGCONT)
+            await watching
+        assert text_of(there) == "".join(f"tok{number} " for number in range(200))
+        assert here == there
+        again = list[TaskEvent]()
+        await followed(two.two, turn.turn_id, again)
+        assert again == there
+        assert (await two.sandbox.state())["frames"] == before
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await turn.rest()
+        assert reason_of(raised.value) == "BACKEND_UNAVAILABLE"
 
 
 async def test_what_a_killed_server_left_is_stopped_by_the_next(howler: Howler) -> None:
