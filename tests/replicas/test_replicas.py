@@ -8,13 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import grpc
 import pytest
-from howler.pool.v1.pool_service_pb2 import DisableAccountRequest, ListAccountsRequest
-from howler.task.v1.start_turn_pb2 import TaskRetention
+from google.protobuf.duration_pb2 import Duration
+from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.pool.v1.pool_service_pb2 import (
+    AcquireRequest,
+    DisableAccountRequest,
+    ListAccountsRequest,
+    ReleaseRequest,
+)
+from howler.task.v1.start_turn_pb2 import HeldLease, StartTurn, TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason, TaskEvent
-from howler.task.v1.task_service_pb2 import ListTasksRequest
+from howler.task.v1.task_service_pb2 import ListTasksRequest, StreamRequest
 
-from tests.support.howler import Howler, accounts_file, text_of
+from tests.support.howler import Howler, accounts_file, reason_of, text_of
 from tests.support.keys import KEYS
 from tests.support.postgres import Postgres
 from tests.support.sandbox import Sandbox, accounts
@@ -140,6 +148,26 @@ async def test_a_task_made_on_one_goes_on_at_the_other(tmp_path: Path, postgres_
             assert events[0].accepted.task_id == task_id
         (task,) = (await running.sandbox.state())["tasks"]
         assert [turn["prompt"] for turn in task["turns"]] == ["remember 4711", *["and now?"] * 3]
+
+
+async def test_a_callers_lease_at_both(tmp_path: Path, postgres_url: str) -> None:
+    """It carries one turn at a time; released at one server, it is lost to the turn at the other."""
+    async with two_servers(tmp_path, postgres_url, users=1, slots=1) as running:
+        one, two = running.both
+        lease = (await one.pool.Acquire(AcquireRequest(ttl=Duration(seconds=600)))).lease
+        held = HeldLease(lease_id=lease.lease_id, token=lease.token)
+        turn = two.tasks.Stream(StreamRequest(start=StartTurn(prompt="/pace 6000 100", lease=held)))
+        events = list((await turn.read()).events)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await one.turn("beside", lease=held)
+        assert reason_of(refused.value) == "TASK_BUSY"
+        await one.pool.Release(ReleaseRequest(lease_id=lease.lease_id, token=lease.token))
+        async with asyncio.timeout(SECONDS):
+            while response := await turn.read():
+                events += response.events
+        assert events[-1].ended.error == ErrorReason.ERROR_REASON_LEASE_LOST
+        assert completed(await one.turn("its slot is free", retention=STOP))
+        assert [task["status"] for task in (await running.sandbox.state())["tasks"]] == ["finished"] * 2
 
 
 async def test_turns_go_on_while_the_database_crashes(
