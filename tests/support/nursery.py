@@ -26,8 +26,10 @@ MESSAGE = 1 << 17  # bytes: an environment may be long
 
 def main(name: str) -> None:
     """Fork a child for every message."""
-    importlib.import_module(f"{name}.__main__")
-    del sys.modules[f"{name}.__main__"]  # it is run by the child, once
+    module = importlib.import_module(name)
+    main_module = f"{name}.__main__" if hasattr(module, "__path__") else name
+    importlib.import_module(main_module)
+    del sys.modules[main_module]  # the child runs it, for the first time as far as it knows
     gc.freeze()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # one of the tests ends the children, then us
     orders = socket.socket(fileno=0)
