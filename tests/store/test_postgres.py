@@ -260,7 +260,10 @@ async def test_the_right_to_log_in_is_not_claimed_twice(own_postgres: Postgres, 
         assert not await store.claim_login(ANN, 60.0), "it was claimed all the same"
 
 
-async def test_crashes_of_the_database_lose_nothing(own_postgres: Postgres, postgres_url: str) -> None:
+async def test_crashes_of_the_database_lose_nothing(
+    own_postgres: Postgres, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "RETRY_SECONDS", SECONDS)  # a busy machine takes its time to recover
     async with opened(postgres_url, slots=4) as one, opened(postgres_url) as two:
         over = asyncio.Event()
         tokens: list[int] = []

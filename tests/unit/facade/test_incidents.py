@@ -205,15 +205,14 @@ async def test_stream_that_cannot_be_kept_alive(caplog: pytest.LogCaptureFixture
 
 async def test_a_bug_in_a_route_is_an_incident_too(caplog: pytest.LogCaptureFixture) -> None:
     class Trips(Backend):
-        def __init__(self) -> None:
-            """Connects to nothing."""
-
         async def models(self, request_id: str) -> list[Model]:
             raise LookupError(SECRET)
 
-    app = create_app(Front(Trips(), Rules(), 1000))
+    backend = Trips("127.0.0.1:1")
+    app = create_app(Front(backend, Rules(), 1000))
     async with served(app) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as http:
         answer = await http.get("/v1/models")
+    await backend.close()
     assert answer.status_code == 500
     error = answer.json()["error"]
     assert (error["type"], error["code"]) == ("server_error", "internal_error")
