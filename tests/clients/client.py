@@ -9,7 +9,10 @@ from typing import Any, Final
 
 HERE: Final = Path(__file__).parent
 VENVS: Final = Path(__file__).parents[2] / "var" / "clients"
-"""Where `make test-clients` puts the environments of the Python clients."""
+"""Where `make test-clients` puts the environments of the Python clients, and opencode."""
+
+NOWHERE: Final = "http://127.0.0.1:9"
+"""A proxy that nobody serves: whatever is not on loopback is not reached."""
 
 _SECONDS: Final = 240.0  # litellm alone imports for half a minute where the machine is busy
 
@@ -63,6 +66,8 @@ def _python(name: str, venv: str, script: str) -> Client:
     return Client(name, (str(VENVS / venv / "bin" / "python"), str(HERE / "python" / script)))
 
 
+AGENT_TOOLS: Final = _python("agents-python with a tool", "agents", "agents_tools.py")
+AGENT_SESSION: Final = _python("agents-python with a session", "agents", "agents_session.py")
 CLIENTS: Final = (
     _node("openai-node", "openai.mjs"),
     _node("ai-sdk", "ai_sdk.mjs"),

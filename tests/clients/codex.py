@@ -7,13 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from tests.clients.client import HERE
+from tests.clients.client import HERE, NOWHERE
 
 _PROGRAM: Final = HERE / "node" / "node_modules" / ".bin" / "codex"
 _SECONDS: Final = 240.0
-_NOWHERE: Final = "http://127.0.0.1:9"
-"""A proxy that nobody serves: whatever is not on loopback is not reached."""
-
 _CONFIG: Final = """
 model = "{model}"
 model_provider = "howler"
@@ -121,7 +118,7 @@ class Codex:
             "HOME": str(self.home),
             "CODEX_HOME": str(self.home),
             "HOWLER_TEST_KEY": "any",
-            "HTTP_PROXY": _NOWHERE,
-            "HTTPS_PROXY": _NOWHERE,
+            "HTTP_PROXY": NOWHERE,
+            "HTTPS_PROXY": NOWHERE,
             "NO_PROXY": "127.0.0.1,localhost",
         }

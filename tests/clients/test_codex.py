@@ -140,3 +140,21 @@ async def test_a_websocket_that_is_refused(folder: Path, tmp_path: Path) -> None
         assert "This is turn 1" in run.texts[-1]
         assert len(recorder.model_requests) == 1
         assert [asked.status for asked in recorder.requests if asked.method == "GET"] == [426]
+
+
+async def test_its_output_schema(howler: Howler, recorder: Recorder, codex: Codex) -> None:
+    """Issue 6: `--output-schema` gives JSON that fits; an answer that does not is mended by one turn more."""
+    schema = {
+        "type": "object",
+        "properties": {"answer": {"type": "string"}},
+        "required": ["answer"],
+        "additionalProperties": False,
+    }
+    (codex.home / "schema.json").write_text(json.dumps(schema), "utf-8")
+    prompt = '/json words {"answer": "yes"}'
+    run = await codex.run("--output-schema", str(codex.home / "schema.json"), prompt)
+    assert run.code == 0, run.stderr
+    assert json.loads(run.texts[-1]) == {"answer": "yes"}
+    assert len(recorder.model_requests) == 1
+    (task,) = await tasks_with(howler, prompt)
+    assert len(task["turns"]) == 2

@@ -27,13 +27,14 @@ class Asked:
 class Recorder:
     """`async with Recorder(facade.address) as recorder: recorder.url`; `requests` holds what was asked.
 
-    `frames` are those that were sent over WebSockets.
+    `frames` are those that were sent over WebSockets. One answer is cut once it has told `cut_behind`.
     """
 
     def __init__(self, target: str) -> None:
         self._target = target
         self.requests: list[Asked] = []
         self.frames: list[dict[str, Any]] = []
+        self.cut_behind = b""
         self.url = ""
 
     async def __aenter__(self) -> Self:
@@ -75,6 +76,10 @@ class Recorder:
             await response.prepare(request)
             async for piece in answer.content.iter_any():
                 await response.write(piece)
+                if self.cut_behind and self.cut_behind in piece and request.transport is not None:
+                    self.cut_behind = b""
+                    request.transport.abort()
+                    return response
             await response.write_eof()
             return response
 
