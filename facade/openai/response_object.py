@@ -60,10 +60,11 @@ class ResponseObject:
         """Return the response with its whole answer; `at` is in seconds since 1970."""
         return self._over("completed", output, tokens) | {"completed_at": at}
 
-    def incomplete(self, output: list[dict[str, object]], tokens: TokenUsage) -> dict[str, object]:
-        """Return the response whose answer stops before its end."""
-        details = {"reason": "max_output_tokens"}
-        return self._over("incomplete", output, tokens) | {"incomplete_details": details}
+    def incomplete(
+        self, output: list[dict[str, object]], tokens: TokenUsage, reason: str
+    ) -> dict[str, object]:
+        """Return the response whose answer stops before its end; `reason` is a word of the closed set."""
+        return self._over("incomplete", output, tokens) | {"incomplete_details": {"reason": reason}}
 
     def failed(
         self, output: list[dict[str, object]], tokens: TokenUsage, error: ApiError, code: str

@@ -32,7 +32,8 @@ class ResponsesStream:
 
     `model` is told until the platform names the one that runs. `unique` makes
     the ids of the response and its items. `response` is the final response, once there is one.
-    The events up to number `after` are counted and not told.
+    The events up to number `after` are counted and not told. `turn_id` is the turn's, once
+    it is known; who sets `steered` and interrupts it has its end say so.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class ResponsesStream:
         presentation: Presentation,
         after: int = -1,
     ) -> None:
-        self._id = f"resp_{unique}"
+        self.id = f"resp_{unique}"
         self._created_at = created_at
         self._model = model
         self._echo = echo
@@ -58,6 +59,8 @@ class ResponsesStream:
         self._tokens = TokenUsage()
         self._started = False
         self._cancelled = False
+        self.turn_id = ""
+        self.steered = False
         self.failure: ApiError | None = None
         self.response: dict[str, object] | None = None
 
@@ -80,7 +83,7 @@ class ResponsesStream:
             told = {"status": "cancelled", "incomplete_details": None} if self._cancelled else {}
             return self.response | told
         if self._object is None:
-            return ResponseObject(self._id, self._created_at, self._model, self._echo).queued()
+            return ResponseObject(self.id, self._created_at, self._model, self._echo).queued()
         return self._object.so_far(self._output.items(), self._tokens)
 
     def open(self) -> bytes:
@@ -123,12 +126,14 @@ class ResponsesStream:
     def _begin(self, model: str) -> None:
         if self._object is not None:
             return
-        self._object = ResponseObject(self._id, self._created_at, model or self._model, self._echo)
+        self._object = ResponseObject(self.id, self._created_at, model or self._model, self._echo)
         for type_ in ("response.created", "response.in_progress"):
             self._writer.write(type_, {"response": self._object.in_progress()})
 
     def _take(self, event: TaskEvent, kind: str | None) -> None:
         match kind:
+            case "accepted":
+                self.turn_id = event.accepted.turn_id
             case "started":
                 self._started = True
             case "text_delta" if event.text_delta.text:
@@ -212,7 +217,8 @@ class ResponsesStream:
         if status == COMPLETED:
             self.response = self._object.completed(self._output.items(), self._tokens, at or self._created_at)
         else:
-            self.response = self._object.incomplete(self._output.items(), self._tokens)
+            reason = "steered" if self.steered and self._cancelled else "max_output_tokens"
+            self.response = self._object.incomplete(self._output.items(), self._tokens, reason)
         self._writer.write(f"response.{status}", {"response": self.response})
 
     def _fail(self, error: ApiError) -> None:

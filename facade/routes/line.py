@@ -13,10 +13,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from facade.openai.attempts import COUNT_HEADER
 from facade.openai.kept import response_id
-from facade.openai.socket_frame import read_frame, warmed
+from facade.openai.socket_frame import read_creation, steer_of, successor, warmed
 from facade.openai.spoken import Spoken
 from facade.routes.answering import Answering, Asking, Caller
 from facade.routes.front import Front
+from facade.routes.steering import Steering
 from facade.sse import FramedAnswer, cancelled, told_by
 
 _NORMAL: Final = 1000
@@ -36,7 +37,8 @@ class Line:
         self._spoken = Spoken(front.max_body_bytes)
         # An SDK's count of attempts is that of the connection, not of what is asked on it.
         headers = {name: value for name, value in socket.headers.items() if name != COUNT_HEADER}
-        self._caller = replace(Caller.of(socket), headers=headers, spoken=self._spoken.known)
+        self._caller = caller = replace(Caller.of(socket), headers=headers, spoken=self._spoken.known)
+        self._steering = Steering(lambda turn_id: front.backend.cancel(turn_id, caller.request_id))
         self._idle = front.socket_idle
         self._most = front.max_body_bytes
         self._asked: asyncio.Queue[bytes] = asyncio.Queue()
@@ -49,6 +51,9 @@ class Line:
         answering = asyncio.create_task(self._answer_all())
         try:
             while (data := await self._hear()) is not None:
+                if (steer := steer_of(data, uuid.uuid4().hex)) is not None:
+                    await self._framed().say(self._steering.take(steer))
+                    continue
                 self._waiting += len(data)
                 if self._waiting > self._most:
                     await self._hang_up(_TOO_MUCH, "Too much waits for the answer that runs.")
@@ -71,31 +76,46 @@ class Line:
             return _data(message)
 
     async def _answer_all(self) -> None:
-        scope = self._socket.scope
         while True:
             data = await self._asked.get()
             self._busy, self._waiting = True, self._waiting - len(data)
-            framed = FramedAnswer(scope["state"]["send"])
             try:
-                await self._answer(data, framed)
+                await self._answer(data)
             except Exception as error:
-                await framed.fail(told_by(error, scope))
+                await self._framed().fail(told_by(error, self._socket.scope))
             self._busy = False
 
-    async def _answer(self, data: bytes, framed: FramedAnswer) -> None:
+    async def _answer(self, data: bytes) -> None:
         """Answer one frame; raises what it fails of before anything was told of it."""
-        wanted = read_frame(data)
-        if isinstance(wanted, str):
-            await framed.say(wanted)
-        elif wanted.generates:
-            asking = await self._answering.read(self._caller, wanted.body)
-            await framed.tell(await self._answering.answer(asking), self._socket.scope)
-            self._remember(asking)
-        else:
-            body = (await self._answering.written_out(self._caller, wanted.body)).body
-            warm = response_id(uuid.uuid4().hex)
-            await framed.tell(Response(warmed(warm, int(time.time()), body)), self._socket.scope)
-            self._spoken.keep(warm, body, [])
+        wanted = read_creation(data)
+        if not wanted.generates:
+            await self._warm(wanted.body)
+            return
+        body: bytes | None = wanted.body
+        while body is not None:
+            body = await self._respond(body)
+
+    async def _warm(self, body: bytes) -> None:
+        whole, unique = (await self._answering.written_out(self._caller, body)).body, uuid.uuid4().hex
+        warm = Response(warmed(response_id(unique), int(time.time()), whole))
+        await self._framed().tell(warm, self._socket.scope)
+        self._spoken.keep(response_id(unique), whole, [])
+
+    async def _respond(self, body: bytes) -> bytes | None:
+        """Tell a response; return the request that goes on from it, where something was said meanwhile."""
+        asking = await self._answering.read(self._caller, body)
+        answer = await self._answering.answer(asking)
+        with self._steering.of(asking) as steers:
+            await self._framed().tell(answer, self._socket.scope)
+        self._remember(asking)
+        if steers and asking.stream.failure is None:
+            return successor(body, asking.stream.id, steers)
+        for steer in steers:
+            await self._framed().say(steer.failed("successor_creation_failed", "The response failed."))
+        return None
+
+    def _framed(self) -> FramedAnswer:
+        return FramedAnswer(self._socket.scope["state"]["send"])
 
     def _remember(self, asking: Asking) -> None:
         """Keep what a request that is stored nowhere came to, unless it failed."""
@@ -103,7 +123,7 @@ class Line:
         if asking.kept is None and asking.stream.failure is None and response is not None:
             output = response["output"]
             assert isinstance(output, list), "an output is a list of items"
-            self._spoken.keep(str(response["id"]), asking.body, output)
+            self._spoken.keep(asking.stream.id, asking.body, output)
 
     async def _hang_up(self, code: int, reason: str) -> None:
         with contextlib.suppress(WebSocketDisconnect):

@@ -22,7 +22,7 @@ from howler.task.v1 import task_event_pb2 as pb
 from howler.task.v1 import task_service_pb2_grpc as tasks_grpc
 from howler.task.v1.relay_pb2 import RelayRequest, RelayResponse, TurnFrame, WatchTurn
 from howler.task.v1.start_turn_pb2 import StartTurn
-from howler.task.v1.task_service_pb2 import GetTurnResponse, TurnRecord
+from howler.task.v1.task_service_pb2 import CancelTurnResponse, GetTurnResponse, TurnRecord
 
 MODEL = models_pb2.Model(id="monkeycode/OpenAI/gpt-x", provider="OpenAI", model="gpt-x", context_limit=1000)
 WINDOW = 262_144
@@ -298,6 +298,15 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
                 door.stirred.set()
             await asyncio.sleep(0)
         self.played.set()
+
+    async def CancelTurn(self, request: Any, context: Any) -> CancelTurnResponse:
+        """End a turn where it is."""
+        reason = pb.EndReason.END_REASON_CANCELLED
+        self.playing[request.turn_id].cancel()
+        self.turns[request.turn_id].tell([pb.TaskEvent(ended=pb.Ended(reason=reason, resumable=True))])
+        for door in self.doors:
+            door.stirred.set()
+        return CancelTurnResponse(reason=reason)
 
     async def GetTurn(self, request: Any, context: Any) -> GetTurnResponse:
         """Know what was started; it ended now, were it over."""

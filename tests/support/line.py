@@ -22,10 +22,10 @@ class Line:
         """Ask for a response."""
         await self.socket.send(json.dumps({"type": "response.create", "model": "default"} | fields))
 
-    async def hear(self) -> list[dict[str, Any]]:
-        """Return the events up to one that ends an answer."""
+    async def hear(self, *until: str) -> list[dict[str, Any]]:
+        """Return the events up to one that ends an answer, or to one of the types `until`."""
         events: list[dict[str, Any]] = []
-        while not events or events[-1]["type"] not in _ENDS:
+        while not events or events[-1]["type"] not in {*_ENDS, *until}:
             frame = await self.socket.recv()
             assert isinstance(frame, str), "events are text"
             events.append(json.loads(frame))

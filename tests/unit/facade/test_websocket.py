@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from howler.task.v1.start_turn_pb2 import StartTurn
 from openai import AsyncOpenAI
+from openai.types.responses.response_steer_accepted_event import ResponseSteerAcceptedEvent
+from openai.types.responses.response_steer_failed_event import ResponseSteerFailedEvent
 from openai.types.responses.responses_server_event import ResponseWsError
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -31,7 +33,7 @@ ANSWER: Sequence[Step] = [
 HI = [{"type": "message", "role": "user", "content": "hi"}]
 
 
-def told(start: StartTurn) -> list[tuple[int, str]]:
+def told_to(start: StartTurn) -> list[tuple[int, str]]:
     """Return what a turn was told: (role, text)."""
     return [(message.role, message.text) for message in start.messages.messages]
 
@@ -86,7 +88,7 @@ async def test_requests_are_answered_in_their_order(line: Line, scene: Scene) ->
         await line.create(input=f"number {number}", store=False)
     verdicts = [judge_frames(await line.hear()) for _ in range(3)]
     assert len({verdict.response.id for verdict in verdicts}) == 3
-    assert [told(start)[-1][1] for start in scene.peer.starts] == ["number 0", "number 1", "number 2"]
+    assert [told_to(start)[-1][1] for start in scene.peer.starts] == ["number 0", "number 1", "number 2"]
 
 
 async def test_what_was_said_on_it_is_remembered(line: Line, scene: Scene) -> None:
@@ -94,9 +96,9 @@ async def test_what_was_said_on_it_is_remembered(line: Line, scene: Scene) -> No
     first = await line.ask(HI, store=False)
     second = await line.ask("and?", store=False, previous_response_id=first.response.id)
     assert second.response.previous_response_id == first.response.id
-    assert told(scene.peer.starts[1]) == [(1, "hi"), (2, "Hello you"), (1, "and?")]
+    assert told_to(scene.peer.starts[1]) == [(1, "hi"), (2, "Hello you"), (1, "and?")]
     await line.ask("once more", store=False, previous_response_id=second.response.id)
-    assert [text for _, text in told(scene.peer.starts[2])][-2:] == ["Hello you", "once more"]
+    assert [text for _, text in told_to(scene.peer.starts[2])][-2:] == ["Hello you", "once more"]
     assert not scene.peer.responses.kept
 
 
@@ -139,7 +141,7 @@ async def test_a_prewarm_runs_no_agent(line: Line, scene: Scene) -> None:
     assert scene.peer.starts == []
     await line.ask(HI, store=False, previous_response_id=warm[-1]["response"]["id"])
     (start,) = scene.peer.starts
-    assert (told(start), start.instructions) == ([(1, "hi")], "Be brief.")
+    assert (told_to(start), start.instructions) == ([(1, "hi")], "Be brief.")
 
 
 @pytest.mark.parametrize(
@@ -186,13 +188,46 @@ async def test_a_failure_in_the_middle_ends_the_response(line: Line, scene: Scen
     assert error["error"]["code"] == "previous_response_not_found"
 
 
-async def test_steering_is_refused_in_its_own_words(line: Line) -> None:
-    steer = {"type": "response.steer", "previous_response_id": "resp_1", "input": "left"}
-    await line.socket.send(json.dumps(steer))
-    event = json.loads(await line.socket.recv())
-    assert event["type"] == "response.steer.failed"
-    assert event["error"]["code"] == "steering_not_supported"
-    assert event["steer"] == {"input": "left", "previous_response_id": "resp_1"}
+async def steer(line: Line, previous: str, said: object) -> None:
+    frame = {"type": "response.steer", "previous_response_id": previous, "input": said}
+    await line.socket.send(json.dumps(frame))
+
+
+@pytest.mark.parametrize("store", [False, True])
+async def test_a_running_response_is_steered(line: Line, scene: Scene, *, store: bool) -> None:
+    """It ends `steered`, and another goes on from it with what was said."""
+    scene.peer.script = [[accepted(), started(), text("Hel")], asyncio.Event()]
+    await line.create(input="hi", store=store, instructions="Be kind.")
+    begun = [json.loads(await line.socket.recv()) for _ in range(5)]
+    response_id = begun[0]["response"]["id"]
+    scene.peer.script = ANSWER
+    await steer(line, response_id, "Say more")
+    events = begun + await line.hear()
+    (told,) = [event for event in events if event["type"] == "response.steer.accepted"]
+    ResponseSteerAcceptedEvent.model_validate(told)
+    assert told["steer"]["previous_response_id"] == response_id
+    first = judge_frames([event for event in events if event is not told])
+    assert (first.terminal, first.text) == ("response.incomplete", "Hel")
+    assert first.response.incomplete_details.reason == "steered"
+    second = judge_frames(await line.hear())
+    assert (second.text, second.response.previous_response_id) == ("Hello you", response_id)
+    assert second.response.instructions == "Be kind."
+    assert told_to(scene.peer.starts[1]) == [(1, "hi"), (2, "Hel"), (1, "Say more")]
+
+
+async def test_what_cannot_be_said_is_given_back(line: Line, scene: Scene) -> None:
+    async def refused(previous: str, said: object) -> dict[str, Any]:
+        await steer(line, previous, said)
+        event = json.loads(await line.socket.recv())
+        ResponseSteerFailedEvent.model_validate(event)
+        assert (event["steer"]["input"], event["steer"]["previous_response_id"]) == (said, previous)
+        return event["error"]["code"]
+
+    assert await refused("resp_1", "left") == "response_not_found"
+    scene.peer.script = [[accepted(), started(), text("Hel")], asyncio.Event()]
+    await line.create(input="hi", store=False)
+    begun = [json.loads(await line.socket.recv()) for _ in range(5)]
+    assert await refused(begun[0]["response"]["id"], []) == "invalid_input"
 
 
 async def test_who_hangs_up_leaves_the_turn(scene: Scene) -> None:
