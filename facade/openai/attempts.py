@@ -3,8 +3,8 @@
 Such a request is told the turn of the first attempt, running or over, and never runs it twice. Codex gives
 each turn an id, and sends it again with what it heard of the answer behind the question: what people and
 tools said tells one request of the turn from the next. The SDKs count how often they have sent a request,
-which stays the same to the letter. What others that name their chat send again means the turn while it runs:
-once it is over they may want another answer.
+which stays the same to the letter. What others that name their chat send again means the turn while it runs,
+or if nobody heard its end; of one that was heard they may want another answer.
 """
 
 import hashlib

@@ -96,12 +96,21 @@ class Hub:
             found = Keyed(stored.turn_id, stored.digest)
         if found is not None:
             found.check(start)
-        elif start.idempotency.attempt == _RETRY:
-            over = self._keys.get(start)
-            if over is None and stored is not None:
-                over = Keyed(stored.turn_id, stored.digest)
-            found = over if over is not None and over.asks(start) else None
+        else:
+            found = self._over(start, stored)
         return None if found is None else found.turn_id
+
+    def _over(self, start: StartTurn, stored: StoredTurn | None) -> Keyed | None:
+        """Return the turn that is over and is what a start asks for again."""
+        over = self._keys.get(start)
+        if over is None and stored is not None:
+            over = Keyed(stored.turn_id, stored.digest)
+        if over is None or not over.asks(start):
+            return None
+        if start.idempotency.attempt != _RETRY and not over.unheard:
+            return None
+        self._keys.note_heard(start)
+        return over
 
     def _running(self, start: StartTurn) -> Keyed | None:
         keyed = self._keys.get(start)
@@ -229,6 +238,8 @@ class Hub:
             del self._turns[live.id], self._tasks[live.id]
             if live.log.failed or live.end_reason == _CANCELLED:  # whoever asks again has no answer yet
                 self._keys.drop(live.start.principal, live.start.idempotency.key, live.id)
+            elif live.unheard:
+                self._keys.note_unheard(live.start, live.id)
             if not live.is_left:
                 self.finished.add(live)
 

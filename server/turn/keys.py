@@ -30,10 +30,14 @@ _ASKED: Final = frozenset(
 
 
 class Keyed(NamedTuple):
-    """A turn and the digest of what it was asked."""
+    """A turn and the digest of what it was asked.
+
+    `unheard` says that nobody watched when it ended: whoever asked for it has no answer yet.
+    """
 
     turn_id: str
     digest: bytes
+    unheard: bool = False
 
     def asks(self, start: StartTurn) -> bool:
         """Tell whether a start asks the same."""
@@ -67,6 +71,18 @@ class Keys:
     def get(self, start: StartTurn) -> Keyed | None:
         """Return the turn that was started last with the key of a start."""
         return self._turns.get((start.principal, start.idempotency.key))
+
+    def note_unheard(self, start: StartTurn, turn_id: str) -> None:
+        """Take note that a turn ended while nobody watched: the next one that asks the same is told it."""
+        keyed = self.get(start)
+        if keyed is not None and keyed.turn_id == turn_id:
+            self._turns[start.principal, start.idempotency.key] = keyed._replace(unheard=True)
+
+    def note_heard(self, start: StartTurn) -> None:
+        """Take note that somebody who asks the same is told it."""
+        keyed = self.get(start)
+        if keyed is not None:
+            self._turns[start.principal, start.idempotency.key] = keyed._replace(unheard=False)
 
     def drop(self, principal: str, key: str, turn_id: str) -> None:
         """Forget a turn."""

@@ -71,8 +71,8 @@ class LiveTurn:
 
     `cause` is what interrupted it, None while nothing did. `task_id` is empty
     until the platform accepted a new task, `conversation_id` while the turn is in
-    none. `over` is set once the log has ended. `listener` hears what is told; `news` is
-    what the turn adds to its conversation before that.
+    none. `over` is set once the log has ended; `unheard` says that nobody watched then.
+    `listener` hears what is told; `news` is what the turn adds to its conversation before that.
     """
 
     def __init__(self, turn_id: TurnId, start: StartTurn, journal: Journal, *, detach_grace: float) -> None:
@@ -87,6 +87,7 @@ class LiveTurn:
         self.conversation_id = start.conversation_id
         self.end_reason = _NOT_OVER
         self.over = asyncio.Event()
+        self.unheard = False
         self.on_interrupt: Callable[[], None] | None = None
         self.answerer: Callable[[str, list[Answer], bool], None] | None = None
         self.listener: Callable[[list[TaskEvent]], None] | None = None
@@ -291,6 +292,7 @@ class LiveTurn:
 
     def end(self, reason: EndReason) -> None:
         """Close the log of an accepted turn, whose `ended` stands in it."""
+        self.unheard = not self.log.watched
         self._end(reason)
         self._record()
         self.log.close()

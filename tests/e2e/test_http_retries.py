@@ -8,11 +8,13 @@ from typing import Any
 import httpx2
 import pytest
 import pytest_asyncio
+from howler.conversation.v1.conversation_service_pb2 import ConversationState, ListRequest
 
 from tests.support.front import CHAT, RESPONSES, chat_body, response_body
 from tests.support.howler import Howler
 from tests.support.openai_judge import judge_chat_stream, judge_response_stream
 from tests.support.recordings import recording
+from tests.support.watched import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 BODIES = {CHAT: chat_body, RESPONSES: response_body}
@@ -128,3 +130,27 @@ async def test_a_failed_turn_of_codex_is_not_run_again(howler: Howler, http: htt
     ]
     assert [judge_response_stream(answer).terminal for answer in answers] == ["response.failed"] * 2
     assert await turns(howler, "/error once for all") == 1
+
+
+async def test_a_chat_that_was_cut_is_told_its_turn(howler: Howler, http: httpx2.AsyncClient) -> None:
+    """Who names its chat counts nothing: what it sends again it has not heard, or it wants another answer."""
+    for prompt, watches in (("/pace 40 33", True), ("/pace 40 34", False)):
+        body, headers = chat_body(prompt, stream=True), {"x-openwebui-chat-id": prompt}
+        async with http.stream("POST", CHAT, json=body, headers=headers) as first:
+            async for _ in first.aiter_bytes():
+                break
+        if not watches:
+            assert await eventually(lambda prompt=prompt: over(howler, prompt))
+        again = await http.post(CHAT, json=body, headers=headers)
+        assert await turns(howler, prompt) == 1
+        heard = await http.post(CHAT, json=body, headers=headers)
+        assert READERS[CHAT](again.content) == READERS[CHAT](heard.content)
+        assert await turns(howler, prompt) == 2
+
+
+async def over(howler: Howler, prompt: str) -> bool:
+    """Tell whether the turn with a prompt has ended at Howler: its task takes another."""
+    state = ConversationState.CONVERSATION_STATE_IDLE
+    principal = "anonymous"
+    found = await howler.conversations.List(ListRequest(principal=principal, state=state))
+    return any(one.session == f"open-webui:{prompt}" for one in found.conversations)
