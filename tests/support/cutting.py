@@ -13,13 +13,15 @@ from urllib.parse import urlsplit
 _AT_ONCE: Final = struct.pack("ii", 1, 0)  # SO_LINGER: close sends RST
 _MOST_BYTES: Final = 20_000
 _MOST_SECONDS: Final = 2.0
+_PROMPT_BYTES, _PROMPT_SECONDS = 1_000, 0.5  # that a socket lives at least on which a prompt is said
 
 
 class Cutting:
     """A TCP proxy. `url` is where it is; it knows of HTTP no more than `Upgrade: websocket`.
 
     Every WebSocket is cut, after a random number of bytes from the server or a random time, whichever the
-    dice say, until `cuts` were. `made` counts them by the way they were cut.
+    dice say, until `cuts` were. One of `mode=new` has the time to say its prompt: whether one that is lost
+    on the way ran nobody knows. `made` counts the cuts by the way they were made.
     """
 
     def __init__(self, upstream: str, cuts: int, seed: int) -> None:
@@ -55,7 +57,7 @@ class Cutting:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection(self._host, self._port)
         doom = asyncio.get_running_loop().create_future()
-        up = asyncio.create_task(self._pass_up(reader, far_writer, lambda: self._doom(doom)))
+        up = asyncio.create_task(self._pass_up(reader, far_writer, lambda asked: self._doom(doom, asked)))
         try:
             with suppress(OSError):
                 await self._pass_down(far_reader, writer, doom)
@@ -67,22 +69,23 @@ class Cutting:
                 with suppress(OSError):
                     await end.wait_closed()
 
-    def _doom(self, doom: "asyncio.Future[tuple[int, float]]") -> None:
-        """Choose where this WebSocket is cut: after so many bytes, or so many seconds."""
+    def _doom(self, doom: "asyncio.Future[tuple[int, float]]", asked: bytes) -> None:
+        """Choose where the WebSocket that is asked for is cut: after so many bytes, or so many seconds."""
         if doom.done():
             return
+        least, soonest = (_PROMPT_BYTES, _PROMPT_SECONDS) if b"mode=new" in asked else (0, 0.0)
         if self._dice.random() < 0.5:
-            doom.set_result((self._dice.randrange(_MOST_BYTES), _MOST_SECONDS))
+            doom.set_result((self._dice.randrange(least, _MOST_BYTES), _MOST_SECONDS))
         else:
-            doom.set_result((1 << 62, self._dice.uniform(0, _MOST_SECONDS)))
+            doom.set_result((1 << 62, self._dice.uniform(soonest, _MOST_SECONDS)))
 
     async def _pass_up(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upgraded: Callable[[], None]
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, upgraded: Callable[[bytes], None]
     ) -> None:
         with suppress(OSError):
             while said := await reader.read(1 << 16):
                 if b"upgrade: websocket" in said.lower():
-                    upgraded()
+                    upgraded(said)
                 writer.write(said)
                 await writer.drain()
             writer.close()
