@@ -5,33 +5,31 @@ task's lease, one that makes it a new task has claimed it under its own. What is
 server/conversation/plan.py.
 """
 
-import asyncio
-import hashlib
 import logging
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Final
 
-from howler.conversation.v1.conversation_service_pb2 import Conversation, ConversationState
+from howler.conversation.v1.conversation_service_pb2 import Conversation
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.model.v1.model_service_pb2 import MatchedBy, Model
+from howler.model.v1.model_service_pb2 import Model
 from howler.pool.v1.pool_service_pb2 import Lease
-from howler.task.v1.start_turn_pb2 import BusyPolicy, Durability, Message, Role, Transcript
+from howler.task.v1.start_turn_pb2 import Durability, Message, Role, Transcript
 from howler.task.v1.task_event_pb2 import Continuation, TaskEvent
 
-from server.conversation.plan import Known, Plan, Why, go_on, recognise
-from server.conversation.thread import BEGINNING, digest, openings, thread_of
+from server.conversation.plan import Known, Plan, Why
+from server.conversation.thread import BEGINNING, digest, thread_of
 from server.conversation.transcript import as_news, as_prompt, guided
 from server.errors import ServiceError
 from server.pool.account import LeaseId, TaskId
-from server.store.conversations import Sought
 from server.turn.awake import awake
 from server.turn.enclosures import Enclosures, Sent
 from server.turn.grant import Choice, Grants, Wanted
-from server.turn.ground import Alone, Ground, Place, wake
+from server.turn.ground import ON_A_HELD_TASK, Ground, wake
 from server.turn.live import LiveTurn
 from server.turn.rooms import Rooms
 from server.turn.saying import Saying
@@ -40,13 +38,11 @@ _log = logging.getLogger(__name__)
 _E = ErrorReason
 _REPLAYED: Final = Continuation.CONTINUATION_REPLAYED
 _RESUMED: Final = Continuation.CONTINUATION_RESUMED
-_RUNNING: Final = ConversationState.CONVERSATION_STATE_RUNNING
-_REFUSE: Final = BusyPolicy.BUSY_POLICY_REFUSE
 _EPHEMERAL: Final = Durability.DURABILITY_EPHEMERAL
-_ON_A_HELD_TASK: Final = MatchedBy.MATCHED_BY_UNSPECIFIED
 
-_PAUSES: Final = (0.02, 0.5)  # seconds between looks at a conversation that another server's turn runs in
-_BUSY: Final = (_E.ERROR_REASON_TASK_BUSY, _E.ERROR_REASON_CONVERSATION_BUSY)
+BUSY: Final = (_E.ERROR_REASON_TASK_BUSY, _E.ERROR_REASON_CONVERSATION_BUSY)
+"""How it fails to go on in a conversation that a turn at another server is in."""
+
 _GONE: Final = frozenset(
     {
         _E.ERROR_REASON_TASK_NOT_FOUND,
@@ -61,16 +57,8 @@ _GONE: Final = frozenset(
 """Failures after which a conversation needs another task: this one, its account or its VM is out of use."""
 
 
-def place_of(live: LiveTurn, rooms: Rooms, grants: Grants, enclosures: Enclosures) -> Place:
-    """Return where a turn takes place."""
-    start = live.start
-    if start.recognise_history or start.conversation_id or start.session:
-        return Talk(live, rooms, grants, enclosures)
-    return Alone(live, rooms, grants, enclosures)
-
-
-class Talk:
-    """The place of a turn in a conversation: see Place."""
+class Talk(ABC):
+    """The place of a turn in a conversation: see Place. How the conversation is found, places.py says."""
 
     def __init__(self, live: LiveTurn, rooms: Rooms, grants: Grants, enclosures: Enclosures) -> None:
         self._live = live
@@ -85,134 +73,9 @@ class Talk:
         alone = [Message(role=Role.ROLE_USER, text=start.prompt)]
         self._messages = alone if start.WhichOneof("input") == "prompt" else list(start.messages.messages)
 
+    @abstractmethod
     async def ground(self) -> Ground:
-        """See Place. Raises CONVERSATION_NOT_FOUND, CONVERSATION_BUSY, too."""
-        return await (self._recognised() if self._live.start.recognise_history else self._named())
-
-    # A conversation that is recognised by its history.
-
-    async def _recognised(self) -> Ground:
-        live, messages = self._live, self._messages
-        async with live.waiting():
-            choice = await self._grants.choice()
-            left = await self._left(choice.model)
-        while True:
-            plan = recognise(messages, left)
-            if plan.known is None:
-                return await self._tell(plan, choice, plan.history)
-            if self._take(plan.known.id):
-                try:
-                    return await self._go_on(plan, choice)
-                except ServiceError as error:
-                    if error.reason not in _BUSY:
-                        raise
-                self._leave()
-            left.remove(plan.known)
-
-    async def _left(self, model: Model) -> list[Known]:
-        points = [point.thread for point in openings(self._messages)]
-        if not points:
-            return []
-        start = self._live.start
-        return await self._store.left(
-            Sought(
-                start.principal,
-                model.id,
-                digest(start.instructions),
-                points,
-                start.session,
-                tuple(start.after_turn_ids),
-            )
-        )
-
-    # A conversation that the caller names.
-
-    async def _named(self) -> Ground:
-        """Wait for the conversation, or refuse to, as `when_busy` says."""
-        live, name = self._live, self._live.start.conversation_id or await self._of_session()
-        refuses = live.start.when_busy == _REFUSE
-        loop = asyncio.get_running_loop()
-        until, pause = loop.time() + self._rooms.limits.queue, _PAUSES[0]
-        await self._find(name)
-        if not self._take(name):
-            if refuses:
-                raise _busy("another turn runs in the conversation")
-            await self._wait_in_line(name, until)
-        while True:
-            known = await self._find(name)
-            if known.shown.state != _RUNNING:
-                try:
-                    return await self._go_on_named(known)
-                except ServiceError as error:
-                    if error.reason not in _BUSY:
-                        raise
-            if refuses:
-                raise _busy("another turn runs in the conversation")
-            if loop.time() > until:
-                raise self._waited()
-            async with live.waiting():
-                await asyncio.sleep(pause)
-            pause = min(pause * 1.5, _PAUSES[1])
-
-    async def _of_session(self) -> str:
-        """Return the conversation that has the caller's name, a new one where none has."""
-        start = self._live.start
-        async with self._live.waiting():
-            found = await self._store.of_session(start.principal, start.session)
-            if found is not None:
-                return found
-            # Of two that make it at the same time, here or elsewhere, both mean the same one.
-            named = "\0".join((start.principal, start.session)).encode()
-            made = Conversation(
-                conversation_id=f"conv_{hashlib.sha256(named).hexdigest()[:32]}",
-                principal=start.principal,
-                session=start.session,
-            )
-            known = Known(made, thread=BEGINNING, instructions="", keeps=True)
-            await self._store.add(known, Transcript(), _now_us())
-            return known.id
-
-    async def _find(self, name: str) -> Known:
-        async with self._live.waiting():
-            known = await self._store.get(name)
-        asks = self._live.start.principal
-        if known is None or (asks and known.shown.principal not in ("", asks)):
-            raise ServiceError(_E.ERROR_REASON_CONVERSATION_NOT_FOUND, "Howler holds no such conversation")
-        return known
-
-    async def _wait_in_line(self, name: str, until: float) -> None:
-        async with self._live.waiting():
-            try:
-                async with asyncio.timeout_at(until) as scope:
-                    await self._rooms.speakers.wait(name)
-                    self._line = name
-            except TimeoutError:
-                if not scope.expired():
-                    raise
-                raise self._waited() from None
-
-    def _waited(self) -> ServiceError:
-        return _busy(f"another turn ran in the conversation for {self._rooms.limits.queue:g} s")
-
-    async def _go_on_named(self, known: Known) -> Ground:
-        start = self._live.start
-        async with self._live.waiting():
-            if start.model or known.shown.turns == 0:
-                choice = await self._grants.choice(known.shown.model)
-            else:
-                choice = await self._as_before(known)
-        plan = go_on(known, self._messages, model=choice.model.id, instructions=digest(start.instructions))
-        return await self._go_on(plan, choice)
-
-    async def _as_before(self, known: Known) -> Choice:
-        """Return the model of a conversation; while its task lives it need not be offered any more."""
-        listing = await self._rooms.catalog.listing()
-        found = [model for model in listing.models if model.id == known.shown.model]
-        if not found and known.remembers:
-            return Choice(Model(id=known.shown.model), _ON_A_HELD_TASK, None)
-        return await self._grants.choice(known.shown.model)
-
-    # Either.
+        """See Place."""
 
     async def _go_on(self, plan: Plan, choice: Choice) -> Ground:
         """Go on in a conversation that is ours at this server.
@@ -265,7 +128,7 @@ class Talk:
         return Ground(
             grant,
             choice.model,
-            _ON_A_HELD_TASK,
+            ON_A_HELD_TASK,
             sent.text,
             is_new=False,
             frame=sent.frame,
@@ -291,7 +154,7 @@ class Talk:
         """Raise CONVERSATION_BUSY where another turn came first; whoever comes later finds the task busy."""
         seen = await self._store.get(known.id)
         if seen is None or (seen.last_turn, seen.shown.turn_id) != (known.last_turn, self._live.id):
-            raise _busy("another turn came first in the conversation")
+            raise busy("another turn came first in the conversation")
 
     async def _switched(self, task_id: TaskId, choice: Choice) -> bool:
         """Have the task run another model; its agent keeps what it knows (upstream-protocol §8).
@@ -354,11 +217,11 @@ class Talk:
             return  # nobody can know of it before its first turn is over
         if saying.is_new and not saying.recorded:
             await self._store.add(
-                saying.known, Transcript(), _now_us(), lease_id=lease_id, turn_id=self._live.id
+                saying.known, Transcript(), now_us(), lease_id=lease_id, turn_id=self._live.id
             )
             saying.recorded = True
         elif not await self._store.claim(saying.known, lease_id, self._live.id):
-            raise _busy("another turn runs in the conversation")
+            raise busy("another turn runs in the conversation")
 
     def _begin(self, plan: Plan, model: Model) -> Saying:
         """Take note of what the turn will leave."""
@@ -389,9 +252,9 @@ class Talk:
         said = saying.said(live.start, live.id, grant.task_id if task_stays else TaskId(""))
         lease_id = LeaseId(grant.lease.lease_id)
         if not saying.is_new or saying.known.keeps:
-            await self._store.say(said, lease_id, _now_us())
+            await self._store.say(said, lease_id, now_us())
         elif task_stays:
-            await self._store.begin(said, lease_id, _now_us())
+            await self._store.begin(said, lease_id, now_us())
 
     async def left(self) -> None:
         """See Place."""
@@ -413,9 +276,11 @@ class Talk:
             self._line = ""
 
 
-def _busy(why: str) -> ServiceError:
+def busy(why: str) -> ServiceError:
+    """Return what a caller is told of a conversation that another turn is in."""
     return ServiceError(_E.ERROR_REASON_CONVERSATION_BUSY, why)
 
 
-def _now_us() -> int:
+def now_us() -> int:
+    """Return the time in microseconds since 1970."""
     return time.time_ns() // 1000

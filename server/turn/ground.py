@@ -1,7 +1,7 @@
 """What a turn stands on: its task, and what its agent is told.
 
 A turn is alone, on a task of its own or on one that its caller names, or it is in a conversation
-(conversing.py), which finds or makes its task.
+(places.py), which finds or makes its task.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,9 @@ from server.turn.rooms import Rooms
 from server.upstream.platform import TaskInfo
 
 _ALONE: Final = Continuation.CONTINUATION_UNSPECIFIED
-_ON_A_HELD_TASK: Final = MatchedBy.MATCHED_BY_UNSPECIFIED
+ON_A_HELD_TASK: Final = MatchedBy.MATCHED_BY_UNSPECIFIED
+"""How the model of a task that exists was found: it was not looked for."""
+
 _AWAKE: Final = ("online", "", "unknown")
 
 
@@ -121,7 +123,7 @@ class Alone:
         async with self._live.waiting():
             sent = await self._enclosures.prompt(self._prompt(last_input), self._grants.session())
         assert self._grants.current is not None, "it was taken"
-        return Ground(self._grants.current, model, _ON_A_HELD_TASK, sent.text, is_new=False, frame=sent.frame)
+        return Ground(self._grants.current, model, ON_A_HELD_TASK, sent.text, is_new=False, frame=sent.frame)
 
     def _prompt(self, written: Callable[[Sequence[Message]], str]) -> str:
         start = self._live.start

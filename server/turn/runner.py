@@ -21,7 +21,6 @@ from server.acp.turn import Turn
 from server.acp.uplink import AUTO_APPROVE, NO_AUTO_APPROVE
 from server.errors import ServiceError, incident
 from server.turn.adopted import Adopted, Left
-from server.turn.conversing import place_of
 from server.turn.enclosures import Enclosures
 from server.turn.ending import may_stay
 from server.turn.first import FirstTurn
@@ -29,6 +28,7 @@ from server.turn.follow import Follower
 from server.turn.grant import Grant, Grants
 from server.turn.ground import Ground
 from server.turn.live import Cause, Interrupted, LiveTurn
+from server.turn.places import place_of
 from server.turn.reattach import Reattach
 from server.turn.recall import Recall
 from server.turn.rooms import Rooms
