@@ -130,6 +130,26 @@ async def test_over_a_websocket(howler: Howler, recorder: Recorder, tmp_path: Pa
     assert len(task["turns"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--model", "no-such-model", "Who are you over a socket?"), "no-such-model"),
+        (("/error once over a socket",), "asked to fail"),
+    ],
+)
+async def test_a_failure_over_a_websocket(
+    recorder: Recorder, tmp_path: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    """Both an `error` event and a `response.failed` end the turn at once, with the message."""
+    codex = Codex(tmp_path, f"{recorder.url}/v1", provider="supports_websockets = true")
+    run = await codex.run(*arguments)
+    assert run.code != 0
+    (failed,) = run.of("turn.failed")
+    assert told in failed["error"]["message"]
+    assert len([frame for frame in recorder.frames if frame.get("generate") is not False]) == 1
+    assert recorder.model_requests == []
+
+
 async def test_a_websocket_that_is_refused(folder: Path, tmp_path: Path) -> None:
     """426: Codex asks over HTTP then, once."""
     env = {"HOWLER_RESPONSES_WEBSOCKET": "off"}

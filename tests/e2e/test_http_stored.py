@@ -86,6 +86,18 @@ async def test_it_is_told_again_from_any_place(client: openai.AsyncOpenAI) -> No
         assert await events_of(rest) == first[after + 1 :]
 
 
+async def test_the_helper_of_the_sdk_resumes(client: openai.AsyncOpenAI) -> None:
+    """Issue 6: it asks for the whole replay, from 0, and leaves out by itself what it was told to."""
+    told = await client.responses.create(model="default", input=LONG, background=True)
+    whole = await events_of(await client.responses.retrieve(told.id, stream=True))
+    for after in (0, len(whole) // 2):
+        async with client.responses.stream(response_id=told.id, starting_after=after) as stream:
+            rest = [event.sequence_number async for event in stream]
+            final = await stream.get_final_response()
+        assert rest == list(range(after + 1, len(whole)))
+        assert final.output_text == "".join(f"tok{number} " for number in range(60))
+
+
 @pytest_asyncio.fixture(loop_scope="module")
 async def http(howler: Howler) -> AsyncIterator[aiohttp.ClientSession]:
     unlimited = aiohttp.TCPConnector(limit=0)
