@@ -77,6 +77,7 @@ async def test_items_are_listed_in_order_whoever_made_them(
     second = await client.responses.create(
         model="default", input="/tools", conversation={"id": talk}, store=False
     )
+    third = await client.responses.create(model="default", input="That is all.", conversation=talk)
     assert first.conversation is not None
     assert first.conversation.id == talk
     said = [
@@ -86,14 +87,16 @@ async def test_items_are_listed_in_order_whoever_made_them(
         "I live in Ulm.",
         "/tools",
         *(text_of(item) for item in second.output),  # type: ignore[arg-type]
+        "That is all.",
+        *(text_of(item) for item in third.output),  # type: ignore[arg-type]
     ]
     assert "mcp_call" in said
     assert await texts(client, talk) == said
     assert await texts(client, talk, limit=1) == said
     assert await texts(client, talk, order="desc", limit=2) == said[::-1]
-    ((begun, resumed),) = await prompts(howler, "My name is Ann.")
+    ((begun, *resumed),) = await prompts(howler, "My name is Ann.")
     assert begun.endswith("Who am I?")
-    assert resumed == "User: I live in Ulm.\n\nUser: /tools"
+    assert resumed == ["User: I live in Ulm.\n\nUser: /tools", "That is all."]
     with pytest.raises(openai.NotFoundError):
         await client.responses.retrieve(second.id)
 

@@ -108,7 +108,7 @@ SELECT item_id, number, item FROM conversation_item
 -- The responses that somebody made in a conversation, in order.
 SELECT response_id, items_heard FROM response
  WHERE conversation_id = :conversation_id AND principal = :principal AND conversation_id <> ''
- ORDER BY items_heard, create_us;
+ ORDER BY create_us;
 
 -- name: delete_item
 -- An item that was added is forgotten.
