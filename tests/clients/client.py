@@ -58,8 +58,8 @@ class Client:
         return Outcome(**json.loads(lines[-1]))
 
 
-def _node(name: str, script: str) -> Client:
-    return Client(name, ("node", str(HERE / "node" / script)))
+def _node(name: str, script: str, *options: str) -> Client:
+    return Client(name, ("node", *options, str(HERE / "node" / script)))
 
 
 def _python(name: str, venv: str, script: str) -> Client:
@@ -75,4 +75,8 @@ CLIENTS: Final = (
     _python("agents-python", "agents", "agents_client.py"),
     _python("langchain", "agents", "langchain_client.py"),
     _python("litellm", "litellm", "litellm_client.py"),
+)
+SOCKETS: Final = (
+    _node("openai-node over a WebSocket", "openai_socket.mjs"),
+    _node("agents-js over a WebSocket", "agents_socket.mjs", "--experimental-websocket"),
 )
