@@ -79,4 +79,5 @@ CLIENTS: Final = (
 SOCKETS: Final = (
     _node("openai-node over a WebSocket", "openai_socket.mjs"),
     _node("agents-js over a WebSocket", "agents_socket.mjs", "--experimental-websocket"),
+    _python("agents-python over a WebSocket", "agents", "agents_socket.py"),
 )
