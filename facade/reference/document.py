@@ -110,7 +110,7 @@ def _parameters() -> dict[str, Any]:
         "ClientTools": _header(
             CLIENT_TOOLS_HEADER, "What becomes of the tools that the request declares.", modes
         ),
-        "Session": _header(SESSION_HEADER, "The conversation that the request belongs to.", session),
+        "Session": _header(SESSION_HEADER, "The caller's name of its conversation.", session),
     }
 
 
