@@ -24,6 +24,10 @@ def main() -> None:
         data = Path(folder, "data")  # as short as that: it holds the socket too
         server = get_server(data, cleanup_mode="stop")
         try:
+            with (data / "postgresql.conf").open("a") as conf:  # what it writes need not outlive the machine
+                conf.write("fsync = off\nfull_page_writes = off\n")
+            reload = ("reload", "-s", "-D", str(data))
+            pgexec("pg_ctl", reload, bin_path=server.bin_path, user=server.system_user)
             print(json.dumps({"url": server.get_uri(), "data": str(data)}), flush=True)
             crash = ("restart", "-w", "-s", "-m", "immediate", "-D", str(data), "-l", str(data / "log"))
             for _ in sys.stdin:
