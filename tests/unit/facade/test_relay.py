@@ -263,7 +263,7 @@ async def test_turns_wait_for_a_server_that_comes(peer: Peer) -> None:
 async def test_server_that_does_not_come_back(peer: Peer) -> None:
     peer.script = [[accepted(), started(), text("a")], asyncio.Event()]
     async with serve_peer(peer) as target:
-        backend = Backend(target, Patience(start=0.05, resume=0.05))
+        backend = Backend(target, Patience(start=60.0, resume=0.05))
         turns = [start(backend) for _ in range(100)]
         for turn in turns:
             await read_until(turn, "a")
