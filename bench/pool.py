@@ -35,7 +35,8 @@ SECONDS: Final[dict[Size, float]] = {"full": 4.0, "quick": 1.0, "smoke": 0.3}
 LOADS: Final = ((1, 1), (1, 8), (8, 1))
 """Processes, and callers in each."""
 
-_START: Final = (1.5, 0.4)  # seconds until the load begins: at least, and for each process
+_START: Final = (1.5, 0.4)  # seconds until all are ready, about: at least, and for each process
+_LEAD: Final = 0.5  # seconds from when all are ready until they begin
 
 EXPECTED_SECONDS: Final[dict[Size, float]] = {
     size: 5.0 + 2 * sum(_START[0] + _START[1] * processes + seconds for processes, _ in LOADS)
@@ -43,6 +44,7 @@ EXPECTED_SECONDS: Final[dict[Size, float]] = {
 }
 """How long it takes about, with PostgreSQL's start."""
 
+_READY: Final = "ready"
 _TTL: Final = 15.0
 _KEY: Final = "00" * 32  # what is sealed is not worth it
 _WHAT: Final = (
@@ -119,7 +121,7 @@ def _member(number: int) -> Member:
 
 async def _load(store: str, url: str, processes: int, callers: int, seconds: float, folder: Path) -> Cycles:
     """Let processes begin at one moment, and gather what they did."""
-    begin = time.monotonic() + _START[0] + _START[1] * processes
+    begin = folder / f"{store}-{processes}-{callers}"
     async with AsyncExitStack() as stack:
         children = []
         for number in range(processes):
@@ -132,6 +134,12 @@ async def _load(store: str, url: str, processes: int, callers: int, seconds: flo
             )
             stack.push_async_callback(child.stop)
             children.append(child)
+        for child in children:
+            if await child.line() != _READY:
+                raise child.failed("was not ready")
+        draft = begin.with_suffix(".draft")
+        draft.write_text(str(time.monotonic() + _LEAD))
+        draft.rename(begin)  # there at once and whole, for whoever looks
         said = [json.loads(await child.line() or "{}") for child in children]
         for child, told in zip(children, said, strict=True):
             if not told.get("times"):
@@ -151,12 +159,22 @@ def _cpus() -> frozenset[int]:
     return frozenset(os.sched_getaffinity(0))
 
 
-async def _work(url: str, callers: int, begin: float, seconds: float) -> str:
+def _moment(file: Path) -> float:
+    """Say that this process is ready, and return when to begin once all are."""
+    sys.stdout.write(f"{_READY}\n")
+    sys.stdout.flush()
+    while not file.exists():
+        time.sleep(0.005)
+    return float(file.read_text())
+
+
+async def _work(url: str, callers: int, told: Path, seconds: float) -> str:
     """Do one process's load and return what it did, as a line of JSON."""
     times: list[float] = []
     refused = 0
     async with _store(url) as store:
         await store.books()
+        begin = _moment(told)
 
         async def call(caller: int) -> None:
             nonlocal refused
@@ -189,7 +207,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--size", choices=tuple(SECONDS), default="full")
     parser.add_argument("--load", metavar="URL", help="be one process of load on this database")
     parser.add_argument("--callers", type=int, default=1)
-    parser.add_argument("--begin", type=float, default=0.0, help="when, by CLOCK_MONOTONIC")
+    parser.add_argument("--begin", type=Path, help="the file that says when, by CLOCK_MONOTONIC")
     parser.add_argument("--seconds", type=float, default=1.0)
     given = parser.parse_args(arguments)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

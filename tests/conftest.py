@@ -58,8 +58,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """The PostgreSQL of this run."""
-    with running() as server:
+    """The PostgreSQL of this run; what it has written need outlive it alone, not the machine."""
+    with running("fsync = off", "full_page_writes = off") as server:
         yield server
 
 

@@ -35,7 +35,7 @@ async def run(*arguments: str) -> tuple[int, str, str]:
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        async with asyncio.timeout(240):
+        async with asyncio.timeout(600):
             said, errors = await process.communicate()
     finally:
         if process.returncode is None:

