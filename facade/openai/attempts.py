@@ -8,14 +8,12 @@ or if nobody heard its end; of one that was heard they may want another answer.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 from howler.task.v1.start_turn_pb2 import Attempt, Message, Role, StartTurn
 
-from facade.openai.hints import NO_HINTS, Hints
-
-COUNT_HEADER: Final = "x-stainless-retry-count"
+from facade.openai.hints import Hints
 
 _WHILE_IT_RUNS: Final = Attempt.ATTEMPT_UNSPECIFIED
 _FIRST: Final = Attempt.ATTEMPT_FIRST
@@ -23,15 +21,14 @@ _RETRY: Final = Attempt.ATTEMPT_RETRY
 _ASSISTANT: Final = Role.ROLE_ASSISTANT
 
 
-def mark_attempt(start: StartTurn, headers: Mapping[str, str], hints: Hints = NO_HINTS) -> None:
-    """Mark a start as one that may be sent again; names of headers in lower case."""
-    count = headers.get(COUNT_HEADER, "")
+def mark_attempt(start: StartTurn, hints: Hints) -> None:
+    """Mark a start as one that may be sent again, by what is known of its request."""
     said = start.messages.messages
     if hints.client_turn:
         heard = [message for message in said if message.role != _ASSISTANT]
         _mark(start, _RETRY, "turn", start.session, hints.client_turn, heard)
-    elif count.isdecimal():
-        attempt = _RETRY if int(count) else _FIRST
+    elif hints.sent_before is not None:
+        attempt = _RETRY if hints.sent_before else _FIRST
         _mark(start, attempt, "sdk", start.session, start.model, start.instructions, said)
     elif start.session:
         _mark(start, _WHILE_IT_RUNS, "chat", start.session, start.model, start.instructions, said)

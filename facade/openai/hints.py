@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 from facade.openai.wire import parse
 
 SESSION_HEADER: Final = "x-gateway-session-id"
+COUNT_HEADER: Final = "x-stainless-retry-count"
 
 COMPACTION: Final = "compaction"
 """The kind of a request for a summary."""
@@ -37,14 +38,14 @@ class Hints:
     `session` is what the caller names on purpose. `client_session` is the
     client's own id of its conversation, after the client's name and a colon.
     `client_turn` is its id of the turn, the same when it sends the turn again;
-    `is_retry` says that an SDK does so. `kind` is what the request is for, in
-    Codex's words: `turn`, `compaction`, `prewarm`.
+    `sent_before` is how often an SDK did so, None where none counts. `kind` is
+    what the request is for, in Codex's words: `turn`, `compaction`, `prewarm`.
     """
 
     session: str = ""
     client_session: str = ""
     client_turn: str = ""
-    is_retry: bool = False
+    sent_before: int | None = None
     kind: str = ""
 
 
@@ -62,7 +63,7 @@ def read_hints(headers: Mapping[str, str], body: bytes) -> Hints:
         session=_first(headers.get(SESSION_HEADER), _strings(clues.metadata).get("session_id")),
         client_session=_client_session(headers, clues, turn if codex else {}),
         client_turn=_first(turn.get("turn_id"), own.get("turn_id")) if codex else "",
-        is_retry=_first(headers.get("x-stainless-retry-count")) not in {"", "0"},
+        sent_before=_number(headers.get(COUNT_HEADER, "")),
         kind=_first(turn.get("request_kind")) if codex else "",
     )
 
@@ -93,6 +94,10 @@ def _first(*given: str | None) -> str:
     """Return the first that can be an id: one short line of visible characters."""
     ids = (text.strip() for text in given if text is not None)
     return next((text for text in ids if text and text.isprintable() and len(text.encode()) <= _MOST), "")
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else None
 
 
 def _string(value: Raw) -> str | None:

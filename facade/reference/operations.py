@@ -118,6 +118,7 @@ def _stored() -> list[Operation]:
             "Forget a stored response",
             answers.Deleted,
             deleted,
+            "Where it was made in a conversation, its items leave that, too.",
         ),
         Operation(
             "post",

@@ -130,7 +130,7 @@ class Answering:
         memory = memory_of(asked.conversation.messages, hints, named, keep_chats=front.rules.keep_chats)
         start = start_turn(asked, front.rules, caller.principal, caller.request_id, memory)
         if not echo.background:  # which is answered at once, and asked about by its id
-            mark_attempt(start, caller.headers, hints)
+            mark_attempt(start, hints)
         shown = front.presentation.asked_by(caller.headers)
         unique, now = uuid.uuid4().hex, int(time.time())
         kept = None

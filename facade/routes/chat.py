@@ -30,7 +30,7 @@ def chat_routes(front: Front) -> list[BaseRoute]:
         hints = read_hints(request.headers, body)
         memory = memory_of(asked.conversation.messages, hints, keep_chats=front.rules.keep_chats)
         start = start_turn(asked, front.rules, principal(request), request_id(request), memory)
-        mark_attempt(start, request.headers, hints)
+        mark_attempt(start, hints)
         headers = ignored_header(ignored_of(asked, front.rules))
         completion_id, created, model = f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), asked.named()
         shown = front.presentation.asked_by(request.headers)

@@ -8,6 +8,8 @@ from starlette.routing import BaseRoute, Route
 
 from facade.openai.completion_request import read_completion
 from facade.openai.completion_stream import CompletionFold, CompletionStream
+from facade.openai.hints import read_hints
+from facade.openai.memory import memory_of
 from facade.openai.start import ignored_of, start_turn
 from facade.routes.front import Front, ignored_header, principal, read_body, request_id
 from facade.sse import TurnAnswer, TurnStream
@@ -17,9 +19,11 @@ def completion_routes(front: Front) -> list[BaseRoute]:
     """Return the route, bound to the facade's parts."""
 
     async def create(request: Request) -> TurnStream | TurnAnswer:
-        wanted = read_completion(await read_body(request, front.max_body_bytes))
-        asked = wanted.asked
-        start = start_turn(asked, front.rules, principal(request), request_id(request))
+        body = await read_body(request, front.max_body_bytes)
+        wanted = read_completion(body)
+        asked, hints = wanted.asked, read_hints(request.headers, body)
+        memory = memory_of(asked.conversation.messages, hints, keep_chats=False)  # a prompt tells no history
+        start = start_turn(asked, front.rules, principal(request), request_id(request), memory)
         headers = ignored_header(ignored_of(asked, front.rules))
         told = f"cmpl-{uuid.uuid4().hex}", int(time.time()), asked.named()
         shown = front.presentation.asked_by(request.headers)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from facade.openai.attempts import COUNT_HEADER
+from facade.openai.hints import COUNT_HEADER
 from facade.openai.kept import response_id
 from facade.openai.socket_frame import read_creation, steer_of, successor, warmed
 from facade.openai.spoken import Spoken

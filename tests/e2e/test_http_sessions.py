@@ -14,6 +14,7 @@ from tests.support.howler import Howler
 from tests.support.recordings import recording
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+COMPLETIONS = "/v1/completions"
 OF_THE_MESSAGE = ("host", "content-length")
 CODEX, OPENCODE = (
     {name: value for name, value in recording(one).headers.items() if name not in OF_THE_MESSAGE}
@@ -117,17 +118,17 @@ async def test_an_edited_history_goes_to_another_agent(
 
 async def test_a_session_needs_no_history(howler: Howler, http: httpx2.AsyncClient) -> None:
     """Named on purpose, by a header or in the metadata: what is sent is what is new."""
-    named: list[tuple[str, dict[str, Any], dict[str, str]]] = [
-        (CHAT, {}, {"x-gateway-session-id": "mine"}),
-        (RESPONSES, {"metadata": {"session_id": "mine"}}, {}),
-        (CHAT, {}, {"x-gateway-session-id": "mine", "authorization": "Bearer somebody else"}),
+    header = {"x-gateway-session-id": "mine"}
+    asked: list[tuple[str, dict[str, Any], dict[str, str]]] = [
+        (CHAT, {"messages": [{"role": "user", "content": "session 0"}]}, header),
+        (RESPONSES, {"input": "session 1", "metadata": {"session_id": "mine"}}, {}),
+        (COMPLETIONS, {"prompt": "session 2"}, header),
+        (COMPLETIONS, {"prompt": "session 3"}, {"authorization": "Bearer somebody else"} | header),
     ]
-    for number, (path, fields, headers) in enumerate(named):
-        said = {"messages": [{"role": "user", "content": f"session {number}"}]}
-        body = said if path == CHAT else {"input": f"session {number}"}
-        answer = await http.post(path, json={"model": "default"} | body | fields, headers=headers)
+    for path, body, headers in asked:
+        answer = await http.post(path, json={"model": "default"} | body, headers=headers)
         assert answer.status_code == 200, answer.text
-    assert await prompts(howler, "session ") == [["session 0", "session 1"], ["session 2"]]
+    assert await prompts(howler, "session ") == [["session 0", "session 1", "session 2"], ["session 3"]]
 
 
 async def test_a_previous_response_is_its_own_agents(howler: Howler, http: httpx2.AsyncClient) -> None:

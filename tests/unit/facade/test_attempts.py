@@ -32,7 +32,7 @@ def started(body: dict[str, Any], headers: dict[str, str] | None = None) -> Star
     asked = read_responses(raw).asked
     memory = memory_of(asked.conversation.messages, hints, keep_chats=True)
     start = start_turn(asked, Rules(), "p", "r", memory)
-    mark_attempt(start, headers, hints)
+    mark_attempt(start, hints)
     return start
 
 

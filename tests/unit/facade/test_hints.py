@@ -48,8 +48,8 @@ def test_a_session_is_named_on_purpose() -> None:
 
 def test_an_sdk_says_that_it_tries_again() -> None:
     first, second = recording("openai-node-retry-1"), recording("openai-node-retry-2")
-    assert not read_hints(first.headers, first.raw()).is_retry
-    assert read_hints(second.headers, second.raw()).is_retry
+    assert read_hints(first.headers, first.raw()).sent_before == 0
+    assert read_hints(second.headers, second.raw()).sent_before == 1
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,8 @@ def test_an_sdk_says_that_it_tries_again() -> None:
             {"metadata": "x", "client_metadata": []},
         ),
         ({"originator": "codex_exec", "x-codex-turn-metadata": "[" * 5000}, {"prompt_cache_key": {}}),
-        ({"x-stainless-retry-count": "0"}, {}),
+        ({"x-stainless-retry-count": "-1"}, {}),
+        ({"x-stainless-retry-count": "٣"}, {}),
     ],
 )
 def test_what_tells_nothing(headers: dict[str, str], body: dict[str, Any]) -> None:

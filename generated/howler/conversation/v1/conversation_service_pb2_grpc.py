@@ -34,10 +34,10 @@ class ConversationServiceStub:
     conversation by StartTurn.conversation_id or StartTurn.session, or finds it by
     StartTurn.recognise_history; one turn at a time.
 
-    Conversations made here, and by turns that are not EPHEMERAL, keep what was
-    said until they are deleted. Those of EPHEMERAL turns keep a fingerprint: they
-    can be found once their first turn is over, and are forgotten a day after
-    their last one.
+    Conversations made here, by turns that are not EPHEMERAL, and by a name alone
+    (StartTurn.session) keep what was said until they are deleted. Those of other
+    EPHEMERAL turns keep a fingerprint: they can be found once their first turn is
+    over, and are forgotten a day after their last one.
     """
 
     def __init__(self, channel):
@@ -102,10 +102,10 @@ class ConversationServiceServicer:
     conversation by StartTurn.conversation_id or StartTurn.session, or finds it by
     StartTurn.recognise_history; one turn at a time.
 
-    Conversations made here, and by turns that are not EPHEMERAL, keep what was
-    said until they are deleted. Those of EPHEMERAL turns keep a fingerprint: they
-    can be found once their first turn is over, and are forgotten a day after
-    their last one.
+    Conversations made here, by turns that are not EPHEMERAL, and by a name alone
+    (StartTurn.session) keep what was said until they are deleted. Those of other
+    EPHEMERAL turns keep a fingerprint: they can be found once their first turn is
+    over, and are forgotten a day after their last one.
     """
 
     def Create(self, request, context):
@@ -250,10 +250,10 @@ class ConversationService:
     conversation by StartTurn.conversation_id or StartTurn.session, or finds it by
     StartTurn.recognise_history; one turn at a time.
 
-    Conversations made here, and by turns that are not EPHEMERAL, keep what was
-    said until they are deleted. Those of EPHEMERAL turns keep a fingerprint: they
-    can be found once their first turn is over, and are forgotten a day after
-    their last one.
+    Conversations made here, by turns that are not EPHEMERAL, and by a name alone
+    (StartTurn.session) keep what was said until they are deleted. Those of other
+    EPHEMERAL turns keep a fingerprint: they can be found once their first turn is
+    over, and are forgotten a day after their last one.
     """
 
     @staticmethod

@@ -35,10 +35,10 @@ class ConversationServiceStub:
     conversation by StartTurn.conversation_id or StartTurn.session, or finds it by
     StartTurn.recognise_history; one turn at a time.
 
-    Conversations made here, and by turns that are not EPHEMERAL, keep what was
-    said until they are deleted. Those of EPHEMERAL turns keep a fingerprint: they
-    can be found once their first turn is over, and are forgotten a day after
-    their last one.
+    Conversations made here, by turns that are not EPHEMERAL, and by a name alone
+    (StartTurn.session) keep what was said until they are deleted. Those of other
+    EPHEMERAL turns keep a fingerprint: they can be found once their first turn is
+    over, and are forgotten a day after their last one.
     """
 
     @_typing.overload
@@ -95,10 +95,10 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     conversation by StartTurn.conversation_id or StartTurn.session, or finds it by
     StartTurn.recognise_history; one turn at a time.
 
-    Conversations made here, and by turns that are not EPHEMERAL, keep what was
-    said until they are deleted. Those of EPHEMERAL turns keep a fingerprint: they
-    can be found once their first turn is over, and are forgotten a day after
-    their last one.
+    Conversations made here, by turns that are not EPHEMERAL, and by a name alone
+    (StartTurn.session) keep what was said until they are deleted. Those of other
+    EPHEMERAL turns keep a fingerprint: they can be found once their first turn is
+    over, and are forgotten a day after their last one.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -151,10 +151,10 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
     conversation by StartTurn.conversation_id or StartTurn.session, or finds it by
     StartTurn.recognise_history; one turn at a time.
 
-    Conversations made here, and by turns that are not EPHEMERAL, keep what was
-    said until they are deleted. Those of EPHEMERAL turns keep a fingerprint: they
-    can be found once their first turn is over, and are forgotten a day after
-    their last one.
+    Conversations made here, by turns that are not EPHEMERAL, and by a name alone
+    (StartTurn.session) keep what was said until they are deleted. Those of other
+    EPHEMERAL turns keep a fingerprint: they can be found once their first turn is
+    over, and are forgotten a day after their last one.
     """
 
     @_abc_1.abstractmethod
