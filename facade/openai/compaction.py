@@ -12,6 +12,7 @@ from howler.task.v1.start_turn_pb2 import Message, Role, StartTurn, Transcript
 
 _USER: Final = Role.ROLE_USER
 _ASSISTANT: Final = Role.ROLE_ASSISTANT
+_TOOL: Final = Role.ROLE_TOOL
 
 COMPACTION_BYTES: Final = 8192
 """How much of what the user said a summary repeats."""
@@ -19,12 +20,56 @@ COMPACTION_BYTES: Final = 8192
 _ENVIRONMENT: Final = "<environment_context>"
 _SAID: Final = "What the user said, newest first:"
 _ANSWERED: Final = "\n\nThe last answer:\n\n"
+_RESULTS: Final = "\n\nThe results that the agent waits for:\n\n"
 _KEPT: Final = "\n\nThe agent keeps the whole of this conversation"
 _REST: Final = "; it remembers the rest."
 
 
 def summary_of(history: Sequence[Message], conversation: str) -> str:
-    """Return what a client goes on with in place of the history of a `conversation`, as it names that."""
+    """Return what a client goes on with in place of the history of a `conversation`, as it names that.
+
+    In the middle of a turn the history ends with results of the client's tools, which the agent waits for.
+    """
+    heard, results = _heard(history)
+    core = _core(heard, conversation)
+    if not results:
+        return core
+    said, kept, rest = core.rpartition(_KEPT)
+    return "".join((said, _RESULTS, "\n".join(result.text for result in results), kept, rest))
+
+
+def since_summary(conversation: Transcript) -> Transcript:
+    """Return a conversation from its last summary on, where it has one: that stands for all before it."""
+    messages = conversation.messages
+    for at in range(len(messages) - 1, -1, -1):
+        found = _find(messages[at].text) if messages[at].role == _USER else None
+        if found is not None:
+            results = [Message(role=_TOOL, text=found.results)] if found.results else []
+            return Transcript(messages=[_told(found.core), *results, *messages[at + 1 :]])
+    return conversation
+
+
+def compacted(start: StartTurn, summary: str) -> RetellRequest:
+    """Return how a conversation is told from now on; its last message asked for the summary."""
+    heard, _ = _heard(start.messages.messages[:-1])
+    found = _find(summary)
+    return RetellRequest(
+        principal=start.principal,
+        session=start.session,
+        before=Transcript(messages=heard),
+        history=Transcript(messages=[_told(summary if found is None else found.core)]),
+    )
+
+
+def _heard(history: Sequence[Message]) -> tuple[Sequence[Message], Sequence[Message]]:
+    """Return what the agent has heard, and the results behind that."""
+    end = len(history)
+    while end and history[end - 1].role == _TOOL:
+        end -= 1
+    return history[:end], history[end:]
+
+
+def _core(history: Sequence[Message], conversation: str) -> str:
     texts = [message.text for message in history if message.role == _USER]
     spoken = [_spoken(text) for text in texts if not text.lstrip().startswith(_ENVIRONMENT)]
     answers = [message.text for message in history if message.role == _ASSISTANT]
@@ -34,30 +79,11 @@ def summary_of(history: Sequence[Message], conversation: str) -> str:
     return f"{said}{answered}{_KEPT}{where}{_REST}"
 
 
-def since_summary(conversation: Transcript) -> Transcript:
-    """Return a conversation from its last summary on, where it has one: that stands for all before it."""
-    messages = conversation.messages
-    for at in range(len(messages) - 1, -1, -1):
-        found = _find(messages[at].text) if messages[at].role == _USER else None
-        if found is not None:
-            return Transcript(messages=[_summary(found.text), *messages[at + 1 :]])
-    return conversation
-
-
-def compacted(start: StartTurn, summary: str) -> RetellRequest:
-    """Return how a conversation is told from now on; its last message asked for the summary."""
-    return RetellRequest(
-        principal=start.principal,
-        session=start.session,
-        before=Transcript(messages=start.messages.messages[:-1]),
-        history=Transcript(messages=[_summary(summary)]),
-    )
-
-
 class _Found(NamedTuple):
-    """A summary, and what it repeats of what the user said."""
+    """A summary without the results in it, these, and what it repeats of what the user said."""
 
-    text: str
+    core: str
+    results: str
     said: str
 
 
@@ -67,11 +93,12 @@ def _find(text: str) -> _Found | None:
     body, ends, last = rest.rstrip().rpartition(_KEPT)
     if not (found and ends and last.endswith(_REST)) or "\n" in last:
         return None
+    body, _, results = body.partition(_RESULTS)
     said, _, _ = body.partition(_ANSWERED)
-    return _Found(f"{_SAID}{body}{_KEPT}{last}", said.strip())
+    return _Found(f"{_SAID}{body}{_KEPT}{last}", results, said.strip())
 
 
-def _summary(text: str) -> Message:
+def _told(text: str) -> Message:
     return Message(role=_USER, text=text)
 
 

@@ -147,6 +147,21 @@ async def test_a_previous_response_is_its_own_agents(howler: Howler, http: httpx
     assert told[2][0].endswith("to the first again"), "its agent has heard more since: another one was told"
 
 
+async def compacted(
+    http: httpx2.AsyncClient, chat: Chat, more: dict[str, str] | None = None
+) -> list[dict[str, Any]]:
+    """Have a chat summed up, as Codex does; return what it goes on with."""
+    prompt = {"role": "user", "content": "You are performing a CONTEXT CHECKPOINT COMPACTION."}
+    headers = chat.headers(chat.name, "compaction")
+    about = json.loads(headers["x-codex-turn-metadata"]) | {"request_kind": "compaction"}
+    headers |= {"x-codex-turn-metadata": json.dumps(about)} | (more or {})
+    body = {"model": "default", "store": False, "input": [*chat.said, prompt]}
+    answer = (await http.post(RESPONSES, json=body, headers=headers)).json()
+    summary = f"Another model summed up:\n{answer['output'][-1]['content'][0]['text']}"
+    spoken = [one for one in chat.said if one.get("role") == "user" and "summed up" not in one["content"]]
+    return [*spoken, {"role": "user", "content": summary}]
+
+
 async def test_a_summary_goes_on_with_the_agent_that_keeps_the_rest(
     howler: Howler, http: httpx2.AsyncClient
 ) -> None:
@@ -155,24 +170,38 @@ async def test_a_summary_goes_on_with_the_agent_that_keeps_the_rest(
     await chat.say("before the summary")
     history = [*chat.said]
 
-    async def compact() -> list[dict[str, Any]]:
-        prompt = {"role": "user", "content": "You are performing a CONTEXT CHECKPOINT COMPACTION."}
-        headers = chat.headers(chat.name, "compaction")
-        about = json.loads(headers["x-codex-turn-metadata"]) | {"request_kind": "compaction"}
-        headers |= {"x-codex-turn-metadata": json.dumps(about)}
-        body = {"model": "default", "store": False, "input": [*chat.said, prompt]}
-        answer = (await http.post(RESPONSES, json=body, headers=headers)).json()
-        summary = f"Another model summed up:\n{answer['output'][-1]['content'][0]['text']}"
-        spoken = [item for item in chat.said if item["role"] == "user" and "summed up" not in item["content"]]
-        return [*spoken, {"role": "user", "content": summary}]
-
-    chat.said = await compact()
+    chat.said = await compacted(http, chat)
     await chat.say("behind the summary")
     await chat.say("and once more")
-    chat.said = await compact()
+    chat.said = await compacted(http, chat)
     await chat.say("behind the second")
     told = ["before the summary", "behind the summary", "and once more", "behind the second"]
     assert await prompts(howler, "the summary") == [told]
     chat.said = history
     await chat.say("as if there were none")
     assert len(await prompts(howler, "the summary")) == 2, "its agent has heard more since"
+
+
+async def test_a_summary_in_the_middle_of_a_turn_loses_no_result(
+    howler: Howler, http: httpx2.AsyncClient
+) -> None:
+    """Codex ran its tool, and sums up before it tells the result: the agent that called it hears it."""
+    chat = Chat(http, "codex", "compacts in between")
+    chat.said = [{"role": "user", "content": '/call plain exec_command {"cmd": "in between"}'}]
+    tool = {"type": "function", "name": "exec_command", "parameters": {"type": "object"}}
+    emulate = {"x-gateway-client-tools": "emulate"}
+
+    async def ask() -> dict[str, Any]:
+        body = {"model": "default", "store": False, "tools": [tool], "input": chat.said}
+        answer = (await http.post(RESPONSES, json=body, headers=chat.headers(chat.name, 1) | emulate)).json()
+        return dict(answer["output"][-1])
+
+    call = await ask()
+    output = {"type": "function_call_output", "call_id": call["call_id"], "output": "4711"}
+    chat.said += [call, output]
+    chat.said = await compacted(http, chat, emulate)
+    answer = await ask()
+    assert "4711" in answer["content"][0]["text"]
+    (told,) = await prompts(howler, "in between")
+    assert len(told) == 2
+    assert "4711" in told[1]

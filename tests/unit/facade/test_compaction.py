@@ -53,6 +53,18 @@ def test_a_summary_of_a_summary() -> None:
     assert told == Transcript(messages=[user(second), user("four")])
 
 
+def test_in_the_middle_of_a_turn_results_are_not_lost() -> None:
+    """The agent called the client's tools and waits: what came of it is told behind the summary."""
+    results = [Message(role=Role.ROLE_TOOL, text=text) for text in ("<tool_result>42</tool_result>", "43")]
+    summary = summary_of([*SAID, *results], "codex:t")
+    told = since_summary(Transcript(messages=[user("one"), user(PREFIX + summary)]))
+    both = Message(role=Role.ROLE_TOOL, text="<tool_result>42</tool_result>\n43")
+    assert told == Transcript(messages=[user(SUMMARY), both])
+    start = StartTurn(messages=Transcript(messages=[*SAID, *results, user("sum up")]))
+    request = compacted(start, summary)
+    assert (list(request.before.messages), list(request.history.messages)) == (SAID, [user(SUMMARY)])
+
+
 def test_no_other_text_is_one() -> None:
     for text in (
         "What the user said, newest first: nothing",
