@@ -18,6 +18,7 @@ from facade.backend import Backend
 from facade.config import Settings, SettingsError, host_and_port
 from facade.openai.start import Rules
 from facade.routes.front import Front
+from facade.routes.lines import Lines
 
 _PATIENCE: Final = 5.0
 """Seconds that running turns have to end by themselves when the process is told to go."""
@@ -32,9 +33,10 @@ _KEEP_ALIVE: Final = 75
 class Listener(uvicorn.Server):
     """uvicorn, with signals that end it in order: no more requests, turns ended, exit code 0."""
 
-    def __init__(self, config: uvicorn.Config, backend: Backend) -> None:
+    def __init__(self, config: uvicorn.Config, backend: Backend, lines: Lines) -> None:
         super().__init__(config)
         self._backend = backend
+        self._lines = lines
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -52,6 +54,13 @@ class Listener(uvicorn.Server):
             host, port = listening.getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
             print(f"facade: serving http://{shown}:{port}", flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End in order; uvicorn itself would cut WebSockets in the middle of an answer."""
+        for server in self.servers:
+            server.close()
+        await self._lines.close()
+        await super().shutdown(sockets)
 
     def _stop(self) -> None:
         if self.should_exit:
@@ -108,7 +117,7 @@ async def serve(settings: Settings, listening: socket.socket) -> None:
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=int(_PATIENCE) + 2,
     )
-    await Listener(config, backend).serve(sockets=[listening])
+    await Listener(config, backend, front.lines).serve(sockets=[listening])
     await backend.close()
 
 

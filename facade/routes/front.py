@@ -12,6 +12,7 @@ from facade.backend import Backend
 from facade.errors import ApiError
 from facade.openai.presentation import Presentation
 from facade.openai.start import Rules
+from facade.routes.lines import Lines
 from facade.sse import Header, Pace, Padding
 
 _ANONYMOUS: Final = "anonymous"
@@ -34,6 +35,8 @@ class Front:
     """/v1/responses may be spoken to over a WebSocket."""
     socket_idle: float = 3600.0
     """Seconds until a WebSocket on which nothing is asked is closed."""
+    lines: Lines = field(default_factory=Lines)
+    """Those WebSockets."""
 
 
 def request_id(request: HTTPConnection) -> str:

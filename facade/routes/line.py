@@ -22,6 +22,7 @@ from facade.sse import FramedAnswer, cancelled, told_by
 
 _NORMAL: Final = 1000
 _TOO_MUCH: Final = 1008
+_RESTARTING: Final = 1012
 
 
 class Line:
@@ -41,6 +42,7 @@ class Line:
         self._steering = Steering(lambda turn_id: front.backend.cancel(turn_id, caller.request_id))
         self._idle = front.socket_idle
         self._most = front.max_body_bytes
+        self._lines = front.lines
         self._asked: asyncio.Queue[bytes] = asyncio.Queue()
         self._waiting = 0  # bytes
         self._busy = False
@@ -79,11 +81,15 @@ class Line:
         while True:
             data = await self._asked.get()
             self._busy, self._waiting = True, self._waiting - len(data)
-            try:
-                await self._answer(data)
-            except Exception as error:
-                await self._framed().fail(told_by(error, self._socket.scope))
+            with self._lines.answer():
+                try:
+                    await self._answer(data)
+                except Exception as error:
+                    await self._framed().fail(told_by(error, self._socket.scope))
             self._busy = False
+            if self._lines.closing:
+                await self._hang_up(_RESTARTING, "This process goes; come again.")
+                return
 
     async def _answer(self, data: bytes) -> None:
         """Answer one frame; raises what it fails of before anything was told of it."""

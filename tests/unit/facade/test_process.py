@@ -12,6 +12,7 @@ from facade.config import Settings, SettingsError, host_and_port
 from facade.openai.start import ForwardInstructions
 from tests.support.facade import accepted, started, text
 from tests.support.facade_peer import Peer, serve_peer
+from tests.support.line import judge_frames, line_to
 from tests.support.openai_judge import judge_chat_stream
 from tests.support.process import Program
 
@@ -51,6 +52,23 @@ async def test_running_turns_are_told_of_the_end(tmp_path: Path) -> None:
     assert "POST /v1/chat/completions 200" in program.errors
     assert "secret" not in program.errors
     assert "sk-1" not in program.errors
+
+
+async def test_running_answers_over_websockets_are_told_of_the_end(tmp_path: Path) -> None:
+    peer = Peer([[accepted(), started(), text("half")], asyncio.Event()])
+    async with serve_peer(peer) as target, facade(tmp_path, HOWLER_GRPC_TARGET=target) as program:
+        async with line_to(program.address) as line, line_to(program.address) as idle:
+            await line.create(input="hi", store=False)
+            begun = await line.hear("response.output_text.delta")
+            program.signal(signal.SIGINT)
+            program.signal(signal.SIGTERM)
+            verdict = judge_frames(begun + await line.hear())
+            for socket_ in (line.socket, idle.socket):
+                await asyncio.wait_for(socket_.wait_closed(), 60)
+                assert socket_.close_code == 1012
+        assert await program.ended() == 0
+    assert (verdict.terminal, verdict.text) == ("response.failed", "half")
+    assert "Traceback" not in program.errors
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,9 @@ async def test_a_prewarm_runs_no_agent(line: Line, scene: Scene) -> None:
     [
         ("no JSON", None),
         ("[]", None),
+        ("[" * 3900, None),
+        ('{"type": "response.create", "input": "\\ud800"}', None),
+        ('{"type": "response.steer", "input": NaN}', None),
         ('{"input": "hi"}', "type"),
         ('{"type": "response.cancel"}', "type"),
         ('{"type": "response.create", "input": 5}', "input"),
