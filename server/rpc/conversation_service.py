@@ -78,8 +78,10 @@ class ConversationService(ConversationServiceServicer):
     async def ListItems(self, request: pb.ListItemsRequest, context: _Context) -> pb.ListItemsResponse:
         """Return what is in a conversation."""
         known = await self._known(request.conversation_id, request.principal)
-        found = self._items.unheard if request.unheard else self._items.all
-        entries, deleted = await found(known.id, request.principal or known.shown.principal)
+        if request.unheard:
+            entries, deleted = await self._items.unheard(known.id)
+        else:
+            entries, deleted = await self._items.all(known.id, request.principal or known.shown.principal)
         at = _offset(request.page_token)
         page, size = list[pb.Entry](), 0
         for entry in entries[at:]:

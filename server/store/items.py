@@ -34,7 +34,7 @@ class Items:
 
     async def all(self, conversation_id: str, principal: str) -> Listed:
         """Return the items of a conversation, and the responses that a principal made in it."""
-        items, deleted = await self._items(conversation_id, 0)
+        items, deleted = await self._items("list_items", conversation_id)
         asked: Parameters = {"conversation_id": conversation_id, "principal": principal}
         entries, told = list[Entry](), 0
         for row in await self._tables.read("list_responses", asked):
@@ -44,16 +44,13 @@ class Items:
             entries.append(Entry(response_id=row["response_id"]))
         return Listed([*entries, *(Entry(item=item) for item in items[told:])], deleted)
 
-    async def unheard(self, conversation_id: str, principal: str) -> Listed:
-        """Return the items that none of these responses was told."""
-        asked: Parameters = {"conversation_id": conversation_id, "principal": principal}
-        heard = [row["items_heard"] for row in await self._tables.read("list_responses", asked)]
-        items, deleted = await self._items(conversation_id, max(heard, default=0))
-        return Listed([Entry(item=item) for item in items], deleted)
+    async def unheard(self, conversation_id: str) -> Listed:
+        """Return the items that no turn was told."""
+        items, _ = await self._items("list_unheard", conversation_id)
+        return Listed([Entry(item=item) for item in items], [])
 
-    async def _items(self, conversation_id: str, behind: int) -> tuple[list[Item], list[str]]:
-        asked: Parameters = {"conversation_id": conversation_id, "behind": behind}
-        rows = await self._tables.read("list_items", asked)
+    async def _items(self, query: str, conversation_id: str) -> tuple[list[Item], list[str]]:
+        rows = await self._tables.read(query, {"conversation_id": conversation_id})
         items = [
             Item(item_id=row["item_id"], item=row["item"], number=row["number"])
             for row in rows

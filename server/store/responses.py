@@ -26,6 +26,8 @@ class Responses:
             "items_heard": response.items_heard,
         }
         if await self._tables.write(response.response_id, "add_response", columns):
+            if response.items_heard:
+                await self._tables.write(response.conversation_id, "hear_items", columns)
             return True
         return await self.get(response.response_id, response.principal) == response
 

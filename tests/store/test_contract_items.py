@@ -16,15 +16,21 @@ def item(item_id: str, text: str = "{}") -> Item:
     return Item(item_id=item_id, item=text)
 
 
+async def made(conversations: Conversations) -> None:
+    shown = Conversation(conversation_id="conv_1", principal="ann")
+    await conversations.add(Known(shown, BEGINNING, instructions="", keeps=True), NOTHING, 1)
+
+
 def names(entries: list[Entry]) -> list[str]:
     return [entry.item.item_id or entry.response_id for entry in entries]
 
 
 async def test_items_and_responses_stand_in_order(store: AnyStore, other: AnyStore) -> None:
     here, there, responses = Items(store), Items(other), Responses(store)
+    await made(Conversations(store))
     text = '{"content": "o’clock \\u0000", "id": "b"}'
     await here.add("conv_1", [item("b", text), item("a")], 100)
-    assert names((await there.unheard("conv_1", "ann")).entries) == ["b", "a"]
+    assert names((await there.unheard("conv_1")).entries) == ["b", "a"]
     first, second = [entry.item for entry in (await there.all("conv_1", "ann")).entries]
     assert first.item == text
     assert second.number > first.number
@@ -34,12 +40,16 @@ async def test_items_and_responses_stand_in_order(store: AnyStore, other: AnySto
     await responses.add(response)
     await responses.add(stored("resp_2", "bob"))
     await there.add("conv_1", [item("c"), item("a", "another")], 0)
-    assert names((await here.unheard("conv_1", "ann")).entries) == ["c"]
+    assert names((await here.unheard("conv_1")).entries) == ["c"]
     await responses.add(stored("resp_0", at_us=2))  # nothing had been added since
     entries, deleted = await here.all("conv_1", "ann")
     assert (names(entries), deleted) == (["b", "a", "resp_1", "resp_0", "c"], [])
     assert entries[1].item.item == "{}", "it stays as it is"
     assert await here.all("conv_2", "ann") == ([], [])
+
+    await responses.forget(before_us=10)
+    assert names((await here.unheard("conv_1")).entries) == ["c"], "what was heard stays so"
+    assert names((await here.all("conv_1", "ann")).entries) == ["b", "a", "c"]
 
 
 async def test_an_item_is_deleted_once(store: AnyStore, other: AnyStore) -> None:
@@ -57,8 +67,7 @@ async def test_an_item_is_deleted_once(store: AnyStore, other: AnyStore) -> None
 
 async def test_items_go_with_their_conversation(store: AnyStore, other: AnyStore) -> None:
     conversations = Conversations(store)
-    shown = Conversation(conversation_id="conv_1", principal="ann")
-    await conversations.add(Known(shown, BEGINNING, instructions="", keeps=True), NOTHING, 1)
+    await made(conversations)
     await Items(store).add("conv_1", [item("a")], 1)
     await conversations.change_metadata("conv_1", {"k": "v"})
     found = await Conversations(other).get("conv_1")

@@ -99,10 +99,20 @@ DELETE FROM conversation_item WHERE conversation_id = :conversation_id;
 UPDATE conversation SET metadata = :metadata WHERE conversation_id = :conversation_id RETURNING conversation_id;
 
 -- name: list_items
--- What was added to a conversation behind a place, in order, and the ids of what was deleted (those have no item).
+-- What was added to a conversation, in order, and the ids of what was deleted (those have no item).
+SELECT item_id, number, item FROM conversation_item WHERE conversation_id = :conversation_id ORDER BY number;
+
+-- name: list_unheard
+-- What was added to a conversation since its turns were told items last, in order.
 SELECT item_id, number, item FROM conversation_item
- WHERE conversation_id = :conversation_id AND (number > :behind OR item IS NULL)
+ WHERE conversation_id = :conversation_id AND item IS NOT NULL
+   AND number > (SELECT items_heard FROM conversation WHERE conversation_id = :conversation_id)
  ORDER BY number;
+
+-- name: hear_items
+-- A turn was told the items up to one of them.
+UPDATE conversation SET items_heard = :items_heard
+ WHERE conversation_id = :conversation_id AND principal IN ('', :principal) AND items_heard < :items_heard;
 
 -- name: list_responses
 -- The responses that somebody made in a conversation, in order.

@@ -1,0 +1,3 @@
+-- Which items its turns were told a conversation knows by itself: responses are forgotten before it is.
+
+ALTER TABLE conversation ADD COLUMN items_heard BIGINT NOT NULL DEFAULT 0;   -- the number of the last one
