@@ -28,7 +28,7 @@ _DONE_WITH: Final = "is needed no more"
 _SPARED: Final = "was idle longest and too few slots are free"
 _GATHER: Final = 0.05  # seconds in which what happens to slots gathers before it is looked at
 _EVICT_PAUSE: Final = 60.0  # seconds before a task that could not be stopped is tried again
-_TAKE_PAUSE: Final = 1.0  # the same for one that another replica had, and may have given back since
+_TAKE_PAUSE: Final = 1.0  # the same for one that another replica had, or whose turn could not be adopted
 
 
 class Evict(Protocol):
@@ -126,22 +126,27 @@ class Tasks:
         held: Held | None = None
         if active.id not in self._desk.board.tasks:
             return
+        adopts = why is _ORPHANED and self.adopt is not None
+        pause = _TAKE_PAUSE if adopts else _EVICT_PAUSE
         try:
-            adopts = why is _ORPHANED and self.adopt is not None
             held = await self._granting.take(active, active.task.turn_id if adopts else f"{STOPS}it {why}")
             if held is None:
                 await self._desk.mirror.refresh({active.account_id})  # another replica has it
                 if active.id in self._desk.board.tasks and not active.lease_id:
                     self._not_before(active, _TAKE_PAUSE)
                 return
+            if why is _ORPHANED and await self._rests(active):
+                await self._leases.give_back(held.id)
+                return
             if adopts and self.adopt is not None and await self.adopt(active.task, held.lease):
                 return
+            pause = _EVICT_PAUSE
             _log.info("task %s is stopped: it %s", active.id, why)
             await self._evict(copied(active.task), held.lease)
         except Exception as error:
             reason = reason_name(error.reason) if isinstance(error, ServiceError) else type(error).__name__
             _log.warning("task %s could not be stopped: %s", active.id, reason)
-            self._not_before(active)
+            self._not_before(active, pause)
             if held is not None:
                 await self._leases.give_up(held)
         else:
@@ -151,7 +156,12 @@ class Tasks:
             self._desk.board.offer_withheld()
             self._queue.stir()
 
-    def _not_before(self, active: ActiveTask, pause: float = _EVICT_PAUSE) -> None:
+    async def _rests(self, active: ActiveTask) -> bool:
+        """Tell whether the turn on a leased task has ended, at a replica of which the board had not heard."""
+        await self._desk.mirror.refresh({active.account_id})
+        return not active.busy
+
+    def _not_before(self, active: ActiveTask, pause: float) -> None:
         active.evict_after = self._desk.now() + pause
         self._desk.alarm.by(active.evict_after)
 

@@ -49,6 +49,7 @@ class FarWatcher:
         self._error: ServiceError | None = None
         self._following = asyncio.create_task(self._follow(), name=f"far {asked.turn_id}")
         hub.doors.add(self._shut)
+        hub.sought.setdefault(asked.turn_id, set()).add(self._come)
 
     @property
     def cursor(self) -> int:
@@ -106,6 +107,17 @@ class FarWatcher:
     def _stop(self) -> None:
         self._following.cancel()
         self._hub.doors.discard(self._shut)
+        if seekers := self._hub.sought.get(self.turn_id):
+            seekers.discard(self._come)
+            if not seekers:
+                del self._hub.sought[self.turn_id]
+
+    def _come(self) -> None:
+        """The turn runs here now: its owner before may stand still, and not end the call."""
+        if self._near is None and not self._over:
+            self._following.cancel()
+            self._left = 0  # what was not read is told here, too
+            self._following = asyncio.create_task(self._follow(), name=f"near {self.turn_id}")
 
     def _shut(self) -> None:
         """This process ends, and the turn goes on: whoever watches it asks another."""

@@ -48,7 +48,8 @@ class Watching(NamedTuple):
 class Hub:
     """The turns of this process.
 
-    `closed` is True once no turn runs and none will; each of `doors` is called then.
+    `closed` is True once no turn runs and none will; each of `doors` is called then. `sought` has whom to
+    call when a turn that ran elsewhere runs here.
     """
 
     def __init__(self, rooms: Rooms) -> None:
@@ -61,6 +62,7 @@ class Hub:
         self._closing = False
         self.closed = False
         self.doors: set[Callable[[], None]] = set()
+        self.sought: dict[str, set[Callable[[], None]]] = {}
 
     def start(self, start: StartTurn, wake: Callable[[], None]) -> Watching:
         """Start a turn and watch it from its beginning. Raises SHUTTING_DOWN and ALREADY_EXISTS."""
@@ -187,6 +189,8 @@ class Hub:
         live = self._restored(stored)
         _log.info("turn %s was left in the middle and goes on here", live.id)
         self._run(live, Left(stored, lease))
+        for tell in self.sought.pop(live.id, ()):
+            tell()
         return True
 
     async def end_stray(self, turn_id: str) -> None:

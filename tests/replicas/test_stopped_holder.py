@@ -18,7 +18,7 @@ from howler.task.v1.task_service_pb2 import CancelTurnRequest, StreamRequest, Ta
 from server.pool.account import TaskId
 from server.pool.ledger import Holding
 from server.store.open import AnyStore, store_at
-from tests.replicas.test_replicas import two_servers
+from tests.replicas.test_replicas import Two, two_servers
 from tests.support.howler import Howler, reason_of, text_of
 from tests.support.keys import KEYS, ring
 from tests.support.watched import Watched
@@ -47,7 +47,7 @@ async def other(howler: Howler, url: str) -> AsyncIterator[AnyStore]:
         yield store
 
 
-async def sent(howler: Howler) -> list[Any]:
+async def sent(howler: Howler | Two) -> list[Any]:
     """Return all that the sandbox was sent for tasks: frames and requests."""
     state = await howler.sandbox.state()
     requests = [
@@ -128,11 +128,12 @@ async def test_the_turns_of_a_server_that_stood_still_go_on_elsewhere(
         async with asyncio.timeout(SECONDS):
             while len(here) < 20:
                 await asyncio.sleep(0.01)
+            far = asyncio.create_task(followed(two.two, turn.turn_id, there))
+            while not there:
+                await asyncio.sleep(0.01)
             two.one.server.signal(signal.SIGSTOP)
-            while f"{turn.turn_id} was left in the middle and goes on here" not in two.two.server.errors:
-                await asyncio.sleep(0.05)
-            await followed(two.two, turn.turn_id, there)
-            before = (await two.sandbox.state())["frames"]
+            await far
+            before = await sent(two)
             two.one.server.signal(signal.SIGCONT)
             await watching
         assert text_of(there) == "".join(f"tok{number} " for number in range(200))
@@ -140,7 +141,7 @@ async def test_the_turns_of_a_server_that_stood_still_go_on_elsewhere(
         again = list[TaskEvent]()
         await followed(two.two, turn.turn_id, again)
         assert again == there
-        assert (await two.sandbox.state())["frames"] == before
+        assert await sent(two) == before, "nor is the task stopped, which rests"
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await turn.rest()
         assert reason_of(raised.value) == "BACKEND_UNAVAILABLE"

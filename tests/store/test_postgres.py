@@ -309,3 +309,15 @@ async def test_a_database_that_stays_away_is_an_error(
     await store.__aexit__()
     with pytest.raises(StoreError, match="the store is closed"):
         await store.books()
+
+
+async def test_a_process_that_stands_still_in_a_transaction_holds_up_nobody_for_long(
+    postgres_url: str,
+) -> None:
+    """What it has locked is free after the time of a statement: another adopts its turns meanwhile."""
+    connection = await connections.Connections(Address.of(postgres_url)).connect()
+    try:
+        told = await connection.fetchval("SHOW idle_in_transaction_session_timeout")
+        assert told == f"{connections.STATEMENT_SECONDS:g}s"
+    finally:
+        await connection.close()

@@ -26,6 +26,8 @@ RETRY_SECONDS: Final = 5.0
 
 CONNECT_SECONDS: Final = 3.0
 STATEMENT_SECONDS: Final = 5.0  # then the connection counts as lost: no statement of ours takes long
+_STOOD_STILL: Final = f"SET idle_in_transaction_session_timeout = '{STATEMENT_SECONDS:g}s'"
+"""What a process that stands still has locked is free then. (No field of the startup: poolers refuse it.)"""
 _PAUSE: Final = (0.02, 0.5)  # seconds before the second try; at most
 
 
@@ -41,12 +43,14 @@ class Connections:
 
     async def connect(self) -> Connection:
         """Return a connection of the caller's own. Raises what FAILED names."""
-        return await asyncpg.connect(
+        connection = await asyncpg.connect(
             self._address.url,
             timeout=CONNECT_SECONDS,
             command_timeout=STATEMENT_SECONDS,
             server_settings={"application_name": "howler"},
         )
+        await connection.execute(_STOOD_STILL)
+        return connection
 
     async def close(self) -> None:
         """Close what is idle; what is in use is closed when it comes back."""
