@@ -25,7 +25,7 @@ from tests.support.watched import Watched
 
 SECONDS = 60.0  # a test that waits for longer has failed
 SHORT = {
-    "HOWLER_LEASE_TTL": "2",
+    "HOWLER_LEASE_TTL": "4",
     "HOWLER_LEASE_RENEW": "0.5",
     "HOWLER_LEASE_MARGIN": "0.5",
     "HOWLER_LEASE_RECLAIM": "0.5",
