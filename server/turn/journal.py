@@ -42,6 +42,7 @@ class Journal:
         self._dropped: list[str] = []
         self._fleeting: set[str] = set()  # turns that are not durable and have a record for what is spilled
         self._stirred = asyncio.Event()
+        self._wrote = asyncio.Event()  # another one for each write
         self._idle = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
 
@@ -82,6 +83,11 @@ class Journal:
         self._dropped += turn_ids
         self._stirred.set()
 
+    async def caught_up(self, log: TurnLog) -> None:
+        """Return once the store has all that it must have of a log."""
+        while log.owed:
+            await self._wrote.wait()
+
     async def read(self, turn_id: str, seq: int) -> list[Span]:
         """See Keeper."""
         return await self._store.read(turn_id, seq, READ_BYTES)
@@ -106,6 +112,8 @@ class Journal:
             try:
                 await self._write(logs, changes, dropped)
                 pause = _PAUSES[0]
+                self._wrote.set()
+                self._wrote = asyncio.Event()
             except Exception as error:  # a bug in one turn's, too, must not end the others'
                 told = error if isinstance(error, StoreError) else incident(error, "journal")
                 _log.warning("the logs of %d turns could not be written yet: %s", len(logs), told)

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import Enum
 from typing import Final, NewType, Self
 
@@ -26,6 +26,8 @@ LOST_GRACE: Final = 5.0
 """How long, in seconds, a turn waits at least for a watcher whose Relay broke."""
 
 _HELD: Final = 0.02  # seconds that an event waits for the next one, to go out with it
+
+_STORED: Final = 5.0  # seconds for which the store is waited for
 
 _E = ErrorReason
 _NOT_OVER: Final = EndReason.END_REASON_UNSPECIFIED
@@ -297,6 +299,12 @@ class LiveTurn:
         self._record()
         self.log.close()
         self.over.set()
+
+    async def stored(self) -> None:
+        """Wait until the store has the end of a durable turn; not for long, for it may be away."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STORED):
+                await self._journal.caught_up(self.log)
 
     def fail(self, error: ServiceError) -> None:
         """End a turn that the platform never accepted; one that has ended stays as it is.

@@ -99,6 +99,8 @@ class Runner:
                 if failure is not None and live.is_kept and not live.over.is_set():
                     await self._grants.give_up()
                 else:
+                    if self._grants.current is not None:  # its task may be left to others, but not the turn
+                        await live.stored()
                     await self._grants.give_back()
             finally:
                 if failure is not None:

@@ -72,11 +72,10 @@ async def test_a_server_that_stood_still_says_nothing_more(howler: Howler, other
 
         (held,) = await turns(other)
         howler.server.signal(signal.SIGSTOP)
-        while not (reclaimed := await other.reclaim()):
+        while held.lease.account_id not in await other.reclaim():  # others' models may have been asked for
             await asyncio.sleep(0.05)
         task = await other.task(task_id)
         assert task is not None
-        assert reclaimed == {task.account_id}
         assert task.state == TaskState.TASK_STATE_RUNNING, "left in the middle of its turn"
         heir = Lease(
             lease_id="heir", account_id=task.account_id, mode=LeaseMode.LEASE_MODE_EXCLUSIVE, purpose="heir"
