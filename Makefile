@@ -88,7 +88,7 @@ fuzz-http: $(STAMP) ## schemathesis on the HTTP API, which uv fetches; CASES=50 
 	@$(BIN)/python -m tests.fuzz.http_api
 
 test: $(STAMP) ## everything: the checks, then all tests but those of clients, on four workers (they mostly wait)
-	@echo "test: about eight minutes on two cores"
+	@echo "test: about seven minutes on two cores"
 	@$(MAKE) --no-print-directory -j2 check
 	@$(BIN)/python -m pytest tests --ignore tests/clients $(SIDE_BY_SIDE)
 
