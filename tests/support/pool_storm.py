@@ -133,6 +133,8 @@ async def _kill(storm: Storm, workers: _Workers, frozen: set[int]) -> None:
 async def _freeze(storm: Storm, workers: _Workers, frozen: set[int]) -> None:
     while True:
         await asyncio.sleep(STOP_EVERY)
+        if not workers.alive:
+            continue  # a busy machine has not borne again all that were killed
         victim = random.choice(workers.alive)
         frozen.add(victim)
         os.kill(victim, signal.SIGSTOP)
