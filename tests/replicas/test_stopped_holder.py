@@ -21,6 +21,8 @@ from server.store.open import AnyStore, store_at
 from tests.replicas.test_replicas import Two, two_servers
 from tests.support.howler import Howler, reason_of, text_of
 from tests.support.keys import KEYS, ring
+from tests.support.lossy import Lossy
+from tests.support.postgres import Postgres
 from tests.support.watched import Watched
 
 SECONDS = 60.0  # a test that waits for longer has failed
@@ -109,7 +111,7 @@ async def followed(howler: Howler, turn_id: str, events: list[TaskEvent]) -> Non
             async for response in howler.tasks.Watch(WatchRequest(watch=asked)):
                 events += response.events
         except grpc.aio.AioRpcError as error:
-            if reason_of(error) != "BACKEND_UNAVAILABLE":
+            if error.code() != grpc.StatusCode.UNAVAILABLE:
                 raise
             await asyncio.sleep(0.1)
 
@@ -144,6 +146,31 @@ async def test_the_turns_of_a_server_that_stood_still_go_on_elsewhere(
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await turn.rest()
         assert reason_of(raised.value) == "BACKEND_UNAVAILABLE"
+
+
+async def test_a_turn_whose_server_had_no_database_for_long_goes_on(
+    tmp_path: Path, own_postgres: Postgres, postgres_url: str
+) -> None:
+    """Its lease lapsed: it is left, and adopted by the same server once the database is there again."""
+    keep = OnDetach(action=DetachAction.DETACH_ACTION_KEEP)
+    events: list[TaskEvent] = []
+    async with (
+        asyncio.timeout(2 * SECONDS),
+        Lossy(postgres_url) as database,
+        Howler(tmp_path, facade=False, env=SHORT | {"HOWLER_DATABASE_URL": database.url}) as howler,
+    ):
+        turn = Watched(howler, "/pace 300 20", on_detach=keep)
+        await turn.until("text_delta")
+        database.go_away()
+        while "is believed in no longer" not in howler.server.errors:
+            await asyncio.sleep(0.05)
+        database.come_back()
+        await followed(howler, turn.turn_id, events)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await turn.rest()
+    assert reason_of(raised.value) == "BACKEND_UNAVAILABLE"
+    assert text_of(events) == "".join(f"tok{number} " for number in range(300))
+    assert turn.events == events[: len(turn.events)]
 
 
 async def test_what_a_killed_server_left_is_stopped_by_the_next(howler: Howler) -> None:

@@ -15,14 +15,15 @@ class Lossy:
     """Passes bytes on. `url` is where it is in place of the one given, which names a folder of a socket.
 
     After `lose_answers()` the next that the client says is passed on; the answer is lost, and the connection
-    with it; then all is as before. `lost` counts the connections that were lost.
+    with it; then all is as before. `lost` counts the connections that were lost. From `go_away()` to
+    `come_back()` nobody gets through.
     """
 
     def __init__(self, url: str) -> None:
         self._given = urlsplit(url)
         self._socket = Path(parse_qs(self._given.query)["host"][0], f".s.PGSQL.{self._given.port or _PORT}")
         self._folder = tempfile.TemporaryDirectory(prefix="howler-lossy-")
-        self._losing = False
+        self._losing = self._away = False
         self._serving: set[asyncio.Task[None]] = set()
         self.lost = 0
         self.url = urlunsplit(self._given._replace(query=urlencode({"host": self._folder.name})))
@@ -45,7 +46,20 @@ class Lossy:
         """Lose the next answer."""
         self._losing = True
 
+    def go_away(self) -> None:
+        """Lose every connection, and those that come."""
+        self._away = True
+        for task in self._serving:
+            task.cancel()
+
+    def come_back(self) -> None:
+        """Let through who comes from now on."""
+        self._away = False
+
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._away:
+            writer.close()
+            return
         task = asyncio.create_task(self._serve(reader, writer))
         self._serving.add(task)
         task.add_done_callback(self._serving.discard)
