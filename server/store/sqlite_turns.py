@@ -81,7 +81,7 @@ class Turns:
 
     async def strays(self) -> dict[str, str]:
         """See TurnStore."""
-        found = await self._read("stray_turns", {"replica": self._replica})
+        found = await self._read("stray_turns", {})
         return {row["turn_id"]: row["replica"] for row in found}
 
     async def forget(self, turn_ids: Sequence[str]) -> None:

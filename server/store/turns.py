@@ -98,7 +98,7 @@ class TurnStore(Protocol):
         """Make a running durable turn of the replica `of` this one's; False where somebody was first."""
 
     async def strays(self) -> dict[str, str]:
-        """Return the running durable turns of other replicas that no lease and no busy task holds.
+        """Return the running durable turns that no lease and no busy task holds, this replica's among them.
 
         By their ids; the value is the replica. One that is about to end is among them for a moment.
         """

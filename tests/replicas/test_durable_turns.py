@@ -12,6 +12,7 @@ import pytest
 from howler.conversation.v1.conversation_service_pb2 import CreateRequest, GetRequest
 from howler.conversation.v1.conversation_service_pb2_grpc import ConversationServiceStub
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.pool.v1.pool_service_pb2 import RemoveAccountRequest
 from howler.task.v1.relay_pb2 import WatchTurn
 from howler.task.v1.start_turn_pb2 import (
     Attempt,
@@ -26,6 +27,7 @@ from howler.task.v1.start_turn_pb2 import (
 from howler.task.v1.task_event_pb2 import Answer, Continuation, EndReason, QuestionResolution, TaskEvent
 from howler.task.v1.task_service_pb2 import (
     AnswerQuestionRequest,
+    GetTaskRequest,
     GetTurnRequest,
     GetTurnResponse,
     StreamRequest,
@@ -347,4 +349,23 @@ async def test_a_turn_that_nothing_holds_any_more_is_ended(tmp_path: Path) -> No
     grammar.check(whole)
     assert whole[-2].question_resolved.resolution == QuestionResolution.QUESTION_RESOLUTION_EXPIRED
     assert whole[-1].ended.reason == EndReason.END_REASON_FAILED
+    assert whole[-1].ended.error == ErrorReason.ERROR_REASON_TASK_ENDED
+
+
+async def test_a_turn_whose_account_was_removed_is_ended(tmp_path: Path) -> None:
+    """While the platform is away its task cannot be stopped; nobody can go on with the turn."""
+    env = {"HOWLER_TURN_RETENTION": "8"}  # a sweep every 2 s
+    async with Howler(tmp_path, facade=False, env=env) as howler:
+        turn = Turn(howler, "/mute")
+        reading = asyncio.create_task(turn.read())
+        await turn.has(2)
+        await howler.sandbox.faults(routes=[{"path": "*/tasks/stop", "times": 1000, "status": 502}])
+        shown = await howler.tasks.GetTask(GetTaskRequest(task_id=turn.events[0].accepted.task_id))
+        await howler.pool.RemoveAccount(RemoveAccountRequest(account_id=shown.task.account_id))
+        async with asyncio.timeout(SECONDS):
+            await reading
+            while (await turn.record()).end_reason != EndReason.END_REASON_FAILED:
+                await asyncio.sleep(0.1)
+            whole = await turn.told()
+    grammar.check(whole)
     assert whole[-1].ended.error == ErrorReason.ERROR_REASON_TASK_ENDED

@@ -136,7 +136,7 @@ async def test_a_stray_is_held_by_no_lease_and_no_busy_task(store: AnyStore, oth
     assert await other.turns.strays() == {}, "its task was left in the middle: who stops that sees to it"
     await store.end_task(TaskId("t1"), 10)
     assert await other.turns.strays() == {"turn": store.replica}
-    assert await store.turns.strays() == {}, "its replica runs it"
+    assert await store.turns.strays() == {"turn": store.replica}, "its replica may have left it"
     await store.turns.write([], [ended()])
     assert await other.turns.strays() == {}
 

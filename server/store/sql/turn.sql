@@ -32,10 +32,10 @@ SELECT first_seq, count, events
  ORDER BY first_seq;
 
 -- name: stray_turns
--- Running turns of other replicas that nothing holds: no lease, and no task in whose name one could be had.
+-- Running turns that nothing holds: no lease, and no task in whose name one could be had.
 SELECT turn_id, replica
   FROM turn
- WHERE end_us IS NULL AND durable = 1 AND replica <> :replica
+ WHERE end_us IS NULL AND durable = 1
    AND NOT EXISTS (SELECT 1 FROM lease WHERE lease.lease_id = turn.lease_id AND lease.end_us IS NULL)
    AND NOT EXISTS (SELECT 1 FROM task
                     WHERE task.account_id = turn.account_id AND task.turn_id = turn.turn_id
