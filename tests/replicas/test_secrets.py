@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from howler.pool.v1.pool_service_pb2 import AccountState, CheckAccountRequest, ListAccountsRequest
 from howler.task.v1.task_event_pb2 import EndReason
 
 from server.store.keyring import KeyFile, KeyRing
@@ -101,6 +102,9 @@ async def test_a_rotation_beside_a_server(tmp_path: Path, sandbox: Sandbox) -> N
         assert not any(key.spelled in rotated.out for key in (old, new))
         await sandbox.faults(accounts={"expire": ["*"]})  # so that the server logs in and seals what it gets
         assert (await howler.turn("after"))[-1].ended.reason == EndReason.END_REASON_COMPLETED
+        for account in (await howler.pool.ListAccounts(ListAccountsRequest())).accounts:
+            asked = CheckAccountRequest(account_id=account.account_id)  # no login is under way at the end
+            assert (await howler.pool.CheckAccount(asked)).account.state == AccountState.ACCOUNT_STATE_ACTIVE
     checked = await run("accounts", "check", env=env, cwd=tmp_path)
     assert (checked.code, checked.err) == (0, "")
 
