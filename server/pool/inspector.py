@@ -55,13 +55,8 @@ class Inspector:
             await self._health.logins.log_in(seat.id)
         self.warn(seat)
 
-    def warn_all(self) -> None:
-        """Warn of every session that ends soon and that no login of ours renews, once per session."""
-        for seat in self._desk.board.seats.values():
-            self.warn(seat)
-
     def warn(self, seat: Seat) -> None:
-        """Warn of one account's session."""
+        """Warn of an account's session that ends soon and that no login of ours renews, once per session."""
         member, now_us = seat.member, self._desk.now_us()
         if not age.ending(member, now_us, self._warn_us) or self._warned.get(seat.id) == member.session_us:
             return

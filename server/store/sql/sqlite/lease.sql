@@ -16,7 +16,7 @@ RETURNING number;
 -- name: take_slot_of_task
 -- The slot of an active task of a usable account goes to a lease, if no other lease has it. A task that was
 -- left in the middle of a turn may be seen to on an account that is disabled, too.
-UPDATE slot SET lease_id = :lease_id
+UPDATE slot INDEXED BY slot_task SET lease_id = :lease_id
  WHERE account_id = :account_id AND task_id = :task_id AND lease_id = ''
    AND EXISTS (SELECT 1 FROM account JOIN task ON task.account_id = account.account_id
                 WHERE task.task_id = :task_id AND (account.enabled = 1 OR task.busy = 1)
