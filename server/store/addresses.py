@@ -56,7 +56,7 @@ class Addresses:
 
 def _timed(parameters: Parameters) -> Parameters:
     """Add the clock of SQLite; PostgreSQL looks at its own."""
-    return {**parameters, "clock": clock_us()}
+    return {**parameters, "now": clock_us()}
 
 
 def _owner(found: Sequence[Row]) -> Owner | None:

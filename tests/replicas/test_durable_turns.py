@@ -219,6 +219,12 @@ async def test_a_turn_that_ended_while_nobody_looked_is_told_whole(howler: Howle
     assert whole[-1].ended.reason == EndReason.END_REASON_COMPLETED
 
 
+async def until_asked(turn: Turn) -> None:
+    """Wait until the agent has asked a question."""
+    while not (turn.events and turn.events[-1].HasField("question")):
+        await asyncio.sleep(0.01)
+
+
 async def stopped(howler: Howler, task_id: str) -> None:
     """Stop a task on the platform, which says nothing of it on its stream."""
     await howler.sandbox.faults(platform={"silent_stop": True})
@@ -235,8 +241,7 @@ async def stopped(howler: Howler, task_id: str) -> None:
 async def test_a_turn_whose_task_is_gone_ends_with_all_that_is_open_closed(howler: Howler) -> None:
     turn = Turn(howler, "/ask", question_policy=QuestionPolicy.QUESTION_POLICY_ASK)
     reading = asyncio.create_task(turn.read())
-    while not (turn.events and turn.events[-1].HasField("question")):
-        await asyncio.sleep(0.01)
+    await until_asked(turn)
     await howler.kill_server()
     await reading
     await stopped(howler, turn.events[0].accepted.task_id)
@@ -252,8 +257,7 @@ async def test_a_turn_whose_task_is_gone_ends_with_all_that_is_open_closed(howle
 async def test_a_question_may_be_answered_after_a_kill(howler: Howler) -> None:
     turn = Turn(howler, "/ask", question_policy=QuestionPolicy.QUESTION_POLICY_ASK)
     reading = asyncio.create_task(turn.read())
-    while not (turn.events and turn.events[-1].HasField("question")):
-        await asyncio.sleep(0.01)
+    await until_asked(turn)
     asked = turn.events[-1].question
     await howler.kill_server()
     await reading
@@ -337,8 +341,7 @@ async def test_a_turn_that_nothing_holds_any_more_is_ended(tmp_path: Path) -> No
     async with Howler(tmp_path, facade=False, env=env) as howler:
         turn = Turn(howler, "/ask", question_policy=QuestionPolicy.QUESTION_POLICY_ASK)
         reading = asyncio.create_task(turn.read())
-        while not (turn.events and turn.events[-1].HasField("question")):
-            await asyncio.sleep(0.01)
+        await until_asked(turn)
         await howler.kill_server()
         await reading
         async with store_at(f"sqlite:///{tmp_path}/howler.db", ring()) as store:

@@ -81,7 +81,7 @@ async def test_who_lapsed_long_ago_is_forgotten_by_the_others(store: AnyStore, o
     await of(other).renew(THERE)
 
     async def forgotten(ttl: float) -> list[str]:
-        which = {"name": other.replica, "ttl_us": int(ttl * 1e6), "clock": clock_us()}
+        which = {"name": other.replica, "ttl_us": int(ttl * 1e6), "now": clock_us()}
         return [row["name"] for row in await other.write("", "forget_replicas", which)]
 
     assert await forgotten(TTL) == []
