@@ -7,7 +7,8 @@ from howler.pool.v1.pool_service_pb2 import Alert, AlertLevel
 
 from server.errors import reason_name
 from server.pool import age
-from server.pool.board import PLATFORM_KEY, Board
+from server.pool.board import Board
+from server.pool.pieces import PLATFORM_KEY
 
 _CRITICAL, _WARNING = AlertLevel.ALERT_LEVEL_CRITICAL, AlertLevel.ALERT_LEVEL_WARNING
 _FEW: Final = 0.7  # of the enabled accounts usable: below is a warning

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from howler.pool.v1.pool_service_pb2 import PoolEvent
 
 from server.pool.account import AccountId, TaskId
-from server.pool.board import ActiveTask, Board
+from server.pool.board import Board
 from server.pool.chores import Alarm, Chores
 from server.pool.desk import Desk
 from server.pool.granting import Granting
@@ -15,6 +15,7 @@ from server.pool.leases import Leases
 from server.pool.ledger import Ledger
 from server.pool.merge import Merged
 from server.pool.mirror import Mirror
+from server.pool.pieces import ActiveTask
 from server.pool.queue import Queue
 from server.pool.sessions import Authenticator
 from server.pool.tasks import Evict, Tasks

@@ -12,7 +12,8 @@ from howler.pool.v1.pool_service_pb2 import AccountState
 
 from server.errors import ServiceError
 from server.pool.account import AccountId
-from server.pool.board import ActiveTask, Board, Seat
+from server.pool.board import Board
+from server.pool.pieces import ActiveTask, Seat
 
 _E = ErrorReason
 

@@ -5,10 +5,10 @@ from howler.pool.v1.pool_service_pb2 import Lease
 
 from server.errors import ServiceError
 from server.pool.account import LeaseId, TaskId
-from server.pool.board import Held
 from server.pool.desk import Desk
 from server.pool.fence import lost
 from server.pool.leases import Leases, copied
+from server.pool.pieces import Held
 
 _E = ErrorReason
 

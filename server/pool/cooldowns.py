@@ -13,9 +13,9 @@ from howler.pool.v1.pool_service_pb2 import Cooldown, CooldownScope, PoolEvent
 
 from server.errors import ServiceError, reason_name
 from server.pool.account import AccountId, LeaseId
-from server.pool.board import PLATFORM, PLATFORM_KEY, Cooling
 from server.pool.breaker import Breaker
 from server.pool.desk import Desk
+from server.pool.pieces import PLATFORM, PLATFORM_KEY, Cooling
 from server.pool.probes import PROBE_SECONDS, CooldownKey, Probe
 from server.pool.show import timestamp
 from server.pool.treatment import Cool

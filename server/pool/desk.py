@@ -12,10 +12,11 @@ from howler.pool.v1.pool_service_pb2 import Account, Cooldown, PoolEvent
 from server.errors import ServiceError
 from server.pool import show
 from server.pool.account import AccountId, Member
-from server.pool.board import Board, Cooling
+from server.pool.board import Board
 from server.pool.chores import Alarm, Chores
 from server.pool.ledger import Ledger
 from server.pool.mirror import Mirror
+from server.pool.pieces import Cooling
 from server.pool.probes import CooldownKey
 from server.pool.terms import Terms
 from server.pool.watchers import Watchers

@@ -10,11 +10,11 @@ from howler.task.v1.task_service_pb2 import TaskState
 
 from server.errors import ServiceError
 from server.pool.account import AccountId, TaskId
-from server.pool.board import ActiveTask, Held
 from server.pool.choice import RETRY_SECONDS, Want
 from server.pool.desk import Desk
 from server.pool.health import Health
 from server.pool.leases import Leases, copied, session_expired
+from server.pool.pieces import ActiveTask, Held
 from server.pool.queue import Place, Queue
 
 _E = ErrorReason

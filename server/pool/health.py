@@ -11,10 +11,10 @@ from howler.pool.v1.pool_service_pb2 import AccountState
 from server.errors import ServiceError, reason_name
 from server.pool import age
 from server.pool.account import AccountId, LeaseId, Session
-from server.pool.board import PLATFORM_KEY, Seat
 from server.pool.cooldowns import Cooldowns
 from server.pool.desk import Desk
 from server.pool.logins import Logins
+from server.pool.pieces import PLATFORM_KEY, Seat
 from server.pool.sessions import Authenticator, Sessions
 from server.pool.treatment import Cool, Demote, Trip, treatment
 

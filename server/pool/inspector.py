@@ -8,9 +8,9 @@ from howler.pool.v1.pool_service_pb2 import AccountState, PoolEvent
 
 from server.pool import age
 from server.pool.account import AccountId
-from server.pool.board import Seat
 from server.pool.desk import Desk
 from server.pool.health import Health
+from server.pool.pieces import Seat
 
 _log = logging.getLogger(__name__)
 _SHORTEST: Final = 0.05  # seconds between two checks, however many accounts there are

@@ -10,9 +10,9 @@ from howler.pool.v1.pool_service_pb2 import Lease, PoolEvent
 
 from server.errors import ServiceError
 from server.pool.account import AccountId, LeaseId, TaskId
-from server.pool.board import NO_TASK, Held
 from server.pool.desk import Desk
 from server.pool.fence import lost
+from server.pool.pieces import NO_TASK, Held
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason

@@ -7,8 +7,8 @@ from typing import Final
 
 from server.errors import ServiceError, reason_name
 from server.pool.account import AccountId, Member
-from server.pool.board import Seat
 from server.pool.desk import Desk
+from server.pool.pieces import Seat
 from server.pool.sessions import Authenticator, Sessions
 from server.pool.treatment import Demote, treatment
 

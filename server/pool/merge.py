@@ -8,8 +8,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId
-from server.pool.board import NO_TASK, PLATFORM, Board, Cooling, Held, Touch
+from server.pool.board import Board, Touch
 from server.pool.ledger import Books, Cold, Holding, Work
+from server.pool.pieces import NO_TASK, PLATFORM, Cooling, Held
 from server.pool.terms import Terms
 
 

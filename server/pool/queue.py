@@ -16,7 +16,7 @@ from howler.pool.v1.pool_service_pb2 import Lease
 
 from server.errors import ServiceError
 from server.pool.account import AccountId
-from server.pool.board import ActiveTask, Board, Held
+from server.pool.board import Board
 from server.pool.choice import (
     Want,
     choose,
@@ -27,6 +27,7 @@ from server.pool.choice import (
     refusal,
     sleepers,
 )
+from server.pool.pieces import ActiveTask, Held
 
 
 class Place(NamedTuple):

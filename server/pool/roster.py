@@ -13,9 +13,9 @@ from howler.task.v1.task_service_pb2 import Task
 from server.errors import ServiceError
 from server.pool import show
 from server.pool.account import AccountId, Credentials, Member, digest
-from server.pool.board import Seat
 from server.pool.desk import Desk
 from server.pool.health import Health
+from server.pool.pieces import Seat
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason

@@ -11,9 +11,9 @@ from howler.pool.v1.pool_service_pb2 import AccountState, PoolEvent
 
 from server.errors import ServiceError, reason_name
 from server.pool.account import AccountId, Credentials, Member
-from server.pool.board import Seat
 from server.pool.desk import Desk
 from server.pool.outage import Refusals
+from server.pool.pieces import Seat
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason

@@ -10,7 +10,8 @@ from server.errors import reason_name
 from server.pool import age
 from server.pool.account import AccountId, masked
 from server.pool.alerts import alerts
-from server.pool.board import PLATFORM, Board, Seat
+from server.pool.board import Board
+from server.pool.pieces import PLATFORM, Seat
 
 
 def timestamp(microseconds: int) -> Timestamp:

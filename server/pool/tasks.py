@@ -10,12 +10,12 @@ from howler.task.v1.task_service_pb2 import Task
 
 from server.errors import ServiceError, reason_name
 from server.pool.account import AccountId, LeaseId, TaskId
-from server.pool.board import NO_LEASE, STOPS, ActiveTask, Held, Seat
 from server.pool.choice import surplus
 from server.pool.desk import Desk
 from server.pool.granting import Granting
 from server.pool.health import Health
 from server.pool.leases import Leases
+from server.pool.pieces import NO_LEASE, STOPS, ActiveTask, Held, Seat
 from server.pool.queue import Queue
 from server.pool.treatment import SLOT_CLOSED
 

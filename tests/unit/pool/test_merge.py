@@ -8,9 +8,10 @@ from howler.pool.v1.pool_service_pb2 import AccountState, Cooldown, CooldownScop
 from howler.task.v1.task_service_pb2 import Task
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId
-from server.pool.board import Board, Cooling, Held
+from server.pool.board import Board
 from server.pool.ledger import Books, Cold, Holding, Work
 from server.pool.merge import Reading
+from server.pool.pieces import Cooling, Held
 from server.pool.terms import Terms
 
 ANN, BOB = AccountId("ann"), AccountId("bob")

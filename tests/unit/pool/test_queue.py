@@ -7,8 +7,9 @@ from howler.pool.v1.pool_service_pb2 import AccountState, Lease, LeaseMode
 
 from server.errors import ServiceError
 from server.pool.account import AccountId, LeaseId, Member
-from server.pool.board import Board, Held
+from server.pool.board import Board
 from server.pool.choice import Want
+from server.pool.pieces import Held
 from server.pool.queue import Queue
 
 ANN = AccountId("ann")
