@@ -10,7 +10,7 @@ import logging
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing
 from typing import Final
 
@@ -122,15 +122,11 @@ def main(arguments: Sequence[str]) -> int:
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM, then end in order. Raises Misconfigured and StoreError."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    stop = asked_to_stop()
     accounts = credentials(settings)
     async with AsyncExitStack() as stack:
         parts = await stack.enter_async_context(opened(settings))
-        store = parts.store
-        pool = parts.pool
+        store, pool = parts.store, parts.pool
         catalog = Catalog(Offers(pool, parts.platform).load)
         stack.push_async_callback(catalog.close)
         journal = await stack.enter_async_context(Journal(store.turns))
@@ -138,51 +134,17 @@ async def serve(settings: Settings) -> None:
         hub = Hub(rooms)
         pool.offer_orphans(hub.adopt)
         await stack.enter_async_context(pool)
-        current = asyncio.create_task(keep_current(pool, catalog), name="catalogue keeper")
-        stack.callback(current.cancel)
-        sweep = Sweep(
-            hub,
-            store.turns,
-            Responses(store),
-            retention=settings.turn_retention,
-            longest=settings.turn_timeout,
-        )
-        stack.callback(asyncio.create_task(sweep.run(), name="sweep of turns").cancel)
-        retiring = Retiring(rooms.conversations, pool, settings.conversation_idle)
-        stack.callback(asyncio.create_task(retiring.run(), name="end of idle conversations").cancel)
+        for name, chore in chores_of(settings, rooms, hub, Responses(store)).items():
+            stack.callback(asyncio.create_task(chore, name=name).cancel)
         stack.push_async_callback(hub.close, settings.shutdown_grace)
         await pool.register(accounts)
 
         addresses = Addresses(store, store.replica, settings.lease_ttl)
         reach = Reach(hub, Owners(hub, addresses), await stack.enter_async_context(Peers()))
-        health = health_aio.HealthServicer()
         server = grpc.aio.server(interceptors=[Edge()], options=OPTIONS)
-        workspaces = Workspaces(pool, parts.platform, store)
-        task_service_pb2_grpc.add_TaskServiceServicer_to_server(
-            TaskService(reach, store, workspaces, store.replica, settings.relay_gather_ms / 1000), server
-        )
-        conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server(
-            ConversationService(rooms.conversations, Items(store), reach), server
-        )
-        model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(catalog), server)
-        pool_service_pb2_grpc.add_PoolServiceServicer_to_server(
-            PoolService(pool, settings.queue_timeout, settings.lease_ttl), server
-        )
-        response_service_pb2_grpc.add_ResponseServiceServicer_to_server(
-            ResponseService(Responses(store)), server
-        )
-        health_pb2_grpc.add_HealthServicer_to_server(health, server)
-        reflection.enable_server_reflection(
-            (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME),
-            server,
-        )
-        host, port = host_and_port(settings.grpc_addr)
-        try:
-            port = await listen(server, host, port)
-        except OSError as error:
-            raise Misconfigured(
-                f"HOWLER_GRPC_ADDR: cannot listen on {settings.grpc_addr}: {error.strerror}"
-            ) from None
+        add_services(server, settings, parts, rooms, reach)
+        health = add_health(server)
+        host, port = await bound(server, settings.grpc_addr)
         await stack.enter_async_context(
             Presence(addresses, settings.advertise_addr or reachable_at(host, port), settings.lease_renew)
         )
@@ -195,6 +157,67 @@ async def serve(settings: Settings) -> None:
         await health.enter_graceful_shutdown()
         await hub.close(settings.shutdown_grace)
         await server.stop(STOP_SECONDS)
+
+
+def asked_to_stop() -> asyncio.Event:
+    """Return what SIGINT and SIGTERM set from now on."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def chores_of(
+    settings: Settings, rooms: Rooms, hub: Hub, responses: Responses
+) -> dict[str, Coroutine[object, object, None]]:
+    """Return what is to be done beside the services for as long as they serve, by name."""
+    sweep = Sweep(
+        hub, rooms.turns, responses, retention=settings.turn_retention, longest=settings.turn_timeout
+    )
+    retiring = Retiring(rooms.conversations, rooms.pool, settings.conversation_idle)
+    return {
+        "catalogue keeper": keep_current(rooms.pool, rooms.catalog),
+        "sweep of turns": sweep.run(),
+        "end of idle conversations": retiring.run(),
+    }
+
+
+def add_services(
+    server: grpc.aio.Server, settings: Settings, parts: Parts, rooms: Rooms, reach: Reach
+) -> None:
+    """Register the services of `howler.*`: those that SERVICES names."""
+    store, pool = parts.store, parts.pool
+    workspaces = Workspaces(pool, parts.platform, store)
+    task_service_pb2_grpc.add_TaskServiceServicer_to_server(
+        TaskService(reach, store, workspaces, store.replica, settings.relay_gather_ms / 1000), server
+    )
+    conversation_service_pb2_grpc.add_ConversationServiceServicer_to_server(
+        ConversationService(rooms.conversations, Items(store), reach), server
+    )
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(rooms.catalog), server)
+    pool_service_pb2_grpc.add_PoolServiceServicer_to_server(
+        PoolService(pool, settings.queue_timeout, settings.lease_ttl), server
+    )
+    response_service_pb2_grpc.add_ResponseServiceServicer_to_server(ResponseService(Responses(store)), server)
+
+
+def add_health(server: grpc.aio.Server) -> health_aio.HealthServicer:
+    """Register health and reflection, and return the health: it is told later which services serve."""
+    health = health_aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    shown = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+    reflection.enable_server_reflection((*SERVICES, shown, reflection.SERVICE_NAME), server)
+    return health
+
+
+async def bound(server: grpc.aio.Server, address: str) -> tuple[str, int]:
+    """Let the server listen, and return at which host and port it does. Raises Misconfigured."""
+    host, port = host_and_port(address)
+    try:
+        return host, await listen(server, host, port)
+    except OSError as error:
+        raise Misconfigured(f"HOWLER_GRPC_ADDR: cannot listen on {address}: {error.strerror}") from None
 
 
 def settle_memory() -> None:
