@@ -34,7 +34,7 @@ class Operation:
 
 def operations() -> list[Operation]:
     """Return all of them."""
-    return [*_turns(), *_stored(), *_conversations(), *_models(), *_health()]
+    return [*_turns(), *_stored(), *_conversations(), *_conversation_items(), *_models(), *_health()]
 
 
 _IGNORED: Final = (
@@ -140,8 +140,7 @@ def _stored() -> list[Operation]:
 
 
 def _conversations() -> list[Operation]:
-    one, items = "/v1/conversations/{conversation_id}", "/v1/conversations/{conversation_id}/items"
-    shown, page, item = examples.CONVERSATION, examples.INPUT_ITEMS, examples.ITEM
+    one, shown = "/v1/conversations/{conversation_id}", examples.CONVERSATION
     return [
         Operation(
             "post",
@@ -171,6 +170,13 @@ def _conversations() -> list[Operation]:
             examples.DELETED_CONVERSATION,
             "Its agent is stopped; responses that were made in it stay.",
         ),
+    ]
+
+
+def _conversation_items() -> list[Operation]:
+    items, page = "/v1/conversations/{conversation_id}/items", examples.INPUT_ITEMS
+    one = f"{items}/{{item_id}}"
+    return [
         Operation(
             "get",
             items,
@@ -191,13 +197,13 @@ def _conversations() -> list[Operation]:
             ItemsBody,
             {"message": {"items": [{"role": "user", "content": "Say hello"}]}},
         ),
-        Operation("get", f"{items}/{{item_id}}", "Get an item of a conversation", answers.Item, item),
+        Operation("get", one, "Get an item of a conversation", answers.Item, examples.ITEM),
         Operation(
             "delete",
-            f"{items}/{{item_id}}",
+            one,
             "Delete an item of a conversation",
             answers.Conversation,
-            shown,
+            examples.CONVERSATION,
             "What the agent has heard already it is not made to forget.",
         ),
     ]

@@ -25,65 +25,73 @@ Handle = Callable[[Request], Awaitable[Response]]
 
 def conversation_routes(front: Front) -> list[BaseRoute]:
     """Return the routes, bound to the facade's parts."""
-    conversations, library = front.backend.conversations, Library(front)
-    contents = Contents(front, library)
-
-    async def create(request: Request) -> Response:
-        asked = parse(await read_body(request, front.max_body_bytes) or b"{}", ConversationBody)
-        who = principal(request)
-        items = await read_items(asked.items or [], who)
-        made = await conversations.make(who, asked.metadata or {})
-        if items:
-            await conversations.add_items(made.conversation_id, who, _kept(items))
-        return json_answer(_shown(made))
-
-    async def retrieve(request: Request) -> Response:
-        return json_answer(_shown(await conversations.get(*_named(request))))
-
-    async def update(request: Request) -> Response:
-        asked = parse(await read_body(request, front.max_body_bytes), MetadataBody)
-        return json_answer(_shown(await conversations.update(*_named(request), asked.metadata or {})))
-
-    async def delete(request: Request) -> Response:
-        found = await conversations.get(*_named(request))
-        await conversations.delete(*_named(request))
-        deleted = {"id": found.conversation_id, "object": "conversation.deleted", "deleted": True}
-        return json_answer(deleted)
-
-    async def list_items(request: Request) -> Response:
-        return json_answer(await contents.page(*_named(request), Paging.of(request.query_params)))
-
-    async def add_items(request: Request) -> Response:
-        asked = parse(await read_body(request, front.max_body_bytes), ItemsBody)
-        items = await read_items(asked.items, principal(request))
-        await conversations.add_items(*_named(request), _kept(items))
-        return json_answer(Paging(len(items), "", ascending=True).begun(items))
-
-    async def retrieve_item(request: Request) -> Response:
-        return json_answer(await contents.item(*_named(request), request.path_params["item_id"]))
-
-    async def delete_item(request: Request) -> Response:
-        item = await contents.item(*_named(request), request.path_params["item_id"])
-        await conversations.delete_item(*_named(request), str(item["id"]))
-        return json_answer(_shown(await conversations.get(*_named(request))))
-
-    async def read_items(items: Sequence[Raw], who: str) -> list[dict[str, object]]:
-        """Return items as they are kept, with what they refer to. Raises the 400."""
-        said = await library.said(References("", responses_of(items, "items")), who, {})
-        return added_items(resolved(items, said, "items"), [uuid.uuid4().hex for _ in items])
-
+    answers = _Answers(front)
     one, items = "/v1/conversations/{conversation_id}", "/v1/conversations/{conversation_id}/items"
     item = f"{items}/{{item_id}}"
     return [
-        Route("/v1/conversations", create, methods=["POST"]),
-        Route(one, _or_404(retrieve), methods=["GET"]),
-        Route(one, _or_404(update), methods=["POST"]),
-        Route(one, _or_404(delete), methods=["DELETE"]),
-        Route(items, _or_404(list_items), methods=["GET"]),
-        Route(items, _or_404(add_items), methods=["POST"]),
-        Route(item, _or_404(retrieve_item), methods=["GET"]),
-        Route(item, _or_404(delete_item), methods=["DELETE"]),
+        Route("/v1/conversations", answers.create, methods=["POST"]),
+        Route(one, _or_404(answers.retrieve), methods=["GET"]),
+        Route(one, _or_404(answers.update), methods=["POST"]),
+        Route(one, _or_404(answers.delete), methods=["DELETE"]),
+        Route(items, _or_404(answers.list_items), methods=["GET"]),
+        Route(items, _or_404(answers.add_items), methods=["POST"]),
+        Route(item, _or_404(answers.retrieve_item), methods=["GET"]),
+        Route(item, _or_404(answers.delete_item), methods=["DELETE"]),
     ]
+
+
+class _Answers:
+    """What conversations answer, a method for each route."""
+
+    def __init__(self, front: Front) -> None:
+        self._most = front.max_body_bytes
+        self._conversations = front.backend.conversations
+        self._library = Library(front)
+        self._contents = Contents(front, self._library)
+
+    async def create(self, request: Request) -> Response:
+        asked = parse(await read_body(request, self._most) or b"{}", ConversationBody)
+        who = principal(request)
+        items = await self._read_items(asked.items or [], who)
+        made = await self._conversations.make(who, asked.metadata or {})
+        if items:
+            await self._conversations.add_items(made.conversation_id, who, _kept(items))
+        return json_answer(_shown(made))
+
+    async def retrieve(self, request: Request) -> Response:
+        return json_answer(_shown(await self._conversations.get(*_named(request))))
+
+    async def update(self, request: Request) -> Response:
+        asked = parse(await read_body(request, self._most), MetadataBody)
+        return json_answer(_shown(await self._conversations.update(*_named(request), asked.metadata or {})))
+
+    async def delete(self, request: Request) -> Response:
+        found = await self._conversations.get(*_named(request))
+        await self._conversations.delete(*_named(request))
+        deleted = {"id": found.conversation_id, "object": "conversation.deleted", "deleted": True}
+        return json_answer(deleted)
+
+    async def list_items(self, request: Request) -> Response:
+        return json_answer(await self._contents.page(*_named(request), Paging.of(request.query_params)))
+
+    async def add_items(self, request: Request) -> Response:
+        asked = parse(await read_body(request, self._most), ItemsBody)
+        items = await self._read_items(asked.items, principal(request))
+        await self._conversations.add_items(*_named(request), _kept(items))
+        return json_answer(Paging(len(items), "", ascending=True).begun(items))
+
+    async def retrieve_item(self, request: Request) -> Response:
+        return json_answer(await self._contents.item(*_named(request), request.path_params["item_id"]))
+
+    async def delete_item(self, request: Request) -> Response:
+        item = await self._contents.item(*_named(request), request.path_params["item_id"])
+        await self._conversations.delete_item(*_named(request), str(item["id"]))
+        return json_answer(_shown(await self._conversations.get(*_named(request))))
+
+    async def _read_items(self, items: Sequence[Raw], who: str) -> list[dict[str, object]]:
+        """Return items as they are kept, with what they refer to. Raises the 400."""
+        said = await self._library.said(References("", responses_of(items, "items")), who, {})
+        return added_items(resolved(items, said, "items"), [uuid.uuid4().hex for _ in items])
 
 
 def _or_404(handle: Handle) -> Handle:
