@@ -77,10 +77,36 @@ async def relayed(relay: Any, have: Events) -> None:
                 await relay.write(RelayRequest(tag=frame.tag, grant=Grant(bytes=size)))
 
 
-async def until_accepted(relay: Any, have: Events) -> None:
+async def stalled_relay(stub: Any) -> tuple[Any, Events]:
+    """Return a Relay with turns that are not durable and have no credit, all accepted."""
+    relay = stub.Relay()
+    have: Events = {tag: [] for tag in range(1, STALLED // 2 + 1)}
+    for tag in have:
+        start = StartTurn(prompt="x", retention=STOP, durability=Durability.DURABILITY_EPHEMERAL)
+        await relay.write(RelayRequest(tag=tag, start=start))
     while not all(have.values()):
         for frame in (await relay.read()).frames:
             have[frame.tag] += frame.events
+    return relay, have
+
+
+async def stalled_streams(stubs: list[Any]) -> list[tuple[Any, list[TaskEvent]]]:
+    """Return Streams of durable turns that are read no further than their first events."""
+    start = StreamRequest(start=StartTurn(prompt="y", retention=STOP))
+    calls = [stubs[number // PER_CHANNEL].Stream(start) for number in range(STALLED // 2)]
+    return [(call, list((await call.read()).events)) for call in calls]
+
+
+async def grown_by(howler: Howler) -> float:
+    """Return by how many MB the server grew while other turns ran as if nothing were."""
+    before = rss_mb(howler)
+    for _ in range(3):
+        for events in await asyncio.gather(*(howler.turn("other", retention=STOP) for _ in range(5))):
+            assert text_of(events) == "tok " * 40
+    await asyncio.sleep(SECONDS)
+    grown = rss_mb(howler) - before
+    print(f"{STALLED} stalled readers for {SECONDS:g} s: the server's RSS grew by {grown:.1f} MB")
+    return grown
 
 
 async def test_stalled_readers_cost_little_and_lose_nothing(tmp_path: Path) -> None:
@@ -97,42 +123,20 @@ async def test_stalled_readers_cost_little_and_lose_nothing(tmp_path: Path) -> N
             grpc.aio.insecure_channel(howler.server.address, options=(*NARROW, ("grpc.channel_id", number)))
             for number in range(STALLED // 2 // PER_CHANNEL + 1)
         ]
-        stub = type(howler.tasks)
-        relay = stub(channels[-1]).Relay()
-        on_relay: Events = {tag: [] for tag in range(1, STALLED // 2 + 1)}
-        for tag in on_relay:
-            start = StartTurn(prompt="x", retention=STOP, durability=Durability.DURABILITY_EPHEMERAL)
-            await relay.write(RelayRequest(tag=tag, start=start))
-        calls = [
-            stub(channels[number // PER_CHANNEL]).Stream(
-                StreamRequest(start=StartTurn(prompt="y", retention=STOP))
-            )
-            for number in range(STALLED // 2)
-        ]
-        on_streams = [list((await call.read()).events) for call in calls]
-        await until_accepted(relay, on_relay)
+        stubs = [type(howler.tasks)(channel) for channel in channels]
+        relay, on_relay = await stalled_relay(stubs[-1])
+        streams = await stalled_streams(stubs)
         while len(upstream.sockets) < STALLED:
             await asyncio.sleep(0.05)
-        before = rss_mb(howler)
         upstream.attach = [
             [STARTED, *[step for _ in range(40) for step in (says("tok "), Pause(0.02))], ENDED]
         ]
-
-        for _ in range(3):
-            for events in await asyncio.gather(*(howler.turn("other", retention=STOP) for _ in range(5))):
-                assert text_of(events) == "tok " * 40
-        await asyncio.sleep(SECONDS)
-        grown = rss_mb(howler) - before
-        print(f"{STALLED} stalled readers for {SECONDS:g} s: the server's RSS grew by {grown:.1f} MB")
-        assert grown < GROWTH_MB
+        assert await grown_by(howler) < GROWTH_MB
         assert not any(socket.closed.is_set() for socket in upstream.sockets[:STALLED])
 
         await finish(upstream, STALLED)
-        await asyncio.gather(
-            relayed(relay, on_relay),
-            *(streamed(call, events) for call, events in zip(calls, on_streams, strict=True)),
-        )
-        for events in (*on_relay.values(), *on_streams):
+        await asyncio.gather(relayed(relay, on_relay), *(streamed(*stream) for stream in streams))
+        for events in (*on_relay.values(), *(events for _, events in streams)):
             grammar.check(events)
             assert text_of(events) == answer
         await relay.done_writing()

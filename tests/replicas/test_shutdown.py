@@ -45,6 +45,14 @@ class Left(Turn):
             self.why = error
 
 
+async def agents_were_left_alone(howler: Howler, tasks: set[str]) -> None:
+    """Check that these tasks still run, alone, and that no agent was told to stop."""
+    state = await howler.sandbox.state()
+    assert {task["id"] for task in state["tasks"] if task["status"] != "finished"} == tasks
+    told = [frame["frame"] for frame in state["frames"] if frame["task_id"] in tasks]
+    assert not any("user-cancel" in frame for frame in told)
+
+
 async def test_a_shutdown_leaves_durable_turns_to_the_next_server(tmp_path: Path) -> None:
     """E3: nothing is said to their agents; who watches on gets the exact rest. Others end."""
     async with Howler(tmp_path, facade=False, env=HASTY) as howler:
@@ -72,12 +80,7 @@ async def test_a_shutdown_leaves_durable_turns_to_the_next_server(tmp_path: Path
         assert not waits.events
         for turn in (*turns, waits):
             assert (turn.why.code(), reason_of(turn.why)) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
-        state = await howler.sandbox.state()
-        left = {turn.events[0].accepted.task_id for turn in turns}
-        for task in state["tasks"]:
-            assert (task["status"] != "finished") == (task["id"] in left)
-        told = [frame["frame"] for frame in state["frames"] if frame["task_id"] in left]
-        assert not any("user-cancel" in frame for frame in told)
+        await agents_were_left_alone(howler, {turn.events[0].accepted.task_id for turn in turns})
 
         await howler.start_server()
         howler.server.signal(signal.SIGINT)  # in the middle of their adoption

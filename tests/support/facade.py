@@ -9,6 +9,7 @@ import uvicorn
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1 import model_service_pb2 as models_pb2
 from howler.task.v1 import task_event_pb2 as pb
+from starlette.types import ASGIApp
 
 from facade.app import create_app
 from facade.backend import Backend
@@ -95,12 +96,22 @@ async def serve_facade(
         responses_websocket=responses_websocket,
         socket_idle=socket_idle,
     )
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(backend.close)
+        url = await stack.enter_async_context(served(create_app(front), max_body_bytes))
+        stack.callback(backend.end_turns)
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def served(app: ASGIApp, max_message_bytes: int = 10_000_000) -> AsyncIterator[str]:
+    """Serve an application on loopback; gives its URL."""
     config = uvicorn.Config(
-        create_app(front),
+        app,
         port=0,
         http="httptools",
         ws="websockets-sansio",
-        ws_max_size=max_body_bytes,
+        ws_max_size=max_message_bytes,
         ws_per_message_deflate=False,
         lifespan="off",
         log_config=None,
@@ -112,10 +123,7 @@ async def serve_facade(
     try:
         while not server.started:
             await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
-        backend.end_turns()
         server.should_exit = True
         await serving
-        await backend.close()

@@ -1,14 +1,12 @@
 """A bug is told as a failure, not as a connection that is cut: machines that break, on real sockets."""
 
 import asyncio
-import contextlib
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import httpx2
 import pytest
-import uvicorn
 from howler.model.v1.model_service_pb2 import Model
 from howler.task.v1.start_turn_pb2 import StartTurn
 from howler.task.v1.task_event_pb2 import TaskEvent
@@ -25,7 +23,7 @@ from facade.openai.responses_stream import ResponsesStream
 from facade.openai.start import Rules
 from facade.routes.front import Front
 from facade.sse import Fold, Pace, Stream, TurnAnswer, TurnStream
-from tests.support.facade import accepted, started, text
+from tests.support.facade import accepted, served, started, text
 from tests.support.facade_peer import Peer, Script, serve_peer
 from tests.support.openai_judge import assert_error, judge_chat_stream, judge_response_stream
 
@@ -83,19 +81,6 @@ def chat(kind: type[ChatStream]) -> ChatStream:
 
 def response() -> ResponsesStream:
     return TripsInResponse("1", 1_795_000_000, "m", Echo(), Presentation())
-
-
-@contextlib.asynccontextmanager
-async def served(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve an application on loopback; gives its URL."""
-    config = uvicorn.Config(app, port=0, http="httptools", lifespan="off", log_config=None, access_log=False)
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await serving
 
 
 async def ask(
