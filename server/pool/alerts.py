@@ -3,7 +3,7 @@
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import Alert, AlertLevel
+from howler.pool.v1.alert_pb2 import Alert, AlertLevel
 
 from server.errors import reason_name
 from server.pool import age

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from howler.pool.v1.pool_service_pb2 import PoolEvent
+from howler.pool.v1.pool_event_pb2 import PoolEvent
 
 from server.pool.account import AccountId, TaskId
 from server.pool.board import Board

@@ -9,7 +9,7 @@ Leases of other replicas stand on the board too (`foreign`): they take slots, an
 from collections.abc import Iterator
 from dataclasses import replace
 
-from howler.pool.v1.pool_service_pb2 import CooldownScope
+from howler.pool.v1.cooldown_pb2 import CooldownScope
 from howler.task.v1.task_service_pb2 import Task
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId

@@ -9,7 +9,8 @@ import logging
 from collections.abc import Callable
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import Cooldown, CooldownScope, PoolEvent
+from howler.pool.v1.cooldown_pb2 import Cooldown, CooldownScope
+from howler.pool.v1.pool_event_pb2 import PoolEvent
 
 from server.errors import ServiceError, reason_name
 from server.pool.account import AccountId, LeaseId

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, replace
 from weakref import WeakValueDictionary
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import Account, Cooldown, PoolEvent
+from howler.pool.v1.cooldown_pb2 import Cooldown
+from howler.pool.v1.pool_event_pb2 import PoolEvent
+from howler.pool.v1.pool_service_pb2 import Account
 
 from server.errors import ServiceError
 from server.pool import show

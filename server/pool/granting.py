@@ -5,7 +5,8 @@ from contextlib import suppress
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode, PoolEvent
+from howler.pool.v1.pool_event_pb2 import PoolEvent
+from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
 from howler.task.v1.task_service_pb2 import TaskState
 
 from server.errors import ServiceError

@@ -4,7 +4,8 @@ import asyncio
 import logging
 from typing import Final
 
-from howler.pool.v1.pool_service_pb2 import AccountState, PoolEvent
+from howler.pool.v1.pool_event_pb2 import PoolEvent
+from howler.pool.v1.pool_service_pb2 import AccountState
 
 from server.pool import age
 from server.pool.account import AccountId

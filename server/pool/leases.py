@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import Lease, PoolEvent
+from howler.pool.v1.pool_event_pb2 import PoolEvent
+from howler.pool.v1.pool_service_pb2 import Lease
 
 from server.errors import ServiceError
 from server.pool.account import AccountId, LeaseId, TaskId

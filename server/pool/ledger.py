@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from howler.pool.v1.pool_service_pb2 import Cooldown, Lease
+from howler.pool.v1.cooldown_pb2 import Cooldown
+from howler.pool.v1.pool_service_pb2 import Lease
 from howler.task.v1.task_service_pb2 import Task
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId

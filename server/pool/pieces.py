@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Final
 
-from howler.pool.v1.pool_service_pb2 import Cooldown, CooldownScope, Lease, LeaseMode
+from howler.pool.v1.cooldown_pb2 import Cooldown, CooldownScope
+from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
 from howler.task.v1.task_service_pb2 import Task
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId

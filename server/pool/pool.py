@@ -11,10 +11,10 @@ from contextlib import asynccontextmanager
 from typing import Final, Self
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
+from howler.pool.v1.cooldown_pb2 import Cooldown
 from howler.pool.v1.pool_service_pb2 import (
     Account,
     AccountState,
-    Cooldown,
     GetPoolResponse,
     Lease,
     LeaseMode,

@@ -7,7 +7,7 @@ until the platform has taken one turn it lets through one at a time.
 from dataclasses import dataclass
 from typing import Final
 
-from howler.pool.v1.pool_service_pb2 import CooldownScope
+from howler.pool.v1.cooldown_pb2 import CooldownScope
 
 from server.pool.account import AccountId, LeaseId
 

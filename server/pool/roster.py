@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import Account, AccountState, PoolEvent
+from howler.pool.v1.pool_event_pb2 import PoolEvent
+from howler.pool.v1.pool_service_pb2 import Account, AccountState
 from howler.task.v1.task_service_pb2 import Task
 
 from server.errors import ServiceError

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import AccountState, PoolEvent
+from howler.pool.v1.pool_event_pb2 import PoolEvent
+from howler.pool.v1.pool_service_pb2 import AccountState
 
 from server.errors import ServiceError, reason_name
 from server.pool.account import AccountId, Credentials, Member

@@ -4,7 +4,8 @@ from collections import Counter
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import Account, Cooldown, GetPoolResponse, StateCount
+from howler.pool.v1.cooldown_pb2 import Cooldown
+from howler.pool.v1.pool_service_pb2 import Account, GetPoolResponse, StateCount
 
 from server.errors import reason_name
 from server.pool import age

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import AccountState, CooldownScope
+from howler.pool.v1.cooldown_pb2 import CooldownScope
+from howler.pool.v1.pool_service_pb2 import AccountState
 
 _E = ErrorReason
 

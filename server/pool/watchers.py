@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import Account, PoolEvent, WatchResponse
+from howler.pool.v1.pool_event_pb2 import PoolEvent
+from howler.pool.v1.pool_service_pb2 import Account, WatchResponse
 
 from server.errors import ServiceError
 

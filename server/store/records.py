@@ -9,7 +9,8 @@ import sqlite3
 from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
-from howler.pool.v1.pool_service_pb2 import Cooldown, Lease, LeaseMode
+from howler.pool.v1.cooldown_pb2 import Cooldown
+from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
 from howler.task.v1.task_service_pb2 import Task
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final, Protocol
 
-from howler.pool.v1.pool_service_pb2 import Cooldown, Lease
+from howler.pool.v1.cooldown_pb2 import Cooldown
+from howler.pool.v1.pool_service_pb2 import Lease
 from howler.task.v1.task_service_pb2 import Task
 
 from server.pool.account import AccountId, Member, TaskId

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Self
 
-from howler.pool.v1.pool_service_pb2 import Cooldown, Lease, LeaseMode
+from howler.pool.v1.cooldown_pb2 import Cooldown
+from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
 from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId

@@ -9,14 +9,8 @@ from typing import Final, Protocol
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1.model_service_pb2 import Model
-from howler.pool.v1.pool_service_pb2 import (
-    Account,
-    AccountState,
-    Lease,
-    LeaseMode,
-    PoolEvent,
-    WatchResponse,
-)
+from howler.pool.v1.pool_event_pb2 import PoolEvent
+from howler.pool.v1.pool_service_pb2 import Account, AccountState, Lease, LeaseMode, WatchResponse
 
 from server.catalog.cache import Catalog
 from server.catalog.listing import Listing, Offer, merged

@@ -10,6 +10,7 @@ import grpc
 import pytest
 import pytest_asyncio
 from howler.pool.v1 import pool_service_pb2 as pb
+from howler.pool.v1.pool_event_pb2 import PoolEvent
 from howler.task.v1.start_turn_pb2 import TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason
 from howler.task.v1.task_service_pb2 import ListTasksRequest, TaskState
@@ -167,9 +168,9 @@ async def test_accounts_from_the_first_to_the_last_call(tmp_path: Path) -> None:
         assert events[-1].ended.reason == EndReason.END_REASON_COMPLETED
         changes = [await watching.read() for _ in range(3)]
         assert [(change.event, change.account.enabled) for change in changes] == [
-            (pb.POOL_EVENT_CHANGED, False),
-            (pb.POOL_EVENT_CHANGED, False),
-            (pb.POOL_EVENT_CHANGED, True),
+            (PoolEvent.POOL_EVENT_CHANGED, False),
+            (PoolEvent.POOL_EVENT_CHANGED, False),
+            (PoolEvent.POOL_EVENT_CHANGED, True),
         ]
         resumed = pool.Watch(pb.WatchRequest(after=snapshots[-1].cursor))
         assert [await resumed.read() for _ in range(3)] == changes

@@ -13,6 +13,7 @@ import grpc
 import pytest
 import pytest_asyncio
 from howler.pool.v1 import pool_service_pb2 as pb
+from howler.pool.v1.cooldown_pb2 import CooldownScope
 from howler.task.v1.start_turn_pb2 import TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason
 
@@ -58,10 +59,10 @@ RATE_LIMITED            RESOURCE_EXHAUSTED   429  ACCOUNT   429
 """The same for HTTP statuses without the platform's envelope."""
 
 COOLED = {
-    "ACCOUNT": pb.COOLDOWN_SCOPE_ACCOUNT,
-    "MODEL": pb.COOLDOWN_SCOPE_ACCOUNT_MODEL,
-    "UPSTREAM": pb.COOLDOWN_SCOPE_UPSTREAM,
-    "trips": pb.COOLDOWN_SCOPE_UPSTREAM,
+    "ACCOUNT": CooldownScope.COOLDOWN_SCOPE_ACCOUNT,
+    "MODEL": CooldownScope.COOLDOWN_SCOPE_ACCOUNT_MODEL,
+    "UPSTREAM": CooldownScope.COOLDOWN_SCOPE_UPSTREAM,
+    "trips": CooldownScope.COOLDOWN_SCOPE_UPSTREAM,
 }
 
 

@@ -1,6 +1,7 @@
 """What the tests of the stores write down, and short ways to ask a store."""
 
-from howler.pool.v1.pool_service_pb2 import AccountState, Cooldown, CooldownScope, Lease, LeaseMode
+from howler.pool.v1.cooldown_pb2 import Cooldown, CooldownScope
+from howler.pool.v1.pool_service_pb2 import AccountState, Lease, LeaseMode
 from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId

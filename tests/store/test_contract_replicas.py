@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from howler.pool.v1.pool_service_pb2 import Cooldown, CooldownScope
+from howler.pool.v1.cooldown_pb2 import Cooldown, CooldownScope
 
 from server.pool.account import AccountId, LeaseId, TaskId
 from server.pool.ledger import Books

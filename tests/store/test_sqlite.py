@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from howler.pool.v1.pool_service_pb2 import AccountState, Cooldown, Lease, LeaseMode
+from howler.pool.v1.cooldown_pb2 import Cooldown
+from howler.pool.v1.pool_service_pb2 import AccountState, Lease, LeaseMode
 
 from server.pool.account import AccountId, Member, TaskId
 from server.pool.show import timestamp

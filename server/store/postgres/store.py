@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from typing import Final, Self, TypeVar
 
 import asyncpg
-from howler.pool.v1.pool_service_pb2 import Cooldown, Lease, LeaseMode
+from howler.pool.v1.cooldown_pb2 import Cooldown
+from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
 from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1.model_service_pb2 import Model
-from howler.pool.v1.pool_service_pb2 import Account, AccountState, Cooldown
+from howler.pool.v1.cooldown_pb2 import Cooldown
+from howler.pool.v1.pool_service_pb2 import Account, AccountState
 
 from server.commands.findings import Findings
 from server.commands.json_lines import JsonLines

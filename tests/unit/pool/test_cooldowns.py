@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import CooldownScope, Lease
+from howler.pool.v1.cooldown_pb2 import CooldownScope
+from howler.pool.v1.pool_service_pb2 import Lease
 from howler.task.v1.task_service_pb2 import Task
 
 from server.errors import ServiceError

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import AccountState, CooldownScope
+from howler.pool.v1.cooldown_pb2 import CooldownScope
+from howler.pool.v1.pool_service_pb2 import AccountState
 
 from server.errors import ServiceError
 from server.pool import logins

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import AccountState, PoolEvent
+from howler.pool.v1.pool_event_pb2 import PoolEvent
+from howler.pool.v1.pool_service_pb2 import AccountState
 
 from server.errors import ServiceError
 from server.pool.account import AccountId

@@ -4,7 +4,8 @@ import time
 from dataclasses import replace
 
 import pytest
-from howler.pool.v1.pool_service_pb2 import AccountState, Cooldown, CooldownScope, Lease, LeaseMode
+from howler.pool.v1.cooldown_pb2 import Cooldown, CooldownScope
+from howler.pool.v1.pool_service_pb2 import AccountState, Lease, LeaseMode
 from howler.task.v1.task_service_pb2 import Task
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId

@@ -4,7 +4,8 @@ import math
 
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import AccountState, CooldownScope
+from howler.pool.v1.cooldown_pb2 import CooldownScope
+from howler.pool.v1.pool_service_pb2 import AccountState
 
 from server.pool.breaker import THRESHOLD, Breaker
 from server.pool.treatment import (

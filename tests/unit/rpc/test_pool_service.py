@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from howler.pool.v1 import pool_service_pb2 as pb
+from howler.pool.v1.pool_event_pb2 import PoolEvent
 from howler.pool.v1.pool_service_pb2_grpc import PoolServiceStub, add_PoolServiceServicer_to_server
 
 from server.pool.account import TEAM_COOKIE
@@ -123,8 +124,8 @@ async def test_credentials_never_come_out(stub: PoolServiceStub, platform: Platf
 async def test_watching(stub: PoolServiceStub, platform: Platform) -> None:
     await stub.ImportAccount(pb.ImportAccountRequest(cookie=platform.user("ann")))
     events = aiter(stub.Watch(pb.WatchRequest()))
-    assert (await anext(events)).event == pb.POOL_EVENT_SNAPSHOT
+    assert (await anext(events)).event == PoolEvent.POOL_EVENT_SNAPSHOT
     lease = (await stub.Acquire(pb.AcquireRequest(mode=pb.LEASE_MODE_SHARED))).lease
     told = await anext(events)
-    assert (told.event, told.account.account_id) == (pb.POOL_EVENT_LEASED, lease.account_id)
+    assert (told.event, told.account.account_id) == (PoolEvent.POOL_EVENT_LEASED, lease.account_id)
     assert told.time_unix_ms > 0

@@ -2,6 +2,9 @@ import datetime
 
 from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from howler.pool.v1 import alert_pb2 as _alert_pb2
+from howler.pool.v1 import cooldown_pb2 as _cooldown_pb2
+from howler.pool.v1 import pool_event_pb2 as _pool_event_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -19,62 +22,19 @@ class AccountState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ACCOUNT_STATE_EXPIRED: _ClassVar[AccountState]
     ACCOUNT_STATE_INVALID: _ClassVar[AccountState]
 
-class CooldownScope(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    COOLDOWN_SCOPE_UNSPECIFIED: _ClassVar[CooldownScope]
-    COOLDOWN_SCOPE_ACCOUNT: _ClassVar[CooldownScope]
-    COOLDOWN_SCOPE_ACCOUNT_MODEL: _ClassVar[CooldownScope]
-    COOLDOWN_SCOPE_UPSTREAM: _ClassVar[CooldownScope]
-
 class LeaseMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     LEASE_MODE_UNSPECIFIED: _ClassVar[LeaseMode]
     LEASE_MODE_SHARED: _ClassVar[LeaseMode]
     LEASE_MODE_EXCLUSIVE: _ClassVar[LeaseMode]
-
-class AlertLevel(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    ALERT_LEVEL_UNSPECIFIED: _ClassVar[AlertLevel]
-    ALERT_LEVEL_WARNING: _ClassVar[AlertLevel]
-    ALERT_LEVEL_CRITICAL: _ClassVar[AlertLevel]
-
-class PoolEvent(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    POOL_EVENT_UNSPECIFIED: _ClassVar[PoolEvent]
-    POOL_EVENT_SNAPSHOT: _ClassVar[PoolEvent]
-    POOL_EVENT_IMPORTED: _ClassVar[PoolEvent]
-    POOL_EVENT_CHANGED: _ClassVar[PoolEvent]
-    POOL_EVENT_REMOVED: _ClassVar[PoolEvent]
-    POOL_EVENT_LEASED: _ClassVar[PoolEvent]
-    POOL_EVENT_RELEASED: _ClassVar[PoolEvent]
-    POOL_EVENT_COOLING: _ClassVar[PoolEvent]
-    POOL_EVENT_COOLED: _ClassVar[PoolEvent]
-    POOL_EVENT_SESSION_ENDING: _ClassVar[PoolEvent]
 ACCOUNT_STATE_UNSPECIFIED: AccountState
 ACCOUNT_STATE_CREATED: AccountState
 ACCOUNT_STATE_ACTIVE: AccountState
 ACCOUNT_STATE_EXPIRED: AccountState
 ACCOUNT_STATE_INVALID: AccountState
-COOLDOWN_SCOPE_UNSPECIFIED: CooldownScope
-COOLDOWN_SCOPE_ACCOUNT: CooldownScope
-COOLDOWN_SCOPE_ACCOUNT_MODEL: CooldownScope
-COOLDOWN_SCOPE_UPSTREAM: CooldownScope
 LEASE_MODE_UNSPECIFIED: LeaseMode
 LEASE_MODE_SHARED: LeaseMode
 LEASE_MODE_EXCLUSIVE: LeaseMode
-ALERT_LEVEL_UNSPECIFIED: AlertLevel
-ALERT_LEVEL_WARNING: AlertLevel
-ALERT_LEVEL_CRITICAL: AlertLevel
-POOL_EVENT_UNSPECIFIED: PoolEvent
-POOL_EVENT_SNAPSHOT: PoolEvent
-POOL_EVENT_IMPORTED: PoolEvent
-POOL_EVENT_CHANGED: PoolEvent
-POOL_EVENT_REMOVED: PoolEvent
-POOL_EVENT_LEASED: PoolEvent
-POOL_EVENT_RELEASED: PoolEvent
-POOL_EVENT_COOLING: PoolEvent
-POOL_EVENT_COOLED: PoolEvent
-POOL_EVENT_SESSION_ENDING: PoolEvent
 
 class Account(_message.Message):
     __slots__ = ("account_id", "email", "user_id", "name", "state", "enabled", "slots", "slots_used", "cooldowns", "has_password", "create_time", "last_used_time", "state_reason", "slots_closed", "session_expire_time", "session_age_unknown")
@@ -102,7 +62,7 @@ class Account(_message.Message):
     enabled: bool
     slots: int
     slots_used: int
-    cooldowns: _containers.RepeatedCompositeFieldContainer[Cooldown]
+    cooldowns: _containers.RepeatedCompositeFieldContainer[_cooldown_pb2.Cooldown]
     has_password: bool
     create_time: _timestamp_pb2.Timestamp
     last_used_time: _timestamp_pb2.Timestamp
@@ -110,21 +70,7 @@ class Account(_message.Message):
     slots_closed: int
     session_expire_time: _timestamp_pb2.Timestamp
     session_age_unknown: bool
-    def __init__(self, account_id: _Optional[str] = ..., email: _Optional[str] = ..., user_id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[AccountState, str]] = ..., enabled: _Optional[bool] = ..., slots: _Optional[int] = ..., slots_used: _Optional[int] = ..., cooldowns: _Optional[_Iterable[_Union[Cooldown, _Mapping]]] = ..., has_password: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_used_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state_reason: _Optional[str] = ..., slots_closed: _Optional[int] = ..., session_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., session_age_unknown: _Optional[bool] = ...) -> None: ...
-
-class Cooldown(_message.Message):
-    __slots__ = ("reason", "scope", "until_time", "upstream_model_id", "probing")
-    REASON_FIELD_NUMBER: _ClassVar[int]
-    SCOPE_FIELD_NUMBER: _ClassVar[int]
-    UNTIL_TIME_FIELD_NUMBER: _ClassVar[int]
-    UPSTREAM_MODEL_ID_FIELD_NUMBER: _ClassVar[int]
-    PROBING_FIELD_NUMBER: _ClassVar[int]
-    reason: str
-    scope: CooldownScope
-    until_time: _timestamp_pb2.Timestamp
-    upstream_model_id: str
-    probing: bool
-    def __init__(self, reason: _Optional[str] = ..., scope: _Optional[_Union[CooldownScope, str]] = ..., until_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., upstream_model_id: _Optional[str] = ..., probing: _Optional[bool] = ...) -> None: ...
+    def __init__(self, account_id: _Optional[str] = ..., email: _Optional[str] = ..., user_id: _Optional[str] = ..., name: _Optional[str] = ..., state: _Optional[_Union[AccountState, str]] = ..., enabled: _Optional[bool] = ..., slots: _Optional[int] = ..., slots_used: _Optional[int] = ..., cooldowns: _Optional[_Iterable[_Union[_cooldown_pb2.Cooldown, _Mapping]]] = ..., has_password: _Optional[bool] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_used_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., state_reason: _Optional[str] = ..., slots_closed: _Optional[int] = ..., session_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., session_age_unknown: _Optional[bool] = ...) -> None: ...
 
 class Lease(_message.Message):
     __slots__ = ("lease_id", "account_id", "mode", "token", "expire_time", "holder", "purpose")
@@ -232,21 +178,9 @@ class GetPoolResponse(_message.Message):
     slots_used: int
     waiting: int
     utilization: float
-    alerts: _containers.RepeatedCompositeFieldContainer[Alert]
+    alerts: _containers.RepeatedCompositeFieldContainer[_alert_pb2.Alert]
     sessions_ending: int
-    def __init__(self, accounts: _Optional[int] = ..., usable: _Optional[int] = ..., states: _Optional[_Iterable[_Union[StateCount, _Mapping]]] = ..., cooling: _Optional[int] = ..., disabled: _Optional[int] = ..., slots: _Optional[int] = ..., slots_used: _Optional[int] = ..., waiting: _Optional[int] = ..., utilization: _Optional[float] = ..., alerts: _Optional[_Iterable[_Union[Alert, _Mapping]]] = ..., sessions_ending: _Optional[int] = ...) -> None: ...
-
-class Alert(_message.Message):
-    __slots__ = ("level", "code", "message", "account_id")
-    LEVEL_FIELD_NUMBER: _ClassVar[int]
-    CODE_FIELD_NUMBER: _ClassVar[int]
-    MESSAGE_FIELD_NUMBER: _ClassVar[int]
-    ACCOUNT_ID_FIELD_NUMBER: _ClassVar[int]
-    level: AlertLevel
-    code: str
-    message: str
-    account_id: str
-    def __init__(self, level: _Optional[_Union[AlertLevel, str]] = ..., code: _Optional[str] = ..., message: _Optional[str] = ..., account_id: _Optional[str] = ...) -> None: ...
+    def __init__(self, accounts: _Optional[int] = ..., usable: _Optional[int] = ..., states: _Optional[_Iterable[_Union[StateCount, _Mapping]]] = ..., cooling: _Optional[int] = ..., disabled: _Optional[int] = ..., slots: _Optional[int] = ..., slots_used: _Optional[int] = ..., waiting: _Optional[int] = ..., utilization: _Optional[float] = ..., alerts: _Optional[_Iterable[_Union[_alert_pb2.Alert, _Mapping]]] = ..., sessions_ending: _Optional[int] = ...) -> None: ...
 
 class StateCount(_message.Message):
     __slots__ = ("state", "count")
@@ -347,8 +281,8 @@ class ResetCooldownRequest(_message.Message):
 class ResetCooldownResponse(_message.Message):
     __slots__ = ("cooldowns",)
     COOLDOWNS_FIELD_NUMBER: _ClassVar[int]
-    cooldowns: _containers.RepeatedCompositeFieldContainer[Cooldown]
-    def __init__(self, cooldowns: _Optional[_Iterable[_Union[Cooldown, _Mapping]]] = ...) -> None: ...
+    cooldowns: _containers.RepeatedCompositeFieldContainer[_cooldown_pb2.Cooldown]
+    def __init__(self, cooldowns: _Optional[_Iterable[_Union[_cooldown_pb2.Cooldown, _Mapping]]] = ...) -> None: ...
 
 class RemoveAccountRequest(_message.Message):
     __slots__ = ("account_id",)
@@ -373,7 +307,7 @@ class WatchResponse(_message.Message):
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     CURSOR_FIELD_NUMBER: _ClassVar[int]
     time_unix_ms: int
-    event: PoolEvent
+    event: _pool_event_pb2.PoolEvent
     account: Account
     cursor: str
-    def __init__(self, time_unix_ms: _Optional[int] = ..., event: _Optional[_Union[PoolEvent, str]] = ..., account: _Optional[_Union[Account, _Mapping]] = ..., cursor: _Optional[str] = ...) -> None: ...
+    def __init__(self, time_unix_ms: _Optional[int] = ..., event: _Optional[_Union[_pool_event_pb2.PoolEvent, str]] = ..., account: _Optional[_Union[Account, _Mapping]] = ..., cursor: _Optional[str] = ...) -> None: ...
