@@ -53,6 +53,7 @@ from server.store.conversations import Conversations
 from server.store.errors import StoreError
 from server.store.items import Items
 from server.store.responses import Responses
+from server.turn.counting import Counting
 from server.turn.create import Creator
 from server.turn.dialect import Spoken
 from server.turn.hub import Hub
@@ -267,6 +268,7 @@ def rooms_of(settings: Settings, parts: Parts, catalog: Catalog, journal: Journa
         speakers=Speakers(),
         creator=Creator(parts.platform, recorded, time.time),
         stopper=parts.stopper,
+        counting=Counting(parts.platform, settings.usage_wait),
         spoken=Spoken(settings.upstream_dialect),
         limits=Limits(
             queue=settings.queue_timeout,

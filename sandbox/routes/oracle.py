@@ -140,7 +140,7 @@ def _task(task: Task) -> dict[str, Any]:
         "auto_approve": task.auto_approve,
         "client_ips": task.client_ips,
         "control_sockets": task.control_sockets,
-        "stats": task.agent.stats.fields() if task.agent else None,
+        "stats": task.agent.used().fields() if task.agent else None,
         "frames_logged": len(task.channel.log),
         "prompts": len(turns),
         "turns": [

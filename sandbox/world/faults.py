@@ -58,6 +58,7 @@ class PlatformFault(Struct, forbid_unknown_fields=True, frozen=True):
     ingest_lag_ms: float = 0  # before a told frame can be replayed: a gap at the seam
     empty_calls: bool = False  # a control call is answered with `null`, whichever it was (§8)
     silent_stop: bool = False  # a stopped task's open sockets get no task-ended
+    stats_lag_ms: float | None = None  # before info tells what a turn used (§5.3); null = never
 
 
 class AccountFault(Struct, forbid_unknown_fields=True, frozen=True):

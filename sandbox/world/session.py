@@ -49,7 +49,6 @@ class AgentSession:
         fetch: Callable[[Attachment], bytes | None],
     ) -> None:
         self.turns: list[Turn] = []
-        self.stats = Stats()
         self.session_number = 1
         self.is_dead = False
         self._channel, self._machine, self._faults, self._dialect = channel, machine, faults, dialect
@@ -65,6 +64,20 @@ class AgentSession:
     def is_running(self) -> bool:
         """Tell whether a turn runs."""
         return self._running is not None
+
+    def used(self, by: float = math.inf) -> Stats:
+        """Return what the turns used that had ended by a time in unix seconds; usually all of them."""
+        stats = Stats()
+        for turn in self.turns:
+            if turn.ended_at <= by:
+                stats.add(turn.used)
+        return stats
+
+    def told_stats(self) -> Stats | None:
+        """Return what info tells of it by now, None while that is nothing (§5.3)."""
+        lag_ms = self._faults.platform.stats_lag_ms
+        stats = self.used(time.time() - lag_ms / 1000) if lag_ms is not None else Stats()
+        return stats if stats.llm_requests else None
 
     def submit(self, prompt: Prompt, via: str) -> bool:
         """Take a prompt; False if there is no agent to take it."""
@@ -112,6 +125,7 @@ class AgentSession:
 
     def _finish(self, turn: Turn, running: asyncio.Task[None]) -> None:
         self._running = None
+        turn.ended_at = time.time()
         if running.cancelled():
             turn.ending = self._interrupt
             if turn.ending is Ending.CANCELLED:
@@ -142,7 +156,7 @@ class AgentSession:
             system_prompt=self._system_prompt,
         )
         self._count(turn, tokens("".join((self._system_prompt, *self._memory, turn.prompt.text))), 0)
-        self.stats.llm_requests += 1
+        turn.used.llm_requests += 1
         self._memory.append(turn.prompt.text)
         turn.ending = await self._perform(turn, script(scene))
 
@@ -209,6 +223,5 @@ class AgentSession:
         return step.payload
 
     def _count(self, turn: Turn, input_tokens: int, output_bytes: int) -> None:
-        for stats in (self.stats, turn.used):
-            stats.input_tokens += input_tokens
-            stats.output_bytes += output_bytes
+        turn.used.input_tokens += input_tokens
+        turn.used.output_bytes += output_bytes

@@ -108,5 +108,5 @@ class Task:
             "skill_ids": None if self.order.skill_ids is None else list(self.order.skill_ids),
             "plugin_ids": None if self.order.plugin_ids is None else list(self.order.plugin_ids),
         }
-        stats = {"stats": self.agent.stats.fields()} if self.agent and self.agent.stats.llm_requests else {}
-        return self.listed(now) | {"extra": extra} | stats
+        stats = self.agent.told_stats() if self.agent else None
+        return self.listed(now) | {"extra": extra} | ({"stats": stats.fields()} if stats else {})

@@ -1,6 +1,7 @@
 """What is known of a turn and of what it used."""
 
 import enum
+import math
 from dataclasses import dataclass, field
 
 from sandbox.wire.prompt import Prompt, Reply
@@ -34,6 +35,12 @@ class Stats:
             "total_tokens": self.input_tokens + output_tokens,
         }
 
+    def add(self, other: "Stats") -> None:
+        """Count what another counted, too."""
+        self.input_tokens += other.input_tokens
+        self.output_bytes += other.output_bytes
+        self.llm_requests += other.llm_requests
+
     def fields(self) -> dict[str, int]:
         """Return the stats as JSON fields."""
         return self.tokens() | {"llm_requests": self.llm_requests}
@@ -49,3 +56,4 @@ class Turn:
     ending: Ending = Ending.RUNNING
     replies: list[Reply] = field(default_factory=list)
     used: Stats = field(default_factory=Stats)
+    ended_at: float = math.inf  # unix seconds

@@ -28,7 +28,9 @@ from server.store.errors import StoreError
 from server.turn.enclosures import Enclosures
 from server.turn.live import Cause, LiveTurn
 from server.turn.rooms import Rooms
+from server.turn.totals import NOTHING
 from server.upstream.platform import NewTask, TaskInfo
+from server.upstream.tasks import Tokens
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
@@ -79,7 +81,8 @@ class Grant:
 
     `held` is True for a lease of the caller's own: it is neither renewed nor released here. `fence` is what
     everything that is sent under the lease must pass. `active_at` is the platform's time, in unix seconds,
-    at which the task was last at work before this turn.
+    at which the task was last at work before this turn; `before` is what it had used by then, None where
+    that is not known.
     """
 
     lease: Lease
@@ -87,6 +90,7 @@ class Grant:
     held: bool
     task_id: TaskId
     active_at: int = 0
+    before: Tokens | None = None
 
     @property
     def account_id(self) -> AccountId:
@@ -238,6 +242,7 @@ class Grants:
                 enclosed = await wanted.enclosures.uploaded(session)
             task = NewTask(wanted.prompt, model.upstream_id, wanted.instructions, enclosed)
             grant.task_id = await rooms.creator.create(session, task)
+            grant.before = NOTHING
         except ServiceError as error:
             await rooms.pool.report(grant.account_id, error, model.upstream_id, session)
             raise
@@ -302,7 +307,7 @@ class Grants:
                 raise
             status = "gone"
         else:
-            grant.active_at = info.last_active_at
+            grant.active_at, grant.before = info.last_active_at, self._rooms.counting.before(info)
             if info.status == "processing":
                 await pool.touch_task(grant.task_id, turn_id=self._live.id)
                 return info

@@ -10,6 +10,7 @@ from server.pool.account import TaskId
 from server.pool.pool import Pool
 from server.store.conversations import Conversations
 from server.store.turns import TurnStore
+from server.turn.counting import Counting
 from server.turn.create import Creator
 from server.turn.dialect import Spoken
 from server.turn.journal import Journal
@@ -40,5 +41,6 @@ class Rooms:
     speakers: Speakers
     creator: Creator
     stopper: Stopper
+    counting: Counting
     spoken: Spoken
     limits: Limits

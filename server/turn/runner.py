@@ -236,6 +236,9 @@ class Runner:
         if self._adopted is not None:
             events = self._adopted.closing(events)
         ended = events[-1].ended
+        await self._rooms.counting.count(
+            ended, live, self._grants.session, grant.task_id, before=grant.before
+        )
         stays = may_stay(
             live.start.retention,
             ended,

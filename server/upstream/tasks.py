@@ -38,11 +38,12 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """What a task has used since it was made; may lag (§5.3)."""
+    """What a task has used since it was made, in how many requests to its model; may lag (§5.3)."""
 
     input: int
     output: int
     total: int
+    requests: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ def _tokens(stats: Any) -> Tokens | None:
         input=number(stats, "input_tokens"),
         output=number(stats, "output_tokens"),
         total=number(stats, "total_tokens"),
+        requests=number(stats, "llm_requests"),
     )
     return tokens if tokens.total or tokens.input or tokens.output else None
 

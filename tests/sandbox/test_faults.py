@@ -232,3 +232,27 @@ async def test_a_control_call_is_answered_with_nothing(sandbox: Sandbox, caller:
         await ws.send_str(say("call", {"request_id": "r1"}, "repo_file_changes"))
         frame = (await heard_until(ws, "call-response"))[-1]
     assert (frame.kind, frame.payload) == ("repo_file_changes", None)
+
+
+async def test_stats_stand_in_info_so_long_after_their_turn(sandbox: Sandbox, caller: Caller) -> None:
+    """Protocol §5.3: cumulative, written by the cloud only, may lag."""
+
+    async def stats(lag_ms: float | None) -> dict[str, int] | None:
+        await sandbox.faults(platform={"stats_lag_ms": lag_ms})
+        told: dict[str, int] | None = (await caller.info(task_id)).get("stats")
+        return told
+
+    task_id = await caller.create("hello")
+    await caller.follow(task_id)
+    assert await stats(None) is None
+    assert await stats(3_600_000) is None
+    first = await stats(0)
+    assert first is not None
+    assert first["llm_requests"] == 1
+    assert first["total_tokens"] == first["input_tokens"] + first["output_tokens"]
+    await caller.follow(task_id, "again")
+    second = await stats(0)
+    assert second is not None
+    assert second["llm_requests"] == 2
+    assert second["input_tokens"] > first["input_tokens"]
+    assert second["output_tokens"] > first["output_tokens"]
