@@ -14,9 +14,10 @@ import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 from howler.task.v1.start_turn_pb2 import StartTurn, TaskRetention
-from howler.task.v1.task_event_pb2 import EndReason, TaskEvent, ToolCallState
+from howler.task.v1.task_event_pb2 import EndReason, TaskEvent
 from howler.task.v1.task_service_pb2 import StreamRequest
 from howler.task.v1.task_service_pb2_grpc import TaskServiceStub
+from howler.task.v1.tool_call_pb2 import ToolCallState
 
 
 def show(event: TaskEvent) -> None:

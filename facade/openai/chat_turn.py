@@ -9,7 +9,8 @@ questions with their answers, images, notices.
 from collections.abc import Iterable
 from typing import Protocol
 
-from howler.task.v1.task_event_pb2 import Ended, Question, TaskEvent, TokenUsage, ToolCall
+from howler.task.v1.task_event_pb2 import Ended, Question, TaskEvent, TokenUsage
+from howler.task.v1.tool_call_pb2 import ToolCall
 
 from facade.errors import ApiError
 from facade.openai.asides import INLINE, REASONING, THINK_TAGS

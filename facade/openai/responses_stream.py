@@ -9,7 +9,8 @@ were it empty, for agent loops call again without one. The end is exactly one of
 
 from collections.abc import Iterable
 
-from howler.task.v1.task_event_pb2 import Ended, EndReason, Question, TaskEvent, TokenUsage, ToolCall
+from howler.task.v1.task_event_pb2 import Ended, EndReason, Question, TaskEvent, TokenUsage
+from howler.task.v1.tool_call_pb2 import ToolCall
 
 from facade.errors import ApiError
 from facade.openai.client_tools.call import ClientCall

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import msgspec
-from howler.task.v1.task_event_pb2 import ToolCall, ToolCallState
+from howler.task.v1.tool_call_pb2 import ToolCall, ToolCallState
 
 MOST_OUTPUT: Final = 16 * 1024
 """Bytes of a tool's output that are shown; agents print megabytes, clients keep them for good."""

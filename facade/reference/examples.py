@@ -13,11 +13,10 @@ from howler.task.v1.task_event_pb2 import (
     TextDelta,
     ThoughtDelta,
     TokenUsage,
-    ToolCall,
-    ToolCallState,
     Usage,
     UsageSource,
 )
+from howler.task.v1.tool_call_pb2 import ToolCall, ToolCallState
 
 from facade.errors import invalid
 from facade.openai.chat_stream import ChatStream

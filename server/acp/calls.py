@@ -6,7 +6,8 @@ PURE. Agents differ in what they name things; the names they use stand in §7.3 
 import re
 from typing import Any, Final
 
-from howler.task.v1.task_event_pb2 import Diff, Location, QuestionItem, QuestionOption, ToolCallState
+from howler.task.v1.task_event_pb2 import QuestionItem, QuestionOption
+from howler.task.v1.tool_call_pb2 import Diff, Location, ToolCallState
 
 from server.acp.cut import MAX_LOCATIONS, MAX_NAME_CHARS, named
 from server.acp.frames import Asked, Called, Frame

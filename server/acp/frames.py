@@ -5,15 +5,8 @@ time in milliseconds since 1970, `seq` its number of the message; either is 0
 where it tells none. Of a stored message that holds several, `seq` is the first's.
 """
 
-from howler.task.v1.task_event_pb2 import (
-    Command,
-    Diff,
-    Location,
-    NoticeKind,
-    PlanEntry,
-    QuestionItem,
-    ToolCallState,
-)
+from howler.task.v1.task_event_pb2 import Command, NoticeKind, PlanEntry, QuestionItem
+from howler.task.v1.tool_call_pb2 import Diff, Location, ToolCallState
 from msgspec import Struct
 
 

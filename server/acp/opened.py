@@ -7,13 +7,8 @@ TaskEvent demands.
 from collections.abc import Iterable
 from typing import Final
 
-from howler.task.v1.task_event_pb2 import (
-    QuestionResolution,
-    QuestionResolved,
-    TaskEvent,
-    ToolCall,
-    ToolCallState,
-)
+from howler.task.v1.task_event_pb2 import QuestionResolution, QuestionResolved, TaskEvent
+from howler.task.v1.tool_call_pb2 import ToolCall, ToolCallState
 
 _FAILED: Final = ToolCallState.TOOL_CALL_STATE_FAILED
 _FINAL: Final = (ToolCallState.TOOL_CALL_STATE_COMPLETED, _FAILED)

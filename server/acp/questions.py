@@ -14,8 +14,8 @@ from howler.task.v1.task_event_pb2 import (
     QuestionResolution,
     QuestionResolved,
     TaskEvent,
-    ToolCallState,
 )
+from howler.task.v1.tool_call_pb2 import ToolCallState
 
 from server.acp.frames import Answered, Asked, Called
 from server.acp.uplink import Reply, fits

@@ -11,14 +11,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from google.protobuf.message import Message
-from howler.task.v1.task_event_pb2 import (
-    NoticeKind,
-    Question,
-    QuestionResolved,
-    TaskEvent,
-    ToolCall,
-    ToolCallState,
-)
+from howler.task.v1.task_event_pb2 import NoticeKind, Question, QuestionResolved, TaskEvent
+from howler.task.v1.tool_call_pb2 import ToolCall, ToolCallState
 
 _FINAL: Final = (ToolCallState.TOOL_CALL_STATE_COMPLETED, ToolCallState.TOOL_CALL_STATE_FAILED)
 _CALL_FIELDS: Final = ("title", "kind", "raw_input", "output", "raw_output", "locations", "diffs")

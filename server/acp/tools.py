@@ -5,7 +5,8 @@ PURE. The state of a call never goes back, and after its end nothing is told of 
 
 from dataclasses import dataclass
 
-from howler.task.v1.task_event_pb2 import Diff, Location, TaskEvent, ToolCall, ToolCallState
+from howler.task.v1.task_event_pb2 import TaskEvent
+from howler.task.v1.tool_call_pb2 import Diff, Location, ToolCall, ToolCallState
 
 from server.acp.cut import MAX_LIST_BYTES, bounded, named
 from server.acp.frames import Called

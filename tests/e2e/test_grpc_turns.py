@@ -22,8 +22,9 @@ from howler.task.v1.start_turn_pb2 import (
     TaskRetention,
     Transcript,
 )
-from howler.task.v1.task_event_pb2 import EndReason, NoticeKind, TaskEvent, ToolCallState, UsageSource
+from howler.task.v1.task_event_pb2 import EndReason, NoticeKind, TaskEvent, UsageSource
 from howler.task.v1.task_service_pb2 import StreamRequest
+from howler.task.v1.tool_call_pb2 import ToolCallState
 
 from tests.support import grammar
 from tests.support.howler import Howler, reason_of, text_of

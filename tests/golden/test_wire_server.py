@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from howler.task.v1.task_event_pb2 import Command, NoticeKind, PlanEntry, PlanEntryStatus, ToolCallState
+from howler.task.v1.task_event_pb2 import Command, NoticeKind, PlanEntry, PlanEntryStatus
+from howler.task.v1.tool_call_pb2 import ToolCallState
 
 from server.acp.decode import Decoder
 from server.acp.frames import (

@@ -16,8 +16,9 @@ from typing import Any
 from howler.conversation.v1.conversation_service_pb2 import CreateRequest
 from howler.task.v1.relay_pb2 import WatchTurn
 from howler.task.v1.start_turn_pb2 import TaskRetention
-from howler.task.v1.task_event_pb2 import EndReason, NoticeKind, TaskEvent, ToolCallState
+from howler.task.v1.task_event_pb2 import EndReason, NoticeKind, TaskEvent
 from howler.task.v1.task_service_pb2 import WatchRequest
+from howler.task.v1.tool_call_pb2 import ToolCallState
 
 from tests.support.cutting import Cutting
 from tests.support.front import Front

@@ -9,6 +9,7 @@ import uvicorn
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1 import model_service_pb2 as models_pb2
 from howler.task.v1 import task_event_pb2 as pb
+from howler.task.v1.tool_call_pb2 import ToolCall, ToolCallState
 from starlette.types import ASGIApp
 
 from facade.app import create_app
@@ -44,7 +45,7 @@ def thought(said: str) -> pb.TaskEvent:
 def tool(call_id: str, state: int, **fields: Any) -> pb.TaskEvent:
     """A change of a tool call; states are 1 pending, 2 running, 3 completed, 4 failed."""
     fields = {"title": "Bash", "kind": "execute"} | fields
-    return pb.TaskEvent(tool_call=pb.ToolCall(id=call_id, state=pb.ToolCallState.ValueType(state), **fields))
+    return pb.TaskEvent(tool_call=ToolCall(id=call_id, state=ToolCallState.ValueType(state), **fields))
 
 
 def plan(*steps: tuple[str, int]) -> pb.TaskEvent:

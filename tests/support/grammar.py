@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from howler.task.v1.task_event_pb2 import TaskEvent, ToolCallState
+from howler.task.v1.task_event_pb2 import TaskEvent
+from howler.task.v1.tool_call_pb2 import ToolCallState
 
 _BEFORE = {"progress", "notice", "raw", "keep_alive"}
 _CONTENT = {

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import msgspec
 from howler.task.v1.start_turn_pb2 import QuestionPolicy
-from howler.task.v1.task_event_pb2 import PlanEntry, TaskEvent, ToolCallState
+from howler.task.v1.task_event_pb2 import PlanEntry, TaskEvent
+from howler.task.v1.tool_call_pb2 import ToolCallState
 from hypothesis import strategies as st
 
 from server.acp.frames import Began, Called, Echo, Frame, Metered, Over, Planned, Said, Thought

@@ -4,7 +4,8 @@ import base64
 import json
 
 import pytest
-from howler.task.v1.task_event_pb2 import NoticeKind, PlanEntryStatus, ToolCallState
+from howler.task.v1.task_event_pb2 import NoticeKind, PlanEntryStatus
+from howler.task.v1.tool_call_pb2 import ToolCallState
 from hypothesis import given
 from hypothesis import strategies as st
 

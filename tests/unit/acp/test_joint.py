@@ -4,13 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 from howler.task.v1.start_turn_pb2 import QuestionPolicy
-from howler.task.v1.task_event_pb2 import (
-    Answer,
-    QuestionItem,
-    QuestionResolution,
-    TaskEvent,
-    ToolCallState,
-)
+from howler.task.v1.task_event_pb2 import Answer, QuestionItem, QuestionResolution, TaskEvent
+from howler.task.v1.tool_call_pb2 import ToolCallState
 from hypothesis import given
 from hypothesis import strategies as st
 

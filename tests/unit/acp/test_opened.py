@@ -9,9 +9,8 @@ from howler.task.v1.task_event_pb2 import (
     QuestionResolved,
     Started,
     TaskEvent,
-    ToolCall,
-    ToolCallState,
 )
+from howler.task.v1.tool_call_pb2 import ToolCall, ToolCallState
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,8 +11,8 @@ from howler.task.v1.task_event_pb2 import (
     QuestionResolution,
     TaskEvent,
     TextDelta,
-    ToolCallState,
 )
+from howler.task.v1.tool_call_pb2 import ToolCallState
 from hypothesis import given
 from hypothesis import strategies as st
 

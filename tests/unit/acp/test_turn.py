@@ -12,9 +12,9 @@ from howler.task.v1.task_event_pb2 import (
     QuestionOption,
     QuestionResolution,
     TaskEvent,
-    ToolCallState,
     UsageSource,
 )
+from howler.task.v1.tool_call_pb2 import ToolCallState
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import duration_pb2 as _duration_pb2
 from howler.error.v1 import error_reason_pb2 as _error_reason_pb2
 from howler.model.v1 import model_service_pb2 as _model_service_pb2
+from howler.task.v1 import tool_call_pb2 as _tool_call_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -18,14 +19,6 @@ class Continuation(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CONTINUATION_FRESH: _ClassVar[Continuation]
     CONTINUATION_RESUMED: _ClassVar[Continuation]
     CONTINUATION_REPLAYED: _ClassVar[Continuation]
-
-class ToolCallState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-    __slots__ = ()
-    TOOL_CALL_STATE_UNSPECIFIED: _ClassVar[ToolCallState]
-    TOOL_CALL_STATE_PENDING: _ClassVar[ToolCallState]
-    TOOL_CALL_STATE_IN_PROGRESS: _ClassVar[ToolCallState]
-    TOOL_CALL_STATE_COMPLETED: _ClassVar[ToolCallState]
-    TOOL_CALL_STATE_FAILED: _ClassVar[ToolCallState]
 
 class PlanEntryStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -75,11 +68,6 @@ CONTINUATION_UNSPECIFIED: Continuation
 CONTINUATION_FRESH: Continuation
 CONTINUATION_RESUMED: Continuation
 CONTINUATION_REPLAYED: Continuation
-TOOL_CALL_STATE_UNSPECIFIED: ToolCallState
-TOOL_CALL_STATE_PENDING: ToolCallState
-TOOL_CALL_STATE_IN_PROGRESS: ToolCallState
-TOOL_CALL_STATE_COMPLETED: ToolCallState
-TOOL_CALL_STATE_FAILED: ToolCallState
 PLAN_ENTRY_STATUS_UNSPECIFIED: PlanEntryStatus
 PLAN_ENTRY_STATUS_PENDING: PlanEntryStatus
 PLAN_ENTRY_STATUS_IN_PROGRESS: PlanEntryStatus
@@ -138,7 +126,7 @@ class TaskEvent(_message.Message):
     started: Started
     text_delta: TextDelta
     thought_delta: ThoughtDelta
-    tool_call: ToolCall
+    tool_call: _tool_call_pb2.ToolCall
     plan: Plan
     usage: Usage
     commands: Commands
@@ -149,7 +137,7 @@ class TaskEvent(_message.Message):
     raw: Raw
     ended: Ended
     keep_alive: KeepAlive
-    def __init__(self, seq: _Optional[int] = ..., time_unix_ms: _Optional[int] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., started: _Optional[_Union[Started, _Mapping]] = ..., text_delta: _Optional[_Union[TextDelta, _Mapping]] = ..., thought_delta: _Optional[_Union[ThoughtDelta, _Mapping]] = ..., tool_call: _Optional[_Union[ToolCall, _Mapping]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., commands: _Optional[_Union[Commands, _Mapping]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., question_resolved: _Optional[_Union[QuestionResolved, _Mapping]] = ..., image: _Optional[_Union[Image, _Mapping]] = ..., notice: _Optional[_Union[Notice, _Mapping]] = ..., raw: _Optional[_Union[Raw, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., keep_alive: _Optional[_Union[KeepAlive, _Mapping]] = ...) -> None: ...
+    def __init__(self, seq: _Optional[int] = ..., time_unix_ms: _Optional[int] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., started: _Optional[_Union[Started, _Mapping]] = ..., text_delta: _Optional[_Union[TextDelta, _Mapping]] = ..., thought_delta: _Optional[_Union[ThoughtDelta, _Mapping]] = ..., tool_call: _Optional[_Union[_tool_call_pb2.ToolCall, _Mapping]] = ..., plan: _Optional[_Union[Plan, _Mapping]] = ..., usage: _Optional[_Union[Usage, _Mapping]] = ..., commands: _Optional[_Union[Commands, _Mapping]] = ..., question: _Optional[_Union[Question, _Mapping]] = ..., question_resolved: _Optional[_Union[QuestionResolved, _Mapping]] = ..., image: _Optional[_Union[Image, _Mapping]] = ..., notice: _Optional[_Union[Notice, _Mapping]] = ..., raw: _Optional[_Union[Raw, _Mapping]] = ..., ended: _Optional[_Union[Ended, _Mapping]] = ..., keep_alive: _Optional[_Union[KeepAlive, _Mapping]] = ...) -> None: ...
 
 class Accepted(_message.Message):
     __slots__ = ("turn_id", "task_id", "model", "matched_by", "conversation_id", "continuation")
@@ -196,48 +184,6 @@ class ThoughtDelta(_message.Message):
     TEXT_FIELD_NUMBER: _ClassVar[int]
     text: str
     def __init__(self, text: _Optional[str] = ...) -> None: ...
-
-class ToolCall(_message.Message):
-    __slots__ = ("id", "title", "kind", "state", "raw_input", "output", "raw_output", "locations", "diffs", "truncated")
-    ID_FIELD_NUMBER: _ClassVar[int]
-    TITLE_FIELD_NUMBER: _ClassVar[int]
-    KIND_FIELD_NUMBER: _ClassVar[int]
-    STATE_FIELD_NUMBER: _ClassVar[int]
-    RAW_INPUT_FIELD_NUMBER: _ClassVar[int]
-    OUTPUT_FIELD_NUMBER: _ClassVar[int]
-    RAW_OUTPUT_FIELD_NUMBER: _ClassVar[int]
-    LOCATIONS_FIELD_NUMBER: _ClassVar[int]
-    DIFFS_FIELD_NUMBER: _ClassVar[int]
-    TRUNCATED_FIELD_NUMBER: _ClassVar[int]
-    id: str
-    title: str
-    kind: str
-    state: ToolCallState
-    raw_input: str
-    output: str
-    raw_output: str
-    locations: _containers.RepeatedCompositeFieldContainer[Location]
-    diffs: _containers.RepeatedCompositeFieldContainer[Diff]
-    truncated: bool
-    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[_Union[ToolCallState, str]] = ..., raw_input: _Optional[str] = ..., output: _Optional[str] = ..., raw_output: _Optional[str] = ..., locations: _Optional[_Iterable[_Union[Location, _Mapping]]] = ..., diffs: _Optional[_Iterable[_Union[Diff, _Mapping]]] = ..., truncated: _Optional[bool] = ...) -> None: ...
-
-class Location(_message.Message):
-    __slots__ = ("path", "line")
-    PATH_FIELD_NUMBER: _ClassVar[int]
-    LINE_FIELD_NUMBER: _ClassVar[int]
-    path: str
-    line: int
-    def __init__(self, path: _Optional[str] = ..., line: _Optional[int] = ...) -> None: ...
-
-class Diff(_message.Message):
-    __slots__ = ("path", "old_text", "new_text")
-    PATH_FIELD_NUMBER: _ClassVar[int]
-    OLD_TEXT_FIELD_NUMBER: _ClassVar[int]
-    NEW_TEXT_FIELD_NUMBER: _ClassVar[int]
-    path: str
-    old_text: str
-    new_text: str
-    def __init__(self, path: _Optional[str] = ..., old_text: _Optional[str] = ..., new_text: _Optional[str] = ...) -> None: ...
 
 class Plan(_message.Message):
     __slots__ = ("entries",)
