@@ -168,7 +168,7 @@ class Settings(BaseSettings):
     callers see a pause; then it fails with UPSTREAM_LOST."""
     turn_timeout: Seconds = 7200.0
     """How long a turn may take in all; then it ends TIME_LIMIT (`incomplete`, `length`)."""
-    usage_wait: Annotated[float, Field(ge=0, le=10)] = 1.5
+    usage_wait: Annotated[float, Field(ge=0, le=10)] = 2.0
     """How long the end of a turn may wait for the platform's count of its tokens, where the platform counts
     per task and tells nothing on the stream: the count is read until it stands still, which takes a quarter
     of this at least. Then usage is exact; where it comes later, or with 0, it is an estimate. Where the

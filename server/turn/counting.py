@@ -44,16 +44,18 @@ class Counting:
         task_id: TaskId,
         *,
         before: Tokens | None,
+        said: int,
     ) -> None:
         """Tell in `ended` what the turn used, where that is an estimate and the platform knows better.
 
-        `session` raises where the turn's lease is no more. An interruption ends the wait, and nothing else.
+        `before` and `said`: see Count. `session` raises where the turn's lease is no more. An interruption
+        ends the wait, and nothing else.
         """
         if not self._wait or ended.usage.tokens.source != _ESTIMATED:
             return
         standing: Tokens | None = None
         if before is not None and ended.reason == _COMPLETED and self._totals.worth_a_wait(time.time()):
-            count = Count(before)
+            count = Count(before, said)
             with suppress(Interrupted):
                 async with live.waiting():
                     await self._wait_for(count, session, task_id, live.id)

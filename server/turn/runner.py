@@ -237,7 +237,12 @@ class Runner:
             events = self._adopted.closing(events)
         ended = events[-1].ended
         await self._rooms.counting.count(
-            ended, live, self._grants.session, grant.task_id, before=grant.before
+            ended,
+            live,
+            self._grants.session,
+            grant.task_id,
+            before=grant.before,
+            said=self._follower.told.text.length,
         )
         stays = may_stay(
             live.start.retention,

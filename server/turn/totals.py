@@ -17,6 +17,7 @@ _PATIENCE: Final = 3  # waits in vain, one after the other, until waiting counts
 _AGAIN: Final = 600.0  # seconds from then to the next try
 _RESTED: Final = 300.0  # seconds without a turn after which a total stands still, whatever it was late by
 _REMEMBERED: Final = 4096  # tasks
+_LONGEST: Final = 16  # bytes of an answer per token: no model's are as long on the average
 
 
 class Count:
@@ -25,31 +26,34 @@ class Count:
     `total` is the latest that was read, `part` the turn's part of it once it stands still.
     """
 
-    def __init__(self, before: Tokens) -> None:
-        """`before` is what the task had used when the turn began."""
+    def __init__(self, before: Tokens, said: int) -> None:
+        """`before` is what the task had used when the turn began, `said` how many bytes its answer has."""
         self._before = before
+        self._least = said // _LONGEST
         self.total: Tokens | None = None
         self.part: Tokens | None = None
 
     def read(self, total: Tokens | None) -> None:
         """Take a total that was read after the turn's end.
 
-        It stands still where it has grown by a request at least and is the same in two reads.
+        It stands still where it is the same in two reads and has grown by a request at least, and by what the
+        answer must have taken: most of that comes from the last request.
         """
         if total is not None and total == self.total:
-            self.part = _difference(total, self._before)
+            part = _difference(total, self._before)
+            if part.requests > 0 and min(part.input, part.output - self._least, part.total) >= 0:
+                self.part = part
         self.total = total
 
 
-def _difference(after: Tokens, before: Tokens) -> Tokens | None:
-    """Return what came between two totals; None where no request did, or a count fell."""
-    part = Tokens(
+def _difference(after: Tokens, before: Tokens) -> Tokens:
+    """Return what came between two totals."""
+    return Tokens(
         after.input - before.input,
         after.output - before.output,
         after.total - before.total,
         after.requests - before.requests,
     )
-    return part if part.requests > 0 and min(part.input, part.output, part.total) >= 0 else None
 
 
 class _End(NamedTuple):

@@ -1,14 +1,18 @@
 """Issue 6: usage is exact where the platform tells it in the stats of a task (protocol §5.3)."""
 
+import signal
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import pytest_asyncio
+from howler.task.v1.relay_pb2 import WatchTurn
 from howler.task.v1.start_turn_pb2 import QuestionPolicy
 from howler.task.v1.task_event_pb2 import EndReason, TaskEvent, UsageSource
-from howler.task.v1.task_service_pb2 import AnswerQuestionRequest, CancelTurnRequest
+from howler.task.v1.task_service_pb2 import AnswerQuestionRequest, CancelTurnRequest, WatchRequest
 
 from tests.support.howler import Howler
 from tests.support.watched import Watched, eventually
@@ -19,11 +23,13 @@ ESTIMATED = UsageSource.USAGE_SOURCE_ESTIMATED
 COMPLETED = EndReason.END_REASON_COMPLETED
 ASK = QuestionPolicy.QUESTION_POLICY_ASK
 HOUR_MS = 3_600_000
+HANG = {"path": "/api/v1/users/tasks/*-*", "method": "GET", "times": 99, "do": "hang"}
+"""What is asked about a task is not answered."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def howler(folder: Path) -> AsyncIterator[Howler]:
-    async with Howler(folder, facade=False, env={"HOWLER_USAGE_WAIT": "2"}) as running:
+    async with Howler(folder, facade=False) as running:
         yield running
 
 
@@ -38,6 +44,15 @@ async def reads(howler: Howler) -> int:
     """Return how often the sandbox was asked about a task."""
     requests = (await howler.sandbox.state())["requests"]
     return int(requests.get("GET /api/v1/users/tasks/{id}", 0))
+
+
+async def more_reads(howler: Howler, than: int) -> None:
+    """Wait until the sandbox was asked once more."""
+
+    async def is_asked() -> bool:
+        return await reads(howler) > than
+
+    await eventually(is_asked)
 
 
 def told(events: list[TaskEvent]) -> tuple[int, int, int]:
@@ -90,19 +105,35 @@ async def test_what_is_told_too_late_is_nobodys(howler: Howler) -> None:
     assert told(second)[0] == -(-len("And now?") // 4)
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_server_that_ends_while_a_turn_waits(tmp_path: Path, number: signal.Signals) -> None:
+    async with Howler(tmp_path, facade=False, env={"HOWLER_USAGE_WAIT": "10"}) as howler:
+        turn = await asked(howler)
+        await howler.sandbox.faults(routes=[HANG], platform={"stats_lag_ms": 0})
+        before = await reads(howler)
+        await answer(howler, turn)
+        await more_reads(howler, before)
+        howler.server.signal(number)
+        with suppress(grpc.aio.AioRpcError):
+            await turn.rest()
+        await howler.server.ended()
+        await howler.sandbox.faults(routes=[])
+        await howler.start_server()
+        watch = WatchRequest(watch=WatchTurn(turn_id=turn.turn_id))
+        events = [event async for told in howler.tasks.Watch(watch) for event in told.events]
+        assert (events[-1].ended.reason, source(events)) == (COMPLETED, ESTIMATED)
+        (task,) = (await howler.sandbox.state())["tasks"]
+        assert len(task["turns"]) == 1
+
+
 async def test_the_end_does_not_wait_for_a_platform_that_does_not_answer(howler: Howler) -> None:
     """It waits as long as it may, and not where the turn is interrupted; it ends as it did."""
     await howler.sandbox.faults(platform={"stats_lag_ms": 0})
     cancelled, patient = await asked(howler), await asked(howler)
-    hang = {"path": "/api/v1/users/tasks/*", "method": "GET", "times": 99, "do": "hang"}
-    await howler.sandbox.faults(routes=[hang])
+    await howler.sandbox.faults(routes=[HANG])
     before = await reads(howler)
     await answer(howler, cancelled)
-
-    async def is_asked() -> bool:
-        return await reads(howler) > before
-
-    await eventually(is_asked)
+    await more_reads(howler, before)
     await howler.tasks.CancelTurn(CancelTurnRequest(turn_id=cancelled.turn_id))
     await answer(howler, patient)
     for turn in (cancelled, patient):

@@ -62,7 +62,7 @@ async def test_usage_is_what_the_platform_counted(folder: Path) -> None:
 @pytest.mark.asyncio
 async def test_usage_is_what_the_task_has_more(tmp_path: Path) -> None:
     """Stats of the cloud (protocol §5.3), by the official SDK: the first two turns of a task."""
-    async with Howler(tmp_path, env={"HOWLER_USAGE_WAIT": "2"}) as howler, howler.openai() as client:
+    async with Howler(tmp_path) as howler, howler.openai() as client:
         await howler.sandbox.faults(platform={"stats_lag_ms": 0})
         history: list[ChatCompletionMessageParam] = []
         before = (0, 0, 0)

@@ -28,13 +28,14 @@ def info(tokens: Tokens | None, *, idle: float = 0.0, task_id: TaskId = TASK) ->
         (NOTHING, [None, None], None),
         (ONE, [ONE, ONE, ONE], None),  # nothing of the turn is there yet
         (ONE, [Tokens(250, 50, 300, 1)] * 2, None),  # no request was counted
+        (NOTHING, [Tokens(100, 19, 119, 1)] * 2, None),  # less than was said
         (TWO, [Tokens(260, 40, 300, 3)] * 2, None),  # a count fell
     ],
 )
 def test_a_turn_used_what_its_task_has_more_once_that_stands_still(
     before: Tokens, reads: list[Tokens | None], part: Tokens | None
 ) -> None:
-    count = Count(before)
+    count = Count(before, said=320)
     for total in reads:
         assert count.part is None
         count.read(total)
