@@ -180,14 +180,6 @@ class Told:
         self.asked: dict[str, Question] = {}
         self.marks: Counter[bytes] = Counter()
 
-    @classmethod
-    def from_events(cls, events: Iterable[TaskEvent]) -> "Told":
-        """Return the fold of events that were told, as a log gives them back."""
-        told = cls()
-        for event in events:
-            told.note(event)
-        return told
-
     def note(self, event: TaskEvent) -> None:
         """Take note of an event that is told."""
         match event.WhichOneof("event"):

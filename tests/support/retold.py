@@ -15,6 +15,7 @@ from howler.task.v1.tool_call_pb2 import ToolCallState
 from hypothesis import strategies as st
 
 from server.acp.frames import Began, Called, Echo, Frame, Metered, Over, Planned, Said, Thought
+from server.acp.told import Told
 from server.acp.turn import Turn
 
 PROMPT = "do it"
@@ -48,6 +49,14 @@ def seen(events: list[TaskEvent]) -> Seen:
         tools=tools,
         ended=sum(event.WhichOneof("event") == "ended" for event in events),
     )
+
+
+def noted(events: list[TaskEvent]) -> Told:
+    """Return what watchers know who were told these events."""
+    told = Told()
+    for event in events:
+        told.note(event)
+    return told
 
 
 def fresh() -> Turn:

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 
 from server.acp.frames import Asked, Began, Called, Echo, Frame, Over, Said, Silent
 from server.acp.joint import Joint, Prompt, overlap
-from server.acp.told import Told
 from server.acp.turn import Turn
-from tests.support.retold import PROMPT, fold, fresh, seen, told_by, turns
+from tests.support.retold import PROMPT, fold, fresh, noted, seen, told_by, turns
 
 ASK = QuestionPolicy.QUESTION_POLICY_ASK
 DONE = ToolCallState.TOOL_CALL_STATE_COMPLETED
@@ -27,7 +26,7 @@ def said(text: str, first: int) -> list[Frame]:
 
 def joint_of(told: Sequence[Frame], complete: int, prompt: Prompt | None = None) -> Joint:
     """Return the joint of a turn of which these frames were told."""
-    return Joint(Told.from_events(told_by(list(told))), complete, fresh(), prompt)
+    return Joint(noted(told_by(list(told))), complete, fresh(), prompt)
 
 
 def given_to(joint: Joint, frames: Sequence[Frame]) -> str:
@@ -235,7 +234,7 @@ def test_a_question_is_answered_at_any_moment_of_a_replay(heard: int) -> None:
     """It is told once, and the agent is owed the reply by whichever machine follows the socket then."""
     asks = Asked(id="q1", items=(QuestionItem(text="Which?"),), seq=5, at=5)
     live: list[Frame] = [*START, *said("ab", 3), asks, Silent()]
-    told = Told.from_events(told_by(live, Turn(1, ASK)))
+    told = noted(told_by(live, Turn(1, ASK)))
     joint = Joint(told, 5, Turn(1, ASK, told.questions), None)
     for frame in live[:heard]:
         assert joint.receive(frame) == []

@@ -17,9 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.acp.frames import Answered, Asked, Began, Called, Frame, Noted, Over, Said, Shown, Thought
-from server.acp.told import Retelling, Told, Track
+from server.acp.told import Retelling, Track
 from server.acp.turn import Turn
-from tests.support.retold import fold, fresh, seen, told_by, turns
+from tests.support.retold import fold, fresh, noted, seen, told_by, turns
 
 DONE = ToolCallState.TOOL_CALL_STATE_COMPLETED
 FAILED = ToolCallState.TOOL_CALL_STATE_FAILED
@@ -31,7 +31,7 @@ ITEM = QuestionItem(text="Which?", options=[QuestionOption(label="all"), Questio
 def retold(before: list[Frame], replay: list[Frame]) -> tuple[list[TaskEvent], list[TaskEvent], Retelling]:
     """Return what was told of `before`, what `replay` adds to it, and how it was sifted."""
     told = told_by(before)
-    retelling = Retelling(Told.from_events(told))
+    retelling = Retelling(noted(told))
     news = [event for event in told_by(replay) if event.WhichOneof("event") != "ended"]
     return told, retelling.sift(news) + retelling.rest(), retelling
 
@@ -106,7 +106,7 @@ def test_what_is_read_back_of_a_log_is_what_was_told() -> None:
     """The fold is made of events alone: a log gives them back after a restart."""
     events = [TaskEvent(text_delta=TextDelta(text="ABC")), TaskEvent(ended=Ended())]
     spelled = [TaskEvent.FromString(event.SerializeToString()) for event in events]
-    retelling = Retelling(Told.from_events(spelled))
+    retelling = Retelling(noted(spelled))
     assert seen(retelling.sift(told_by([Said(text="ABCD")]))).text == "D"
 
 
@@ -153,7 +153,7 @@ def test_a_question_that_was_answered_is_answered_alike_unless_the_replay_shows_
     asked = Asked(id="q1", items=(ITEM,))
     told = before.receive(Began()) + before.receive(asked)
     told += before.answer("q1", [Answer(text="Which?", values=["one"])], decline=False)
-    known = Told.from_events(told)
+    known = noted(told)
     again = Turn(1, ASK, known.questions)
     retelling = Retelling(known)
     assert retelling.sift([*again.receive(Began()), *again.receive(asked)]) == []
@@ -168,7 +168,7 @@ def test_a_question_that_was_answered_is_answered_alike_unless_the_replay_shows_
 def test_a_question_answered_elsewhere_meanwhile_is_told_so() -> None:
     before = Turn(1, ASK)
     asked = Asked(id="q1", items=(ITEM,))
-    known = Told.from_events(before.receive(asked))
+    known = noted(before.receive(asked))
     again = Turn(1, ASK, known.questions)
     events = again.receive(asked) + again.receive(Answered(id="q1", answers=(), cancelled=False))
     (news,) = Retelling(known).sift(events)
@@ -180,4 +180,4 @@ def test_the_fold_of_a_machine_is_that_of_its_events(first: Frame) -> None:
     machine = fresh()
     frames = [first, Said(text="é"), Called(id="t1", title="Bash"), Thought(text="hm"), Over()]
     events = told_by(frames, machine)
-    assert machine.told.extent == Told.from_events(events).extent
+    assert machine.told.extent == noted(events).extent
