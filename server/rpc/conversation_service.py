@@ -15,12 +15,13 @@ from server.conversation.plan import Known
 from server.conversation.thread import digest, thread_of
 from server.errors import ServiceError
 from server.rpc.checks import MAX_ID_BYTES, check_size, invalid
+from server.rpc.paging import cursor_of, cut, page_size
 from server.rpc.reach import Reach
-from server.store.conversations import ConversationCursor, Conversations
+from server.store.conversations import Conversations
 from server.store.items import Items
+from server.store.pages import behind_conversation
 
 _Context = grpc.aio.ServicerContext[Any, Any]
-_PAGE, _MAX_PAGE = 100, 1000
 _MAX_ENTRIES: Final = 16
 _MAX_KEY_BYTES: Final = 64
 _MAX_VALUE_BYTES: Final = 512
@@ -121,15 +122,11 @@ class ConversationService(ConversationServiceServicer):
 
     async def List(self, request: pb.ListRequest, context: _Context) -> pb.ListResponse:
         """Return a page of conversations."""
-        size = min(request.page_size or _PAGE, _MAX_PAGE)
-        if size < 0:
-            raise invalid("page_size must not be negative")
         if request.state not in pb.ConversationState.values():
             raise invalid("state is no ConversationState")
-        after = _cursor(request.page_token)
+        size, after = page_size(request.page_size), cursor_of(request.page_token, "List")
         found = await self._conversations.page(request.state, request.principal, size + 1, after)
-        page = found[:size]
-        token = _token(ConversationCursor.behind(page[-1])) if len(found) > size else ""
+        page, token = cut(found, size, behind_conversation)
         return pb.ListResponse(conversations=page, next_page_token=token)
 
     async def Delete(self, request: pb.DeleteRequest, context: _Context) -> pb.DeleteResponse:
@@ -169,25 +166,12 @@ def _check_items(items: Sequence[pb.Item]) -> None:
             raise invalid("items: one holds the character NUL")
 
 
-def _token(cursor: ConversationCursor) -> str:
-    return f"{cursor.last_used_us}.{cursor.conversation_id}"
-
-
 def _offset(token: str) -> int:
     if not token:
         return 0
     if not (token.isascii() and token.isdecimal() and len(token) < 9):
         raise invalid("page_token is none that ListItems gave")
     return int(token)
-
-
-def _cursor(token: str) -> ConversationCursor | None:
-    if not token:
-        return None
-    used, _, conversation_id = token.partition(".")
-    if not (used.isascii() and used.isdecimal() and len(used) < 19 and conversation_id):
-        raise invalid("page_token is none that List gave")
-    return ConversationCursor(int(used), conversation_id)
 
 
 def _unknown() -> ServiceError:

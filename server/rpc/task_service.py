@@ -16,18 +16,18 @@ from server.errors import ServiceError
 from server.pool.account import TaskId
 from server.rpc import workspace
 from server.rpc.checks import invalid
+from server.rpc.paging import cursor_of, cut, page_size
 from server.rpc.peers import OWNER
 from server.rpc.reach import AnyWatcher, Reach
 from server.rpc.relay import Relay
 from server.rpc.start import check_start
-from server.store.pages import TaskCursor
+from server.store.pages import Cursor, behind_task
 from server.turn.hub import Hub
 from server.turn.keys import may_repeat
 from server.turn.live import TurnId
 from server.turn.workspaces import Workspaces
 
 _Context = grpc.aio.ServicerContext[Any, Any]
-_PAGE, _MAX_PAGE = 100, 1000
 
 
 class Records(Protocol):
@@ -37,7 +37,7 @@ class Records(Protocol):
         """Return a task, active or ended."""
 
     async def tasks(
-        self, state: pb.TaskState, principal: str, limit: int, after: TaskCursor | None = None
+        self, state: pb.TaskState, principal: str, limit: int, after: Cursor | None = None
     ) -> list[pb.Task]:
         """Return a page of tasks, the one used last first."""
 
@@ -96,13 +96,11 @@ class TaskService(TaskServiceServicer):
 
     async def ListTasks(self, request: pb.ListTasksRequest, context: _Context) -> pb.ListTasksResponse:
         """Return a page of tasks."""
-        size = min(request.page_size or _PAGE, _MAX_PAGE)
-        if size < 0:
-            raise invalid("page_size must not be negative")
-        after = _cursor(request.page_token)
+        if request.state not in pb.TaskState.values():
+            raise invalid("state is no TaskState")
+        size, after = page_size(request.page_size), cursor_of(request.page_token, "ListTasks")
         tasks = await self._store.tasks(request.state, request.principal, size + 1, after)
-        page = tasks[:size]
-        token = _token(TaskCursor.behind(page[-1])) if len(tasks) > size else ""
+        page, token = cut(tasks, size, behind_task)
         return pb.ListTasksResponse(tasks=page, next_page_token=token)
 
     async def StopTask(self, request: pb.StopTaskRequest, context: _Context) -> pb.StopTaskResponse:
@@ -165,16 +163,3 @@ async def _told(
                 await ready.wait()
     finally:  # however the caller leaves: cancel, deadline, lost connection
         leave()
-
-
-def _token(cursor: TaskCursor) -> str:
-    return f"{cursor.last_used_us}.{cursor.task_id}"
-
-
-def _cursor(token: str) -> TaskCursor | None:
-    if not token:
-        return None
-    used, _, task_id = token.partition(".")
-    if not (used.isascii() and used.isdecimal() and len(used) < 19 and task_id):
-        raise invalid("page_token is none that ListTasks gave")
-    return TaskCursor(int(used), task_id)

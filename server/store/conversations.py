@@ -6,7 +6,7 @@ makes it a new one, so that whatever ends these leaves it as it is.
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 from howler.conversation.v1.conversation_service_pb2 import Conversation, ConversationState
 from howler.task.v1.start_turn_pb2 import Message, Transcript
@@ -15,23 +15,12 @@ from server.conversation.plan import Known
 from server.conversation.thread import Thread
 from server.pool.account import LeaseId, TaskId
 from server.pool.show import timestamp
+from server.store.pages import Cursor, page
 from server.store.rows import Parameters, Row
 from server.store.tables import Tables
 
 _CANDIDATES: Final = 16  # conversations that were left at the same point: one of them is at rest, mostly
 _NO_LEASE: Final = LeaseId("")
-
-
-class ConversationCursor(NamedTuple):
-    """Where a page of conversations ended."""
-
-    last_used_us: int
-    conversation_id: str
-
-    @classmethod
-    def behind(cls, conversation: Conversation) -> Self:
-        """Return the cursor behind a conversation."""
-        return cls(conversation.last_used_time.ToMicroseconds(), conversation.conversation_id)
 
 
 class Said(NamedTuple):
@@ -184,20 +173,14 @@ class Conversations:
         await self._tables.write(task_id, "change_model", {"task_id": task_id, "model": model})
 
     async def page(
-        self, state: ConversationState, principal: str, limit: int, after: ConversationCursor | None = None
+        self, state: ConversationState, principal: str, limit: int, after: Cursor | None = None
     ) -> list[Conversation]:
         """Return up to `limit` conversations in a state (UNSPECIFIED: any) of a principal ("": any).
 
         The one used last comes first; `after` is where the page before ended.
         """
-        asked: Parameters = {
-            "state": state,
-            "principal": principal,
-            "limit": limit,
-            "after_us": after.last_used_us if after else None,
-            "after_id": after.conversation_id if after else None,
-        }
-        return [_known(row).shown for row in await self._tables.read("list_conversations", asked)]
+        found = await self._tables.read("list_conversations", page(state, principal, limit, after))
+        return [_known(row).shown for row in found]
 
     async def delete(self, conversation_id: str) -> TaskId | None:
         """Forget one; return its task, which may have ended. None where there is none."""

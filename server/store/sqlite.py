@@ -16,7 +16,7 @@ from server.store import rows
 from server.store.clock import boot_id
 from server.store.connection import connect, hurry, prepare, sqlite_path
 from server.store.keyring import KeyRing
-from server.store.pages import TaskCursor, page
+from server.store.pages import Cursor, page
 from server.store.queries import load_queries
 from server.store.records import NONE, Accounts, Records
 from server.store.replicas import Replicas
@@ -307,7 +307,7 @@ class Store:
         return rows.task(found[0]) if found else None
 
     async def tasks(
-        self, state: TaskState, principal: str, limit: int, after: TaskCursor | None = None
+        self, state: TaskState, principal: str, limit: int, after: Cursor | None = None
     ) -> list[Task]:
         """Return up to `limit` tasks in a state (UNSPECIFIED: any) of a principal ("": any).
 

@@ -126,5 +126,10 @@ async def test_tasks_are_listed_page_by_page_the_one_used_last_first(howler: How
     task = await held(howler, made[-1])
     assert (task.principal, task.model) == ("lister", "monkeycode/DeepSeek/deepseek-v4")
     assert task.create_time.seconds <= task.last_used_time.seconds
-    for fields in ({"page_size": -1}, {"page_token": "nonsense"}, {"page_token": "9" * 40 + ".x"}):
+    for fields in (
+        {"page_size": -1},
+        {"page_token": "nonsense"},
+        {"page_token": "9" * 40 + ".x"},
+        {"state": 9},
+    ):
         assert (await refused(page(**fields)))[0] == "INVALID_REQUEST"

@@ -8,8 +8,9 @@ from howler.task.v1.start_turn_pb2 import Message, Role, Transcript
 from server.conversation.plan import Known
 from server.conversation.thread import BEGINNING, Thread, digest, thread_of
 from server.pool.account import LeaseId, TaskId
-from server.store.conversations import ConversationCursor, Conversations, Said, Sought
+from server.store.conversations import Conversations, Said, Sought
 from server.store.open import AnyStore
+from server.store.pages import behind_conversation
 from tests.store.records import ANN, granted, rest, task
 
 RUNNING = ConversationState.CONVERSATION_STATE_RUNNING
@@ -188,7 +189,7 @@ async def test_conversations_are_listed_by_last_use_in_pages(store: AnyStore) ->
     pages, after = list[str](), None
     while page := await conversations.page(ANY, "", 4, after):
         pages += [found.conversation_id for found in page]
-        after = ConversationCursor.behind(page[-1])
+        after = behind_conversation(page[-1])
     assert pages == [found.conversation_id for found in everything]
     assert [found.conversation_id for found in await conversations.page(RUNNING, "a", 9)] == [
         "c4",

@@ -4,7 +4,7 @@ from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.pool.account import LeaseId, TaskId
 from server.store.open import AnyStore
-from server.store.pages import TaskCursor
+from server.store.pages import behind_task
 from tests.store.records import ANN, NO_LEASE, busy_tasks, granted, rest, state_of, task
 
 
@@ -46,7 +46,7 @@ async def test_tasks_are_listed_by_last_use_in_pages(store: AnyStore) -> None:
     pages, after = list[str](), None
     while page := await store.tasks(TaskState.TASK_STATE_UNSPECIFIED, "", 3, after):
         pages += [found.task_id for found in page]
-        after = TaskCursor.behind(page[-1])
+        after = behind_task(page[-1])
     assert pages == [found.task_id for found in everything]
     idle_of_b = await store.tasks(TaskState.TASK_STATE_IDLE, "b", 100)
     assert [found.task_id for found in idle_of_b] == ["t7", "t5", "t3", "t1"]

@@ -15,7 +15,7 @@ from server.pool.account import AccountId, LeaseId, Member, TaskId
 from server.pool.ledger import Books, Changed
 from server.store import rows
 from server.store.keyring import KeyRing
-from server.store.pages import TaskCursor, page
+from server.store.pages import Cursor, page
 from server.store.postgres.address import Address
 from server.store.postgres.connections import Connection, Connections
 from server.store.postgres.failures import FAILED, store_error
@@ -308,7 +308,7 @@ class PostgresStore:
         return rows.task(found[0]) if found else None
 
     async def tasks(
-        self, state: TaskState, principal: str, limit: int, after: TaskCursor | None = None
+        self, state: TaskState, principal: str, limit: int, after: Cursor | None = None
     ) -> list[Task]:
         """Return up to `limit` tasks in a state (UNSPECIFIED: any) of a principal ("": any).
 

@@ -124,7 +124,7 @@ class ConversationServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def List(self, request, context):
-        """List returns conversations, the one used last first.
+        """List returns conversations, the one used last first. Fails with INVALID_REQUEST.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,7 +52,7 @@ class ConversationServiceStub:
     Get: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.GetRequest, _conversation_service_pb2.GetResponse]
     """Get returns a conversation and what was said in it. Fails with CONVERSATION_NOT_FOUND."""
     List: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.ListRequest, _conversation_service_pb2.ListResponse]
-    """List returns conversations, the one used last first."""
+    """List returns conversations, the one used last first. Fails with INVALID_REQUEST."""
     Update: _grpc.UnaryUnaryMultiCallable[_conversation_service_pb2.UpdateRequest, _conversation_service_pb2.UpdateResponse]
     """Update changes what the caller keeps with it. Fails with
     CONVERSATION_NOT_FOUND and INVALID_REQUEST.
@@ -109,7 +109,7 @@ class ConversationServiceAsyncStub(ConversationServiceStub):
     Get: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.GetRequest, _conversation_service_pb2.GetResponse]  # type: ignore[assignment]
     """Get returns a conversation and what was said in it. Fails with CONVERSATION_NOT_FOUND."""
     List: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.ListRequest, _conversation_service_pb2.ListResponse]  # type: ignore[assignment]
-    """List returns conversations, the one used last first."""
+    """List returns conversations, the one used last first. Fails with INVALID_REQUEST."""
     Update: _aio.UnaryUnaryMultiCallable[_conversation_service_pb2.UpdateRequest, _conversation_service_pb2.UpdateResponse]  # type: ignore[assignment]
     """Update changes what the caller keeps with it. Fails with
     CONVERSATION_NOT_FOUND and INVALID_REQUEST.
@@ -181,7 +181,7 @@ class ConversationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _conversation_service_pb2.ListRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_conversation_service_pb2.ListResponse, _abc.Awaitable[_conversation_service_pb2.ListResponse]]:
-        """List returns conversations, the one used last first."""
+        """List returns conversations, the one used last first. Fails with INVALID_REQUEST."""
 
     @_abc_1.abstractmethod
     def Update(

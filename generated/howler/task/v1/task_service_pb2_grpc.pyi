@@ -109,7 +109,7 @@ class TaskServiceStub:
     GetTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]
     """GetTask returns one task. Fails with TASK_NOT_FOUND."""
     ListTasks: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]
-    """ListTasks returns tasks, the one used last first."""
+    """ListTasks returns tasks, the one used last first. Fails with INVALID_REQUEST."""
     StopTask: _grpc.UnaryUnaryMultiCallable[_task_service_pb2.StopTaskRequest, _task_service_pb2.StopTaskResponse]
     """StopTask ends a task on the platform and frees its slot. Its VM is gone
     then, and so is the agent's memory. A turn that runs on it ends CANCELLED.
@@ -220,7 +220,7 @@ class TaskServiceAsyncStub(TaskServiceStub):
     GetTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.GetTaskRequest, _task_service_pb2.GetTaskResponse]  # type: ignore[assignment]
     """GetTask returns one task. Fails with TASK_NOT_FOUND."""
     ListTasks: _aio.UnaryUnaryMultiCallable[_task_service_pb2.ListTasksRequest, _task_service_pb2.ListTasksResponse]  # type: ignore[assignment]
-    """ListTasks returns tasks, the one used last first."""
+    """ListTasks returns tasks, the one used last first. Fails with INVALID_REQUEST."""
     StopTask: _aio.UnaryUnaryMultiCallable[_task_service_pb2.StopTaskRequest, _task_service_pb2.StopTaskResponse]  # type: ignore[assignment]
     """StopTask ends a task on the platform and frees its slot. Its VM is gone
     then, and so is the agent's memory. A turn that runs on it ends CANCELLED.
@@ -364,7 +364,7 @@ class TaskServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _task_service_pb2.ListTasksRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_task_service_pb2.ListTasksResponse, _abc.Awaitable[_task_service_pb2.ListTasksResponse]]:
-        """ListTasks returns tasks, the one used last first."""
+        """ListTasks returns tasks, the one used last first. Fails with INVALID_REQUEST."""
 
     @_abc_1.abstractmethod
     def StopTask(
