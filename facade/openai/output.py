@@ -71,19 +71,16 @@ class Output:
 
     def mcp_call(self, tool: Tool) -> None:
         """Show a tool as an `mcp_call`, which is closed once the tool is over."""
-        if tool.id not in self._calls:
-            self._hush()
-            call = McpCallItem(self._writer, self._id("mcp"), len(self._items), tool)
-            self._items.append(call)
-            self._calls[tool.id] = call
-        if tool.is_over():
-            self._close(self._calls[tool.id])
+        self._call(McpCallItem, "mcp", tool)
 
     def function_call(self, tool: Tool) -> None:
         """Show a tool as a `function_call`, which its output follows once the tool is over."""
+        self._call(FunctionCallItem, "fc", tool)
+
+    def _call(self, kind: type[McpCallItem | FunctionCallItem], prefix: str, tool: Tool) -> None:
         if tool.id not in self._calls:
             self._hush()
-            call = FunctionCallItem(self._writer, self._id("fc"), len(self._items), tool)
+            call = kind(self._writer, self._id(prefix), len(self._items), tool)
             self._items.append(call)
             self._calls[tool.id] = call
         if tool.is_over():
