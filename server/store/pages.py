@@ -1,11 +1,13 @@
 """Pages of what was used, of which the one used last comes first: tasks and conversations."""
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from howler.conversation.v1.conversation_service_pb2 import Conversation, ConversationState
 from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.store.rows import Parameters
+
+State: TypeAlias = "TaskState | ConversationState"  # classes in the stubs alone
 
 
 class Cursor(NamedTuple):
@@ -25,9 +27,7 @@ def behind_conversation(conversation: Conversation) -> Cursor:
     return Cursor(conversation.last_used_time.ToMicroseconds(), conversation.conversation_id)
 
 
-def page(
-    state: TaskState | ConversationState, principal: str, limit: int, after: Cursor | None
-) -> Parameters:
+def page(state: State, principal: str, limit: int, after: Cursor | None) -> Parameters:
     """Return what the queries that list need to know of a page of `limit` rows."""
     return {
         "state": state,
