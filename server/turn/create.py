@@ -40,7 +40,7 @@ class Creator:
         self._platform = platform
         self._recorded = recorded
         self._now = now
-        self._changed = asyncio.Condition()
+        self._changed = asyncio.Event()
         self._creating: Counter[_Key] = Counter()
         self._wanted: Counter[_Key] = Counter()
         self._looking: set[_Key] = set()
@@ -55,10 +55,7 @@ class Creator:
         key = (session.account_id, hashlib.sha256(task.content.encode()).digest())
         asked_at = self._now()
         try:
-            async with self._create_of(key):
-                task_id = await self._platform.create_task(session, task)
-                self._claimed.add(task_id)
-                return task_id
+            return await self._create(key, session, task)
         except ServiceError as error:
             match error.reason:
                 case ErrorReason.ERROR_REASON_ACCEPTANCE_UNKNOWN:
@@ -68,6 +65,16 @@ class Creator:
                     if found is not None:
                         return found
             raise
+
+    async def _create(self, key: _Key, session: Session, task: NewTask) -> TaskId:
+        await self._until(lambda: key not in self._looking and key not in self._wanted)
+        self._creating[key] += 1
+        try:
+            task_id = await self._platform.create_task(session, task)
+            self._claimed.add(task_id)
+            return task_id
+        finally:
+            self._one_less(self._creating, key)
 
     def settled(self, task_id: TaskId) -> None:
         """Forget a claim: the task is recorded now."""
@@ -128,31 +135,26 @@ class Creator:
         return None
 
     @asynccontextmanager
-    async def _create_of(self, key: _Key) -> AsyncIterator[None]:
-        async with self._changed:
-            await self._changed.wait_for(lambda: key not in self._looking and key not in self._wanted)
-            self._creating[key] += 1
-        try:
-            yield
-        finally:
-            async with self._changed:
-                self._creating[key] -= 1
-                if not self._creating[key]:
-                    del self._creating[key]
-                self._changed.notify_all()
-
-    @asynccontextmanager
     async def _look_for(self, key: _Key) -> AsyncIterator[None]:
-        async with self._changed:
-            self._wanted[key] += 1  # no new create may go ahead, or the look would wait for ever
-            await self._changed.wait_for(lambda: key not in self._creating and key not in self._looking)
-            self._wanted[key] -= 1
-            if not self._wanted[key]:
-                del self._wanted[key]
+        self._wanted[key] += 1  # no new create may go ahead, or the look would wait for ever
+        try:
+            await self._until(lambda: key not in self._creating and key not in self._looking)
             self._looking.add(key)
+        finally:
+            self._one_less(self._wanted, key)
         try:
             yield
         finally:
-            async with self._changed:
-                self._looking.discard(key)
-                self._changed.notify_all()
+            self._looking.discard(key)
+            self._changed.set()
+
+    async def _until(self, may_go: Callable[[], bool]) -> None:
+        while not may_go():
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _one_less(self, count: Counter[_Key], key: _Key) -> None:
+        count[key] -= 1
+        if not count[key]:
+            del count[key]
+        self._changed.set()

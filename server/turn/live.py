@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import Enum
+from types import TracebackType
 from typing import Final, NewType, Self
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -66,6 +67,32 @@ class Interrupted(Exception):
     def __init__(self, cause: Cause) -> None:
         super().__init__(cause.name)
         self.cause = cause
+
+
+class Wait:
+    """A wait that the turn's interruption ends: see LiveTurn.waiting. No generator, for a turn has many."""
+
+    def __init__(self, live: "LiveTurn") -> None:
+        self._live = live
+        self._scope = asyncio.timeout(None)
+
+    async def __aenter__(self) -> None:
+        if self._live.cause is not None:
+            raise Interrupted(self._live.cause)
+        await self._scope.__aenter__()
+        self._live.wait_in(self._scope)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        live, broken = self._live, self._live.wait_in(None)
+        try:
+            await self._scope.__aexit__(kind, error, trace)
+        except TimeoutError:
+            if live.cause is not None:
+                raise Interrupted(live.cause) from None
+            assert broken is not None, "nothing else ends a wait"
+            raise broken from None
 
 
 class LiveTurn:
@@ -253,27 +280,18 @@ class LiveTurn:
             self._broken = error
             self._scope.reschedule(asyncio.get_running_loop().time())
 
-    @asynccontextmanager
-    async def waiting(self) -> AsyncIterator[None]:
-        """Run the body until it is done, the turn is interrupted or the wait is broken off.
+    def waiting(self) -> "Wait":
+        """Run the body of `async with` until it is done, the turn is interrupted or the wait is broken off.
 
         Raises Interrupted in the second case and what it was broken off with in the third.
         """
-        if self.cause is not None:
-            raise Interrupted(self.cause)
-        try:
-            async with asyncio.timeout(None) as scope:
-                self._scope = scope
-                yield
-        except TimeoutError:
-            if not scope.expired():
-                raise
-            if self.cause is not None:
-                raise Interrupted(self.cause) from None
-            assert self._broken is not None, "nothing else ends a wait"
-            raise self._broken from None
-        finally:
-            self._scope = self._broken = None
+        return Wait(self)
+
+    def wait_in(self, scope: asyncio.Timeout | None) -> Exception | None:
+        """Have interruptions end `scope`; return what broke the wait off that was before."""
+        broken, self._broken = self._broken, None
+        self._scope = scope
+        return broken
 
     def _deserted(self, lost: bool) -> None:
         """The last watcher left or was lost: `on_detach` decides what becomes of the turn."""

@@ -1,6 +1,6 @@
 """The platform, one method per call (upstream-protocol §1-8)."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -206,13 +206,9 @@ class Platform:
         except Refusal as refusal:
             raise _task_not_found(refusal) from None
 
-    @asynccontextmanager
-    async def stream(
-        self, session: Session, task_id: TaskId, mode: Literal["attach", "new"]
-    ) -> AsyncIterator[Socket]:
+    def stream(self, session: Session, task_id: TaskId, mode: Literal["attach", "new"]) -> "Opening":
         """Open the task's stream for a while. Raises TASK_NOT_FOUND for a task that is not the account's."""
-        async with self._socket(session, "stream", {"id": task_id, "mode": mode}) as socket:
-            yield socket
+        return self._socket(session, "stream", {"id": task_id, "mode": mode})
 
     @asynccontextmanager
     async def control(self, session: Session, task_id: TaskId) -> AsyncIterator[Control]:
@@ -224,26 +220,34 @@ class Platform:
             with Control.over(socket, timeout=self._read_timeout) as control:
                 yield control
 
-    @asynccontextmanager
-    async def _socket(
+    def _socket(
         self, session: Session, name: Literal["stream", "control"], query: Mapping[str, str]
-    ) -> AsyncIterator[Socket]:
+    ) -> "Opening":
         url = f"ws{self._base_url.removeprefix('http')}{API}{_TASKS}/{name}?{urlencode(query)}"
         headers = {**self._handshake, "Cookie": f"{USER_COOKIE}={session.cookie}"}
-
-        async def attempt() -> Socket:
-            return await open_socket(
+        return Opening(
+            lambda: open_socket(
                 url, headers, (session.cookie,), self._connect_timeout, self._tls, session.fence
             )
+        )
 
+
+class Opening:
+    """A socket on a task, opened at the begin of `async with` and closed at its end."""
+
+    def __init__(self, attempt: Callable[[], Awaitable[Socket]]) -> None:
+        self._attempt = attempt
+        self._socket: Socket
+
+    async def __aenter__(self) -> Socket:
         try:
-            socket = await twice(attempt)
+            self._socket = await twice(self._attempt)
         except Refusal as refusal:
             raise _task_not_found(refusal) from None
-        try:
-            yield socket
-        finally:
-            socket.close()
+        return self._socket
+
+    async def __aexit__(self, *_: object) -> None:
+        self._socket.close()
 
 
 def _path_of(task_id: TaskId) -> str:
