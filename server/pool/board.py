@@ -7,7 +7,6 @@ Leases of other replicas stand on the board too (`foreign`): they take slots, an
 """
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from howler.pool.v1.cooldown_pb2 import CooldownScope
 from howler.task.v1.task_service_pb2 import Task
@@ -23,7 +22,8 @@ Touch = tuple[str, str] | CooldownKey
 class Board:
     """Who has what.
 
-    While the books are read, `touched` gathers what changes here meanwhile (see merge.py).
+    `tasks` are in the order of their last use: idle ones are stopped in that order. While the books are read,
+    `touched` gathers what changes here meanwhile (see merge.py).
     """
 
     def __init__(self, default_slots: int) -> None:
@@ -49,6 +49,7 @@ class Board:
             seat = self.seats[member.account_id] = Seat(member, slots, turn=0)
         else:
             seat.member, seat.slots = member, slots
+        seat.used_us = max(seat.used_us, member.last_used_us)
         seat.usable = member.enabled and member.has_session
         seat.asleep = member.enabled and not member.has_session and member.can_log_in
         self.touch(("account", member.account_id))
@@ -68,7 +69,7 @@ class Board:
     def used_at(self, account_id: AccountId, now_us: int) -> None:
         """Take note that an account was granted (microseconds since 1970); the ledger has it already."""
         if seat := self.seats.get(account_id):
-            seat.member = replace(seat.member, last_used_us=now_us)
+            seat.used_us = now_us
 
     def remove(self, account_id: AccountId) -> bool:
         """Take an account away, with its leases, tasks and cooldowns; tell whether it was still there."""
@@ -110,12 +111,22 @@ class Board:
         held.fence.fall()
         return held
 
+    def use(self, active: ActiveTask, now_us: int) -> None:
+        """Put a task behind all others in the order of last use."""
+        active.used_us = now_us
+        del self.tasks[active.id]
+        self.tasks[active.id] = active
+        self.touch(("task", active.id))
+
+    def sort_tasks(self) -> None:
+        """Put the tasks in the order of last use again, where the books told of others' use of them."""
+        self.tasks = dict(sorted(self.tasks.items(), key=lambda item: item[1].used_us))
+
     def rest(self, task_id: TaskId, now_us: int) -> None:
         """Take note that no turn runs on a task any more."""
         if active := self.tasks.get(task_id):
             active.busy = False
-            active.used_at(now_us)
-            self.touch(("task", task_id))
+            self.use(active, now_us)
 
     def enter(self, task: Task, lease_id: LeaseId = NO_LEASE, *, busy: bool = True) -> None:
         """Add an active task; the lease, if it is live, is bound to it and leaves it its slot."""

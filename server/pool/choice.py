@@ -1,10 +1,9 @@
 """Which account a caller gets, which idle task makes room for it, and who need not wait at all. PURE."""
 
-import heapq
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from operator import attrgetter
+from itertools import islice
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -94,16 +93,14 @@ def evictions(board: Board, wants: Iterable[Want], now: float) -> list[ActiveTas
     A task that is being stopped already counts for the first caller that its slot would do for; the others
     are taken in the order in which they became idle, each for one caller.
     """
-    idle = sorted(
-        (
-            active
-            for active in board.tasks.values()
-            if (active.evicting or not (active.lease_id or active.busy or active.evict_after > now))
-            and board.seats[active.account_id].usable
-            and board.opens(active.account_id) <= now
-        ),
-        key=lambda active: (not active.evicting, active.used_us),
-    )
+    idle = [
+        active
+        for active in board.tasks.values()
+        if (active.evicting or (active.idle and active.evict_after <= now))
+        and board.seats[active.account_id].usable
+        and board.opens(active.account_id) <= now
+    ]
+    idle.sort(key=lambda active: not active.evicting)
     chosen: list[ActiveTask] = []
     for want in wants:
         if not idle:
@@ -127,15 +124,13 @@ def surplus(board: Board, spare: Callable[[int], int], now: float) -> list[Activ
     short -= sum(max(0, seat.free(now)) for seat in open_now.values())
     if short <= 0:
         return []
-    idle = list[ActiveTask]()
-    for active in board.tasks.values():  # may be thousands: once
-        if active.account_id not in open_now:
-            continue
-        if active.evicting:
-            short -= 1
-        elif not (active.lease_id or active.busy or active.evict_after > now):
-            idle.append(active)
-    return heapq.nsmallest(short, idle, key=attrgetter("used_us"))
+    short -= sum(active.evicting and active.account_id in open_now for active in board.tasks.values())
+    idle = (
+        active
+        for active in board.tasks.values()
+        if active.idle and active.evict_after <= now and active.account_id in open_now
+    )
+    return list(islice(idle, max(short, 0)))
 
 
 def refusal(board: Board, want: Want, now: float, deadline: float) -> ServiceError | None:

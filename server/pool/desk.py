@@ -52,6 +52,8 @@ class Desk:
 
     def tell(self, event: PoolEvent, account_id: AccountId) -> None:
         """Tell who watches, now or from an earlier cursor."""
+        if not self.watchers.wanted:
+            return
         seat = self.board.seats.get(account_id)
         self.watchers.tell(
             event, Account(account_id=account_id) if seat is None else show.account(self.board, seat)
@@ -83,10 +85,9 @@ class Desk:
     def _put(self, written: Member) -> Member:
         """Put a record on the board, unless it shows a later one by now."""
         seat = self.board.seats.get(written.account_id)
-        if seat is None or seat.member.version >= written.version:
-            return written
-        used_us = max(seat.member.last_used_us, written.last_used_us)
-        return self.board.put(replace(written, last_used_us=used_us)).member
+        if seat is not None and seat.member.version < written.version:
+            self.board.put(written)
+        return written
 
     async def cool(self, account_id: AccountId, cooldown: Cooldown, seconds: float) -> Cooling:
         """Begin a cooldown (account "" for the whole platform) in place of the one that covers the same."""

@@ -5,7 +5,7 @@ only say that one is gone. Of all else the books are the truth, but for what was
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId
 from server.pool.board import Board, Touch
@@ -92,13 +92,12 @@ class Reading:
         if self._is_old(("account", member.account_id), member.account_id):
             return False
         seat = self._board.seats.get(member.account_id)
-        before_us = seat.member.last_used_us if seat is not None else 0
-        fresh = replace(member, last_used_us=max(member.last_used_us, before_us))
-        if seat is None or seat.member.version != fresh.version:
-            self._result.changed.append(fresh.account_id)
-        if seat is None or seat.member != fresh:
-            self._board.put(fresh)
-        return fresh.last_used_us > before_us
+        used_us = seat.used_us if seat is not None else 0
+        if seat is None or seat.member.version != member.version:
+            self._result.changed.append(member.account_id)
+        if seat is None or seat.member != member:
+            self._board.put(member)
+        return member.last_used_us > used_us
 
     def _cooldowns(self, cooldowns: list[Cold], now: float) -> None:
         board, told = self._board, set[Touch]()
@@ -130,6 +129,7 @@ class Reading:
             else:
                 active.renew(work.task)
                 active.busy = work.busy
+        board.sort_tasks()
         for active in list(board.tasks.values()):
             gone = self._covers(active.account_id) and active.id not in told
             if gone and not self._is_old(("task", active.id), active.account_id):

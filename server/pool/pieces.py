@@ -93,7 +93,7 @@ class ActiveTask:
 
     `busy` says that a turn runs on it or, where no lease is on it, was left in the middle. While `evicting`
     it is being stopped; when that failed it is not tried again before `evict_after`. `used_us` is when it was
-    used last, in microseconds since 1970: the order in which idle ones are stopped.
+    used last, in microseconds since 1970.
     """
 
     task: Task
@@ -115,11 +115,6 @@ class ActiveTask:
         self.id, self.account_id = TaskId(task.task_id), AccountId(task.account_id)
         self.used_us = task.last_used_time.ToMicroseconds()
 
-    def used_at(self, now_us: int) -> None:
-        """Take note that it was used."""
-        self.used_us = now_us
-        self.task.last_used_time.FromMicroseconds(now_us)
-
     @property
     def idle(self) -> bool:
         """No turn uses it, and it is not being stopped."""
@@ -133,7 +128,8 @@ class ActiveTask:
 
 @dataclass(slots=True)
 class Seat:
-    """An account on the board: what it has, and when it was granted last (`turn`, a count).
+    """An account on the board: what it has, and when it was granted last: `turn`, a count, and `used_us`, in
+    microseconds since 1970 (0 for never), which its record may be behind.
 
     `closed` holds the moments at which slots open that are neither used nor to be used until then. `withheld`
     is how many the platform does not grant while an idle task is being stopped (Board.withhold).
@@ -151,6 +147,7 @@ class Seat:
     unbound: set[LeaseId] = field(default_factory=set)
     closed: list[float] = field(default_factory=list)
     withheld: int = 0
+    used_us: int = 0
     logging_in: bool = False
     login_after: float = 0.0
 

@@ -39,8 +39,8 @@ def account(board: Board, seat: Seat) -> Account:
         has_password=bool(member.password),
         create_time=timestamp(member.create_us),
     )
-    if member.last_used_us:
-        shown.last_used_time.FromMicroseconds(member.last_used_us)
+    if seat.used_us:
+        shown.last_used_time.FromMicroseconds(seat.used_us)
     if member.reason != ErrorReason.ERROR_REASON_UNSPECIFIED:
         shown.state_reason = reason_name(member.reason)
     if end := age.end_us(member):

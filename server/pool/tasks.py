@@ -26,6 +26,7 @@ _NEEDED: Final = "was idle longest and its slot is needed"
 _ORPHANED: Final = "was left in the middle of a turn"
 _DONE_WITH: Final = "is needed no more"
 _SPARED: Final = "was idle longest and too few slots are free"
+_LEVELS: Final = {_SPARED: logging.DEBUG}  # of which a line tells for many
 _GATHER: Final = 0.05  # seconds in which what happens to slots gathers before it is looked at
 _EVICT_PAUSE: Final = 60.0  # seconds before a task that could not be stopped is tried again
 _TAKE_PAUSE: Final = 1.0  # the same for one that another replica had, or whose turn could not be adopted
@@ -90,8 +91,7 @@ class Tasks:
         await self._desk.ledger.touch_task(task_id, turn_id, now_us)
         if active := self._desk.board.tasks.get(task_id):
             active.busy, active.task.turn_id = True, turn_id
-            active.used_at(now_us)
-            self._desk.board.touch(("task", task_id))
+            self._desk.board.use(active, now_us)
 
     async def ended(self, task_id: TaskId) -> None:
         """Record that a task has ended: its slot is free."""
@@ -141,7 +141,7 @@ class Tasks:
             if adopts and self.adopt is not None and await self.adopt(active.task, held.lease):
                 return
             pause = _EVICT_PAUSE
-            _log.info("task %s is stopped: it %s", active.id, why)
+            _log.log(_LEVELS.get(why, logging.INFO), "task %s is stopped: it %s", active.id, why)
             await self._evict(copied(active.task), held.lease)
         except Exception as error:
             reason = reason_name(error.reason) if isinstance(error, ServiceError) else type(error).__name__
@@ -174,7 +174,10 @@ class Tasks:
     async def _spare(self) -> None:
         await asyncio.sleep(_GATHER)
         self._sparing = False
-        for active in surplus(self._desk.board, self._desk.terms.spare, self._desk.now()):
+        spared = surplus(self._desk.board, self._desk.terms.spare, self._desk.now())
+        if spared:
+            _log.info("%d idle tasks are stopped: too few slots are free", len(spared))
+        for active in spared:
             self.start_eviction(active, _SPARED)
 
     def refused(self, lease_id: LeaseId) -> float:

@@ -20,7 +20,8 @@ class Watchers:
     """Everybody who watches; a watcher is a place in the ring of the last events.
 
     `now` is the wall clock in seconds since 1970. `replica` names this process in cursors, which are
-    `<replica>:<number of the event>`: another process counts other events.
+    `<replica>:<number of the event>`: another process counts other events. `wanted` is False until somebody
+    watched: before that nobody can have a cursor, and no event need be told.
     """
 
     def __init__(self, now: Callable[[], float], replica: Callable[[], str]) -> None:
@@ -30,6 +31,7 @@ class Watchers:
         self._told = 0
         self._wakes: set[asyncio.Event] = set()
         self._closed = False
+        self.wanted = False
 
     def __len__(self) -> int:
         return len(self._wakes)
@@ -50,6 +52,7 @@ class Watchers:
         is still remembered. Raises SLOW_CONSUMER when the caller is too far behind, SHUTTING_DOWN when the
         pool closes.
         """
+        self.wanted = True
         wake = asyncio.Event()
         self._wakes.add(wake)
         try:

@@ -59,7 +59,7 @@ def test_the_task_used_longest_ago_makes_room_first() -> None:
     assert stopped(board, 0) == []
     assert stopped(board, 1) == ["idle0"]
     assert stopped(board, 2) == ["idle0", "idle2"]
-    board.tasks[TaskId("idle0")].used_at(9)
+    board.use(board.tasks[TaskId("idle0")], 9)
     assert stopped(board, 1) == ["idle2"]
 
 
