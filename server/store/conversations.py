@@ -137,11 +137,11 @@ class Conversations:
         """Record what a turn on a lease leaves of a conversation. One that was deleted stays so."""
         if said.added.messages:
             await self._keep(said.conversation_id, said.before, said.turns, said.added)
-        await self._tables.write(lease_id, "say", _left(said, now_us))
+        await self._tables.write_soon(lease_id, "say", _left(said, now_us))
 
     async def begin(self, said: Said, lease_id: LeaseId, now_us: int) -> None:
         """Record a conversation that keeps no words with what its first turn, on a lease, leaves of it."""
-        await self._tables.write(lease_id, "begin_saying", _left(said, now_us))
+        await self._tables.write_soon(lease_id, "begin_saying", _left(said, now_us))
 
     async def retell(self, conversation_id: str, turn_id: str, thread: Thread) -> None:
         """Have a conversation recognised by another thread, if the turn is its last."""

@@ -12,6 +12,7 @@ from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId
 from server.pool.ledger import Books, Changed
+from server.pool.pieces import STOPS
 from server.store import rows
 from server.store.clock import boot_id
 from server.store.connection import connect, hurry, prepare, sqlite_path
@@ -156,13 +157,21 @@ class Store:
         return await self._writer.run(operation, lambda result: self._note(changes(result)))
 
     async def _write_soon(self, operation: Operation[T], changes: Callable[[T], Accounts]) -> T:
-        """Carry out an operation that every turn waits for: see Shortcut."""
+        """Carry out an operation that a turn waits for: see Shortcut.
+
+        What stops tasks nobody waits for: many are stopped at once, and share the worker's transactions.
+        """
         assert self._shortcut is not None
         return await self._shortcut.run(operation, lambda result: self._note(changes(result)))
 
     async def write(self, key: str, name: str, parameters: Parameters) -> Sequence[rows.Row]:
         """See Tables; here all writes keep their order."""
         return await self._write(lambda db: db.execute(self._sql[name], parameters).fetchall())
+
+    async def write_soon(self, key: str, name: str, parameters: Parameters) -> Sequence[rows.Row]:
+        """See Tables."""
+        assert self._shortcut is not None
+        return await self._shortcut.run(lambda db: db.execute(self._sql[name], parameters).fetchall())
 
     async def read(self, name: str, parameters: Parameters) -> Sequence[rows.Row]:
         """See Tables."""
@@ -221,7 +230,8 @@ class Store:
         """See Ledger."""
         heard = lease.mode == LeaseMode.LEASE_MODE_EXCLUSIVE
         which = frozenset({AccountId(lease.account_id)}) if heard else NONE
-        return await self._write_soon(
+        write = self._write if lease.purpose.startswith(STOPS) else self._write_soon
+        return await write(
             lambda db: self._records.grant(db, lease, task_id, ttl, now_us),
             lambda token: which if token is not None else NONE,
         )
@@ -269,7 +279,8 @@ class Store:
                 db.execute(self._sql["forget_leases"], {"before_us": now_us - LEASE_MEMORY_US})
             return self._records.end_lease(db, lease_id, now_us, ended_task, close_slot)
 
-        await self._write_soon(operation, lambda accounts: accounts)
+        write = self._write if ended_task else self._write_soon
+        await write(operation, lambda accounts: accounts)
 
     async def reclaim(self) -> frozenset[AccountId]:
         """See Ledger."""

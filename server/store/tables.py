@@ -12,5 +12,8 @@ class Tables(Protocol):
     async def write(self, key: str, name: str, parameters: Parameters) -> Sequence[Row]:
         """Carry out a query that changes rows; those with the same key keep their order."""
 
+    async def write_soon(self, key: str, name: str, parameters: Parameters) -> Sequence[Row]:
+        """Write the few rows that a turn waits for, and no more: see Shortcut."""
+
     async def read(self, name: str, parameters: Parameters) -> Sequence[Row]:
         """Carry out a query that changes nothing."""

@@ -127,6 +127,10 @@ class PostgresStore:
         """See Tables. Sent again where the database went away meanwhile: a query must bear that."""
         return await self._do([key], name, parameters)
 
+    async def write_soon(self, key: str, name: str, parameters: Parameters) -> Sequence[rows.Row]:
+        """See Tables."""
+        return await self.write(key, name, parameters)
+
     async def read(self, name: str, parameters: Parameters) -> Sequence[rows.Row]:
         """See Tables."""
 
