@@ -4,7 +4,6 @@ from typing import Any
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
-from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1 import model_service_pb2 as pb
 from howler.model.v1.model_service_pb2_grpc import ModelServiceServicer
 
@@ -12,7 +11,7 @@ from server.catalog.cache import Catalog
 from server.catalog.listing import Listing
 from server.catalog.resolve import resolve
 from server.catalog.select import selected
-from server.errors import ServiceError
+from server.rpc.checks import invalid
 
 _Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -32,9 +31,7 @@ class ModelService(ModelServiceServicer):
     async def List(self, request: pb.ListRequest, context: _Context) -> pb.ListResponse:
         """Return the models that pass the filters."""
         if request.owner not in pb.OwnerType.values():
-            raise ServiceError(
-                ErrorReason.ERROR_REASON_INVALID_REQUEST, f"owner: {request.owner} is no OwnerType"
-            )
+            raise invalid(f"owner: {request.owner} is no OwnerType")
         listing = await self._catalog.listing()
         return pb.ListResponse(models=selected(listing.models, request), fetch_time=_fetched(listing))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from howler.task.v1.relay_pb2 import AnswerTurn, RelayRequest
@@ -21,12 +22,16 @@ from server.turn.wire import failed_frame, relay_response, told, turn_frame
 
 @dataclass(slots=True)
 class _Seat:
-    """One turn on the Relay. It has no watcher while it is looked for, no `turn` where none runs here."""
+    """One turn on the Relay. It has no watcher while it is looked for, no `turn` where none runs here.
+
+    `said` is what it is told while it is looked for: it hears of that when it is found.
+    """
 
     turn: LiveTurn | None = None
     watcher: AnyWatcher | None = None
     looking: asyncio.Task[None] | None = None
     window: Window = field(default_factory=Window)
+    said: list[RelayRequest] = field(default_factory=list)
 
     def leave(self) -> None:
         """Leave the turn."""
@@ -99,10 +104,9 @@ class Relay:
                 self._enter(tag, request)
             case "grant":
                 self._grant(tag, request.grant.bytes)
-            case "cancel":
-                self._cancel(tag)
-            case "answer":
-                self._answer(tag, request.answer)
+            case "cancel" | "answer":
+                if seat := self._seats.get(tag):
+                    self._say(seat, request)
             case "detach":
                 if seat := self._seats.pop(tag, None):
                     self._ready.pop(tag, None)
@@ -138,6 +142,8 @@ class Relay:
             return
         seat.turn, seat.watcher = found
         seat.looking = None
+        for said in seat.said:
+            self._say(seat, said)
         wake()
 
     def _waker(self, tag: int) -> Callable[[], None]:
@@ -162,27 +168,28 @@ class Relay:
         if seat.watcher is not None and seat.watcher.behind:
             seat.watcher.wake()
 
-    def _cancel(self, tag: int) -> None:
-        seat = self._seats.get(tag)
-        if seat is None:
-            return
+    def _say(self, seat: _Seat, request: RelayRequest) -> None:
+        """Interrupt a turn or answer it; one that is looked for hears of it later."""
+        if seat.looking is not None:
+            seat.said.append(request)
+        elif request.HasField("cancel"):
+            self._cancel(seat)
+        else:
+            self._answer(seat, request.answer)
+
+    def _cancel(self, seat: _Seat) -> None:
         if seat.turn is not None:
             seat.turn.interrupt(Cause.CANCELLED)
         elif isinstance(seat.watcher, FarWatcher):
             self._reach.soon(self._reach.cancel(TurnId(seat.watcher.turn_id)))
 
-    def _answer(self, tag: int, answer: AnswerTurn) -> None:
-        seat = self._seats.get(tag)
-        if seat is not None and isinstance(seat.watcher, FarWatcher):
+    def _answer(self, seat: _Seat, answer: AnswerTurn) -> None:
+        if isinstance(seat.watcher, FarWatcher):
             turn_id, answers = TurnId(seat.watcher.turn_id), list(answer.answers)
             self._reach.soon(self._reach.answer(turn_id, answer.question_id, answers, decline=answer.decline))
-            return
-        if seat is None or seat.turn is None or seat.turn.answerer is None:
-            return
-        try:
-            seat.turn.answerer(answer.question_id, list(answer.answers), answer.decline)
-        except ServiceError:
-            return  # no open question fits
+        elif seat.turn is not None and seat.turn.answerer is not None:
+            with suppress(ServiceError):  # no open question fits
+                seat.turn.answerer(answer.question_id, list(answer.answers), answer.decline)
 
     def _gather(self) -> list[bytes]:
         """Return what is ready: of each turn what its credit allows, of all what a message takes."""

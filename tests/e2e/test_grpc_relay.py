@@ -12,7 +12,7 @@ import pytest_asyncio
 from google.rpc.error_details_pb2 import ErrorInfo
 from howler.task.v1 import task_service_pb2 as pb
 from howler.task.v1.relay_pb2 import AnswerTurn, CancelTurn, Detach, Grant, RelayRequest, WatchTurn
-from howler.task.v1.start_turn_pb2 import QuestionPolicy, StartTurn, TaskRetention
+from howler.task.v1.start_turn_pb2 import Idempotency, QuestionPolicy, StartTurn, TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason, TaskEvent
 
 from tests.support import grammar
@@ -191,6 +191,17 @@ async def test_cancel_and_answer_by_tag(howler: Howler) -> None:
     assert caller.events[1][-1].ended.reason == EndReason.END_REASON_CANCELLED
     assert caller.events[2][-1].ended.reason == EndReason.END_REASON_COMPLETED
     assert asked.items[0].options[-1].label in text_of(caller.events[2])
+    await caller.done()
+
+
+async def test_a_turn_is_cancelled_that_is_still_looked_for(howler: Howler) -> None:
+    """One that may be a repetition is looked for in the store before it starts."""
+    caller = Caller(howler)
+    await caller.start(1, "/pace 3000 20", idempotency=Idempotency(key="cancelled at once"))
+    await caller.say(1, cancel=CancelTurn())
+    async with asyncio.timeout(30):  # half of what it would take
+        await caller.until(1)
+    assert reason(caller.failed[1]) == "CANCELLED"
     await caller.done()
 
 
