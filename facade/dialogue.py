@@ -137,6 +137,8 @@ class Dialogue:
         following = self._script.follow_up()
         if following is not None and not self._left:
             self._turn.leave()
+            if self._cutting is not None:
+                self._cutting.cancel()  # what it interrupts is over
             self._turn, self._cutting, self._follows = self._peer.start(following), None, True
             self._events = aiter(self._turn)
 

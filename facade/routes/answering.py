@@ -4,6 +4,7 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -172,7 +173,8 @@ class Answering:
         try:
             await self._errands.send(turn, asking.start.turn_id, backend, alone=asking.is_one_turn)
         except ApiError:
-            await backend.memory.forget(asking.kept.response_id, asking.kept.principal)
+            with suppress(ApiError):  # what was wrong first is told
+                await backend.memory.forget(asking.kept.response_id, asking.kept.principal)
             raise
         if asked.stream:  # by a watcher, for the client may leave and the second turn must be started
             turn, _ = self._library.follow(asking.kept)

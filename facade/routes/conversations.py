@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -55,7 +56,12 @@ class _Answers:
         items = await self._read_items(asked.items or [], who)
         made = await self._conversations.make(who, asked.metadata or {})
         if items:
-            await self._conversations.add_items(made.conversation_id, who, _kept(items))
+            try:
+                await self._conversations.add_items(made.conversation_id, who, _kept(items))
+            except ApiError:
+                with suppress(ApiError):  # what was wrong first is told
+                    await self._conversations.delete(made.conversation_id, who)  # nobody knows its id
+                raise
         return json_answer(_shown(made))
 
     async def retrieve(self, request: Request) -> Response:

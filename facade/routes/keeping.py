@@ -1,6 +1,7 @@
 """Keeps a response before anybody is told of it, and runs the ones that need no listener."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
@@ -12,6 +13,7 @@ from facade.errors import ApiError
 from facade.openai.heard import Heard
 from facade.sse import Turn
 
+_log = logging.getLogger(__name__)
 _PAUSE: Final = 0.02  # seconds between looks whether the server has a turn that it was asked for
 _PATIENCE: Final = 5.0  # seconds until it must have it
 
@@ -69,15 +71,29 @@ class Errands:
         except TimeoutError:
             turn.leave()
             raise ApiError(503, "server_error", "service_unavailable", "The turn was not taken on.") from None
+        except ApiError:
+            turn.leave()
+            raise
         if following.done():
             following.result()
         elif alone:
             turn.leave()
+        else:
+            following.add_done_callback(_note_failure)
 
 
 async def _follow(turn: Turn) -> None:
     async for _ in turn:
         pass
+
+
+def _note_failure(following: asyncio.Task[None]) -> None:
+    """Log what nobody listens to any more; who looks at the response reads its turns' ends in their logs."""
+    error = None if following.cancelled() else following.exception()
+    if isinstance(error, ApiError):
+        _log.warning("a background response is carried on no further: %s", error.message)
+    elif error is not None:
+        _log.error("a background response is carried on no further", exc_info=error)
 
 
 async def _has(backend: Backend, turn_id: str) -> bool:

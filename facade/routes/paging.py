@@ -1,5 +1,6 @@
 """Pages of lists, as `limit`, `order` and `after` ask for them."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
@@ -8,6 +9,7 @@ from facade.errors import ApiError, invalid
 
 _MOST: Final = 100
 _USUAL: Final = 20
+_NUMBER: Final = re.compile("-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,6 @@ class Paging:
 def number_of(asked: Mapping[str, str], name: str, default: int) -> int:
     """Return a number of a query; raises the 400."""
     text = asked.get(name, str(default))
-    try:
-        return int(text) if len(text) < 19 else int("")
-    except ValueError:
-        raise invalid(f"`{name}` must be a number.", name) from None
+    if not _NUMBER.fullmatch(text):
+        raise invalid(f"`{name}` must be a number.", name)
+    return int(text)

@@ -8,6 +8,7 @@ import msgspec
 import openai
 import pytest
 import pytest_asyncio
+from howler.conversation.v1.conversation_service_pb2 import ListRequest
 from openai.types.conversations import ConversationItem
 from pydantic import TypeAdapter
 
@@ -179,6 +180,7 @@ async def test_it_is_its_principals_alone(client: openai.AsyncOpenAI) -> None:
         ("/{}", {}, "metadata"),
         ("/{}/items", {}, "items"),
         ("/{}/items?limit=0", None, "limit"),
+        ("/{}/items?limit=1_0", None, "limit"),
         ("/{}/items?order=up", None, "order"),
         ("/{}/items?after=msg_1", None, "after"),
     ],
@@ -193,6 +195,15 @@ async def test_what_is_wrong_is_named(
             client.get(ask, cast_to=object) if body is None else client.post(ask, body=body, cast_to=object)
         )
     assert raised.value.param == param
+
+
+async def test_one_whose_items_are_refused_is_not_left_behind(
+    howler: Howler, client: openai.AsyncOpenAI
+) -> None:
+    before = await howler.conversations.List(ListRequest())
+    with pytest.raises(openai.BadRequestError):
+        await client.conversations.create(items=[HELLO] * 1001)  # type: ignore[list-item]
+    assert await howler.conversations.List(ListRequest()) == before
 
 
 @pytest.mark.parametrize(

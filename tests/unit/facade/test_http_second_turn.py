@@ -8,9 +8,10 @@ from typing import Any
 import httpx2
 import pytest
 from howler.task.v1.start_turn_pb2 import StartTurn
+from howler.task.v1.task_service_pb2 import GetTurnResponse
 
 from tests.support.facade import accepted, ended, serve_facade, started, text
-from tests.support.facade_peer import Peer, Script, serve_peer
+from tests.support.facade_peer import Peer, Refusal, Script, serve_peer
 from tests.support.openai_judge import judge_response_stream
 from tests.support.watched import eventually
 
@@ -107,6 +108,28 @@ async def test_a_background_response_is_mended_without_its_client(scene: Scene) 
     await eventually(completed)
     (message,) = (await scene.http.get(scene.url)).json()["output"]
     assert message["content"][0]["text"] == '{"a": 1}'
+
+
+class Forgetful(Peer):
+    """A server whose store is away: it cannot say what became of a turn."""
+
+    async def GetTurn(self, request: Any, context: Any) -> GetTurnResponse:
+        await Refusal("STORE_UNAVAILABLE").abort(context)
+        raise AssertionError("aborted")
+
+
+async def test_a_background_turn_of_which_nothing_is_known_is_left() -> None:
+    """Its client is told an error: nobody would ask for it again."""
+    peer = Forgetful([[accepted(), started()], asyncio.Event()])
+    async with (
+        asyncio.timeout(60),
+        serve_peer(peer) as target,
+        serve_facade(target) as url,
+        httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False) as http,
+    ):
+        answer = await http.post(RESPONSES, json=BODY | {"background": True})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "service_unavailable")
+        await peer.left.wait()
 
 
 async def test_a_second_turn_that_nobody_starts_is_not_waited_for_long(scene: Scene) -> None:
