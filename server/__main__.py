@@ -64,7 +64,7 @@ from server.turn.rooms import Rooms
 from server.turn.speakers import Speakers
 from server.turn.sweep import Sweep
 from server.turn.workspaces import Workspaces
-from server.upstream.listing import Offers, keep_current
+from server.upstream.listing import Offers
 
 _log = logging.getLogger("howler")
 
@@ -134,6 +134,7 @@ async def serve(settings: Settings) -> None:
         rooms = rooms_of(settings, parts, catalog, journal)
         hub = Hub(rooms)
         pool.offer_orphans(hub.adopt)
+        pool.heed_accounts(catalog.renew)
         await stack.enter_async_context(pool)
         for name, chore in chores_of(settings, rooms, hub, Responses(store)).items():
             stack.callback(asyncio.create_task(chore, name=name).cancel)
@@ -178,7 +179,6 @@ def chores_of(
     )
     retiring = Retiring(rooms.conversations, rooms.pool, settings.conversation_idle)
     return {
-        "catalogue keeper": keep_current(rooms.pool, rooms.catalog),
         "sweep of turns": sweep.run(),
         "end of idle conversations": retiring.run(),
     }

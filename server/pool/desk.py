@@ -52,12 +52,11 @@ class Desk:
 
     def tell(self, event: PoolEvent, account_id: AccountId) -> None:
         """Tell who watches, now or from an earlier cursor."""
-        if not self.watchers.wanted:
-            return
+        self.watchers.tell(event, lambda: self._shown(account_id))
+
+    def _shown(self, account_id: AccountId) -> Account:
         seat = self.board.seats.get(account_id)
-        self.watchers.tell(
-            event, Account(account_id=account_id) if seat is None else show.account(self.board, seat)
-        )
+        return Account(account_id=account_id) if seat is None else show.account(self.board, seat)
 
     async def edit(self, account_id: AccountId, change: Callable[[Member], Member]) -> Member | None:
         """Change an account's record and return it as it is then; None when the account is gone.

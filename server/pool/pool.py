@@ -12,6 +12,7 @@ from typing import Final, Self
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.cooldown_pb2 import Cooldown
+from howler.pool.v1.pool_event_pb2 import PoolEvent
 from howler.pool.v1.pool_service_pb2 import (
     Account,
     AccountState,
@@ -40,6 +41,11 @@ from server.pool.tasks import Adopt, Evict, copied
 from server.pool.terms import Terms
 
 _E = ErrorReason
+_CHANGES: Final = (
+    PoolEvent.POOL_EVENT_IMPORTED,
+    PoolEvent.POOL_EVENT_CHANGED,
+    PoolEvent.POOL_EVENT_REMOVED,
+)
 _TERMS: Final = Terms()
 _NO_TASK: Final = TaskId("")
 
@@ -359,6 +365,10 @@ class Pool:
         `session` is the one that was used; with it a late report of an old session changes nothing.
         """
         await self._desk.chores.settle(self._health.report(account_id, error, upstream_model_id, session))
+
+    def heed_accounts(self, call: Callable[[], None]) -> None:
+        """Have `call` called whenever an account comes, goes or changes, but for its leases and cooldowns."""
+        self._desk.watchers.heed(_CHANGES, call)
 
     def watch(self, after: str = "") -> AsyncGenerator[WatchResponse, None]:
         """Yield the pool as it is, or the events behind the cursor `after`, then its events as they happen.

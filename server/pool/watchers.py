@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -20,8 +20,8 @@ class Watchers:
     """Everybody who watches; a watcher is a place in the ring of the last events.
 
     `now` is the wall clock in seconds since 1970. `replica` names this process in cursors, which are
-    `<replica>:<number of the event>`: another process counts other events. `wanted` is False until somebody
-    watched: before that nobody can have a cursor, and no event need be told.
+    `<replica>:<number of the event>`: another process counts other events.
+    Before anybody watched nobody can have a cursor, and nothing is kept.
     """
 
     def __init__(self, now: Callable[[], float], replica: Callable[[], str]) -> None:
@@ -31,15 +31,25 @@ class Watchers:
         self._told = 0
         self._wakes: set[asyncio.Event] = set()
         self._closed = False
-        self.wanted = False
+        self._wanted = False
+        self._heeding: list[tuple[Collection[PoolEvent], Callable[[], None]]] = []
 
     def __len__(self) -> int:
         return len(self._wakes)
 
-    def tell(self, event: PoolEvent, account: Account) -> None:
-        """Tell an event to all."""
+    def heed(self, events: Collection[PoolEvent], call: Callable[[], None]) -> None:
+        """Have `call` called at each event of these kinds, from now on."""
+        self._heeding.append((events, call))
+
+    def tell(self, event: PoolEvent, account: Callable[[], Account]) -> None:
+        """Tell an event to all; `account` returns the account as it is shown."""
+        for events, call in self._heeding:
+            if event in events:
+                call()
+        if not self._wanted:
+            return
         self._told += 1
-        self._ring.append(self._message(event, account, self._told))
+        self._ring.append(self._message(event, account(), self._told))
         for wake in self._wakes:
             wake.set()
 
@@ -52,7 +62,7 @@ class Watchers:
         is still remembered. Raises SLOW_CONSUMER when the caller is too far behind, SHUTTING_DOWN when the
         pool closes.
         """
-        self.wanted = True
+        self._wanted = True
         wake = asyncio.Event()
         self._wakes.add(wake)
         try:

@@ -3,16 +3,14 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, Protocol
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1.model_service_pb2 import Model
-from howler.pool.v1.pool_event_pb2 import PoolEvent
-from howler.pool.v1.pool_service_pb2 import Account, AccountState, Lease, LeaseMode, WatchResponse
+from howler.pool.v1.pool_service_pb2 import Account, AccountState, Lease, LeaseMode
 
-from server.catalog.cache import Catalog
 from server.catalog.listing import Listing, Offer, merged
 from server.catalog.plans import plan_needed
 from server.errors import ServiceError, reason_name
@@ -23,11 +21,6 @@ _log = logging.getLogger(__name__)
 _E = ErrorReason
 
 _AT_ONCE: Final = 8
-_CHANGES: Final = (
-    PoolEvent.POOL_EVENT_IMPORTED,
-    PoolEvent.POOL_EVENT_CHANGED,
-    PoolEvent.POOL_EVENT_REMOVED,
-)
 _LIVE: Final = (AccountState.ACCOUNT_STATE_CREATED, AccountState.ACCOUNT_STATE_ACTIVE)
 _WAIT: Final = 10.0  # seconds for a shared lease; only a login keeps one waiting
 
@@ -60,9 +53,6 @@ class Accounts(Protocol):
 
     async def accounts(self) -> list[Account]:
         """Return every account, in the order of registration."""
-
-    def watch(self) -> AsyncIterator[WatchResponse]:
-        """Yield what changes. Raises SLOW_CONSUMER, and SHUTTING_DOWN at the end."""
 
 
 class Market(Protocol):
@@ -162,18 +152,3 @@ def _in_play(account: Account) -> bool:
     mends = account.has_password and account.state_reason != reason_name(_E.ERROR_REASON_CAPTCHA_REQUIRED)
     expired = account.state == AccountState.ACCOUNT_STATE_EXPIRED
     return account.enabled and (account.state in _LIVE or (expired and mends))
-
-
-async def keep_current(pool: Accounts, catalog: Catalog) -> None:
-    """Renew the catalogue whenever an account comes, goes or changes, until the pool closes."""
-    while True:
-        try:
-            async for change in pool.watch():
-                if change.event in _CHANGES:
-                    catalog.renew()
-        except ServiceError as error:
-            if error.reason != _E.ERROR_REASON_SLOW_CONSUMER:
-                return
-            catalog.renew()  # what was missed may have been a change
-        else:
-            return

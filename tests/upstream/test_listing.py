@@ -16,7 +16,7 @@ from server.errors import ServiceError, reason_name
 from server.pool.account import AccountId, Credentials
 from server.pool.pool import Pool
 from server.store.sqlite import Store
-from server.upstream.listing import Offers, keep_current
+from server.upstream.listing import Offers
 from server.upstream.platform import Platform
 from tests.support.keys import ring
 from tests.upstream.stand_in import upstream
@@ -170,7 +170,7 @@ async def test_the_catalogue_follows_the_pool(tmp_path: Path) -> None:
     backend = Backend(ann=["a1"], bob=["b1"])
     async with howler(tmp_path, backend, Credentials(cookie="ann")) as (pool, platform):
         catalog = Catalog(Offers(pool, platform).load)
-        following = asyncio.create_task(keep_current(pool, catalog))
+        pool.heed_accounts(catalog.renew)
         assert having(await catalog.listing()) == {"a1": 1}
         await pool.import_account(Credentials(cookie="bob"))
         async with asyncio.timeout(60):
@@ -181,8 +181,6 @@ async def test_the_catalogue_follows_the_pool(tmp_path: Path) -> None:
         async with asyncio.timeout(60):
             while having(await catalog.listing()) != {"b1": 1}:
                 await asyncio.sleep(0.01)
-    async with asyncio.timeout(60):
-        await following  # it ends with the pool
     await catalog.close()
 
 
