@@ -5,8 +5,8 @@ from contextlib import suppress
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_event_pb2 import PoolEvent
-from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
+from howler.pool.v1.pool_event_pb2 import POOL_EVENT_LEASED
+from howler.pool.v1.pool_service_pb2 import LEASE_MODE_EXCLUSIVE, Lease
 from howler.task.v1.task_service_pb2 import TaskState
 
 from server.errors import ServiceError
@@ -120,7 +120,7 @@ class Granting:
 
     async def take(self, active: ActiveTask, purpose: str) -> Held | None:
         """Lease a task that nobody uses, to stop it; None when another replica was first."""
-        lease = Lease(mode=LeaseMode.LEASE_MODE_EXCLUSIVE, holder="howler", purpose=purpose)
+        lease = Lease(mode=LEASE_MODE_EXCLUSIVE, holder="howler", purpose=purpose)
         held = self._reserve(active, lease)
         return held if await self._grant(held, None) else None
 
@@ -142,7 +142,7 @@ class Granting:
         for key in board.probes.of(held.id):
             self._desk.alarm.by(board.probes[key].after)  # the others wait no longer for what it finds out
         board.used_at(held.account_id, now_us)
-        self._desk.tell(PoolEvent.POOL_EVENT_LEASED, held.account_id)
+        self._desk.tell(POOL_EVENT_LEASED, held.account_id)
         return True
 
 

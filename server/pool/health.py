@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import AccountState
+from howler.pool.v1.pool_service_pb2 import ACCOUNT_STATE_CREATED, AccountState
 
 from server.errors import ServiceError, reason_name
 from server.pool import age
@@ -200,7 +200,7 @@ class Health:
         self._sessions.took()
         await self._cooldowns.proven(lease_id)
         seat = self._board.seats.get(account_id)
-        if seat is not None and seat.member.state == _S.ACCOUNT_STATE_CREATED:
+        if seat is not None and seat.member.state == ACCOUNT_STATE_CREATED:
             await self._sessions.change(account_id, lambda member: member.active(member.cookie))
 
     async def check(self, account_id: AccountId) -> None:

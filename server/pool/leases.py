@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_event_pb2 import PoolEvent
+from howler.pool.v1.pool_event_pb2 import POOL_EVENT_RELEASED
 from howler.pool.v1.pool_service_pb2 import Lease
 
 from server.errors import ServiceError
@@ -75,7 +75,7 @@ class Leases:
 
     def _lost(self, held: Held) -> None:
         self._desk.board.let_go(held.id)
-        self._desk.tell(PoolEvent.POOL_EVENT_RELEASED, held.account_id)
+        self._desk.tell(POOL_EVENT_RELEASED, held.account_id)
         self._desk.mirror.heard({held.account_id})
 
     async def get(self, lease_id: LeaseId, token: int) -> Lease:
@@ -238,7 +238,7 @@ class Leases:
 
     def _gone(self, held: Held) -> None:
         self._desk.board.let_go(held.id)
-        self._desk.tell(PoolEvent.POOL_EVENT_RELEASED, held.account_id)
+        self._desk.tell(POOL_EVENT_RELEASED, held.account_id)
         self._tell_gone(held.task_id)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from howler.pool.v1.cooldown_pb2 import Cooldown, CooldownScope
-from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
+from howler.pool.v1.pool_service_pb2 import LEASE_MODE_EXCLUSIVE, Lease
 from howler.task.v1.task_service_pb2 import Task
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId
@@ -61,7 +61,7 @@ class Held:
     @property
     def exclusive(self) -> bool:
         """It is the right to run a turn."""
-        return self.lease.mode == LeaseMode.LEASE_MODE_EXCLUSIVE
+        return self.lease.mode == LEASE_MODE_EXCLUSIVE
 
     @property
     def stops(self) -> bool:

@@ -4,7 +4,6 @@ What is granted is decided on the board (pure, in memory) and recorded in the le
 it. A caller that is cancelled leaves nothing behind: what it was granted is ended.
 """
 
-import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -14,8 +13,9 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.cooldown_pb2 import Cooldown
 from howler.pool.v1.pool_event_pb2 import PoolEvent
 from howler.pool.v1.pool_service_pb2 import (
+    ACCOUNT_STATE_EXPIRED,
+    LEASE_MODE_EXCLUSIVE,
     Account,
-    AccountState,
     GetPoolResponse,
     Lease,
     LeaseMode,
@@ -24,6 +24,7 @@ from howler.pool.v1.pool_service_pb2 import (
 from howler.task.v1.task_service_pb2 import Task
 
 from server.errors import ServiceError
+from server.ids import new_id
 from server.pool import show
 from server.pool.account import AccountId, Credentials, LeaseId, Session, TaskId
 from server.pool.attendant import Attendant
@@ -54,10 +55,6 @@ def _is_full(refusal: ServiceError | None) -> bool:
     return refusal is not None and refusal.reason == _E.ERROR_REASON_CONCURRENCY_LIMIT
 
 
-def _new_id(prefix: str) -> str:
-    return f"{prefix}_{secrets.token_hex(12)}"
-
-
 class Pool:
     """The accounts and who holds them. Use as a context manager, or by `visit`, in the loop that calls it.
 
@@ -74,7 +71,7 @@ class Pool:
         evict: Evict,
         terms: Terms = _TERMS,
         now: Callable[[], float] = time.time,
-        new_id: Callable[[str], str] = _new_id,
+        new_id: Callable[[str], str] = new_id,
     ) -> None:
         self._attendant = parts = Attendant(ledger, authenticator, evict, terms, now, new_id)
         self._desk = parts.desk
@@ -168,9 +165,7 @@ class Pool:
         time, or at once when all are cooling for longer or were to be avoided.
         """
         exclusive = mode != LeaseMode.LEASE_MODE_SHARED
-        lease = Lease(
-            mode=LeaseMode.LEASE_MODE_EXCLUSIVE if exclusive else mode, holder=holder, purpose=purpose
-        )
+        lease = Lease(mode=LEASE_MODE_EXCLUSIVE if exclusive else mode, holder=holder, purpose=purpose)
         want = Want(exclusive, account_id or None, among, avoid, upstream_model_id)
         granted = await self._granting.acquire(want, lease, wait=wait, ttl=ttl, place=place)
         self._attendant.keep_spare()
@@ -183,7 +178,7 @@ class Pool:
 
         Raises TASK_NOT_FOUND, TASK_ENDED, TASK_BUSY, NO_ACCOUNT and SESSION_EXPIRED.
         """
-        lease = Lease(mode=LeaseMode.LEASE_MODE_EXCLUSIVE, holder=holder, purpose=purpose)
+        lease = Lease(mode=LEASE_MODE_EXCLUSIVE, holder=holder, purpose=purpose)
         return await self._granting.acquire_task(task_id, lease, wait=wait, ttl=ttl)
 
     async def renew(self, lease_id: str, token: int, ttl: float = 15.0) -> Lease:
@@ -349,7 +344,7 @@ class Pool:
         seat = self._desk.board.seats.get(account_id)
         if seat is None:
             raise ServiceError(_E.ERROR_REASON_ACCOUNT_NOT_FOUND, "no such account")
-        if not seat.member.cookie or seat.member.state == AccountState.ACCOUNT_STATE_EXPIRED:
+        if not seat.member.cookie or seat.member.state == ACCOUNT_STATE_EXPIRED:
             raise session_expired()
         return Session(account_id, seat.member.cookie, self.fence(lease) if lease is not None else None)
 

@@ -1,7 +1,6 @@
 """ConversationService: checks what callers say, reads the store, ends turns wherever they run."""
 
 import time
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from howler.task.v1.start_turn_pb2 import Transcript
 from server.conversation.plan import Known
 from server.conversation.thread import digest, thread_of
 from server.errors import ServiceError
+from server.ids import new_id
 from server.rpc.checks import MAX_ID_BYTES, check_size, invalid
 from server.rpc.paging import cursor_of, cut, page_size
 from server.rpc.reach import Reach
@@ -42,7 +42,7 @@ class ConversationService(ConversationServiceServicer):
         check_size("principal", request.principal, MAX_ID_BYTES)
         _check_metadata(request.metadata)
         made = pb.Conversation(
-            conversation_id=f"conv_{uuid.uuid4().hex}", principal=request.principal, metadata=request.metadata
+            conversation_id=new_id("conv"), principal=request.principal, metadata=request.metadata
         )
         known = Known(
             made,

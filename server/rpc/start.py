@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from google.protobuf.message import Message
-from howler.task.v1.start_turn_pb2 import Attachment, Role, StartTurn, Transcript
+from howler.task.v1.start_turn_pb2 import ROLE_ASSISTANT, Attachment, StartTurn, Transcript
 
 from server.rpc.checks import MAX_ID_BYTES, check_priority, check_size, invalid, seconds_of
 from server.turn.enclosures import MOST_FILES
@@ -68,7 +68,7 @@ def _check_messages(messages: Transcript) -> None:
     if not messages.messages:
         raise invalid("start.messages is empty")
     newest = messages.messages[-1]
-    if newest.role == Role.ROLE_ASSISTANT:
+    if newest.role == ROLE_ASSISTANT:
         raise invalid("start.messages: the last message must be the user's or a tool's")
     if not newest.text.strip():
         raise invalid("start.messages: the last message has no text")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from howler.pool.v1.cooldown_pb2 import Cooldown
-from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
+from howler.pool.v1.pool_service_pb2 import LEASE_MODE_EXCLUSIVE, Lease
 from howler.task.v1.task_service_pb2 import Task
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId
@@ -168,7 +168,7 @@ class Records:
             "clock": clock,
             "until": clock + int(ttl * 1e6),
         }
-        if lease.mode == LeaseMode.LEASE_MODE_EXCLUSIVE:
+        if lease.mode == LEASE_MODE_EXCLUSIVE:
             slot = self._one(db, "take_slot_of_task" if task_id else "take_slot", asked)
             if slot is None:
                 return None
@@ -233,7 +233,7 @@ class Records:
         if ended_task:
             changed |= self.end_task(db, ended_task, now_us)
         ended = self._one(db, "end_lease", {"lease_id": lease_id, "now_us": now_us})
-        if ended is not None and ended["mode"] == LeaseMode.LEASE_MODE_EXCLUSIVE:
+        if ended is not None and ended["mode"] == LEASE_MODE_EXCLUSIVE:
             account_id = AccountId(ended["account_id"])
             self._leave_slot(db, account_id, lease_id, close_slot)
             changed.add(account_id)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, Self
 
 from howler.pool.v1.cooldown_pb2 import Cooldown
-from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
+from howler.pool.v1.pool_service_pb2 import LEASE_MODE_EXCLUSIVE, Lease
 from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId
@@ -228,7 +228,7 @@ class Store:
 
     async def grant(self, lease: Lease, task_id: TaskId, ttl: float, now_us: int) -> int | None:
         """See Ledger."""
-        heard = lease.mode == LeaseMode.LEASE_MODE_EXCLUSIVE
+        heard = lease.mode == LEASE_MODE_EXCLUSIVE
         which = frozenset({AccountId(lease.account_id)}) if heard else NONE
         write = self._write if lease.purpose.startswith(STOPS) else self._write_soon
         return await write(

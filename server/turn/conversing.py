@@ -7,7 +7,6 @@ server/conversation/plan.py.
 
 import logging
 import time
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -18,13 +17,14 @@ from howler.conversation.v1.conversation_service_pb2 import Conversation
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1.model_service_pb2 import Model
 from howler.pool.v1.pool_service_pb2 import Lease
-from howler.task.v1.start_turn_pb2 import Durability, Message, Role, Transcript
+from howler.task.v1.start_turn_pb2 import ROLE_USER, Durability, Message, Transcript
 from howler.task.v1.task_event_pb2 import Continuation, TaskEvent
 
 from server.conversation.plan import Known, Plan, Why
 from server.conversation.thread import BEGINNING, digest, thread_of
 from server.conversation.transcript import as_news, as_prompt, guided
 from server.errors import ServiceError
+from server.ids import new_id
 from server.pool.account import LeaseId, TaskId
 from server.turn.awake import awake
 from server.turn.enclosures import Enclosures, Sent
@@ -70,7 +70,7 @@ class Talk(ABC):
         self._line = ""  # the conversation that is ours at this server
         self._saying: Saying | None = None
         start = live.start
-        alone = [Message(role=Role.ROLE_USER, text=start.prompt)]
+        alone = [Message(role=ROLE_USER, text=start.prompt)]
         self._messages = alone if start.WhichOneof("input") == "prompt" else list(start.messages.messages)
 
     @abstractmethod
@@ -227,9 +227,7 @@ class Talk(ABC):
         """Take note of what the turn will leave."""
         start = self._live.start
         known = plan.known or Known(
-            Conversation(
-                conversation_id=f"conv_{uuid.uuid4().hex}", principal=start.principal, session=start.session
-            ),
+            Conversation(conversation_id=new_id("conv"), principal=start.principal, session=start.session),
             thread=BEGINNING,
             instructions=digest(start.instructions),
             told=start.instructions,

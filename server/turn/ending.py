@@ -1,7 +1,7 @@
 """Decides what becomes of a task when its turn is over. Pure."""
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.task.v1.start_turn_pb2 import TaskRetention
+from howler.task.v1.start_turn_pb2 import TASK_RETENTION_KEEP, TASK_RETENTION_STOP, TaskRetention
 from howler.task.v1.task_event_pb2 import Ended
 
 from server.turn.live import Cause
@@ -25,8 +25,8 @@ def may_stay(
         return False
     if not ended.resumable:
         return False
-    if retention == TaskRetention.TASK_RETENTION_STOP and (is_new or in_conversation):
+    if retention == TASK_RETENTION_STOP and (is_new or in_conversation):
         return False
     if not is_new or in_conversation:
         return True
-    return retention == TaskRetention.TASK_RETENTION_KEEP or cause is not Cause.DETACHED
+    return retention == TASK_RETENTION_KEEP or cause is not Cause.DETACHED

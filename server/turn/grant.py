@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from google.protobuf.timestamp_pb2 import Timestamp
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1.model_service_pb2 import MatchedBy, Model
-from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
+from howler.pool.v1.pool_service_pb2 import LEASE_MODE_EXCLUSIVE, Lease
 from howler.task.v1.task_service_pb2 import Task
 
 from server.catalog.listing import Listing
@@ -193,7 +193,7 @@ class Grants:
             )
         async with self._live.waiting():
             lease = await self._rooms.pool.acquire(
-                LeaseMode.LEASE_MODE_EXCLUSIVE,
+                LEASE_MODE_EXCLUSIVE,
                 holder=HOLDER,
                 purpose=self._live.id,
                 wait=wait,

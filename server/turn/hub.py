@@ -6,7 +6,6 @@ Both doors, Stream and Relay, come through here with the same StartTurn.
 import asyncio
 import logging
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -21,6 +20,7 @@ from howler.task.v1.task_service_pb2 import Task, TaskState, TurnRecord
 from server.acp.opened import Opened
 from server.acp.turn import Turn
 from server.errors import ServiceError, incident
+from server.ids import new_id
 from server.pool.account import TaskId
 from server.store.turns import StoredTurn
 from server.turn.adopted import Left
@@ -67,7 +67,7 @@ class Hub:
     def start(self, start: StartTurn, wake: Callable[[], None]) -> Watching:
         """Start a turn and watch it from its beginning. Raises SHUTTING_DOWN and ALREADY_EXISTS."""
         self.check_open()
-        turn_id = TurnId(start.turn_id or f"turn_{uuid.uuid4().hex}")
+        turn_id = TurnId(start.turn_id or new_id("turn"))
         if turn_id in self._turns or self.finished.get(turn_id) is not None:
             raise ServiceError(_E.ERROR_REASON_ALREADY_EXISTS, "start.turn_id: another turn has it")
         live = LiveTurn(turn_id, start, self._rooms.journal, detach_grace=self._rooms.limits.detach)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from howler.task.v1.start_turn_pb2 import Message, Role, StartTurn, Transcript
+from howler.task.v1.start_turn_pb2 import ROLE_ASSISTANT, Message, StartTurn, Transcript
 from howler.task.v1.task_event_pb2 import TaskEvent
 
 from server.conversation.plan import Known
@@ -40,7 +40,7 @@ class Saying:
     def said(self, start: StartTurn, turn_id: str, task_id: TaskId) -> Said:
         """Return what the turn leaves."""
         known = self.known
-        answer = Message(role=Role.ROLE_ASSISTANT, text="".join(self._texts))
+        answer = Message(role=ROLE_ASSISTANT, text="".join(self._texts))
         return Said(
             conversation_id=known.id,
             principal=known.shown.principal,

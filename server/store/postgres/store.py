@@ -8,7 +8,7 @@ from typing import Final, Self, TypeVar
 
 import asyncpg
 from howler.pool.v1.cooldown_pb2 import Cooldown
-from howler.pool.v1.pool_service_pb2 import Lease, LeaseMode
+from howler.pool.v1.pool_service_pb2 import LEASE_MODE_EXCLUSIVE, Lease
 from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId
@@ -214,7 +214,7 @@ class PostgresStore:
     async def grant(self, lease: Lease, task_id: TaskId, ttl: float, now_us: int) -> int | None:
         """See Ledger."""
         asked = {**rows.of_lease(lease, task_id, now_us), "ttl_us": _us(ttl)}
-        if lease.mode != LeaseMode.LEASE_MODE_EXCLUSIVE:
+        if lease.mode != LEASE_MODE_EXCLUSIVE:
             name = "grant_shared"
         else:
             name = "grant_task" if task_id else "grant_slot"

@@ -1,0 +1,29 @@
+"""Ids are given out once, also by a process that was forked."""
+
+import re
+import subprocess
+import sys
+
+from server.ids import new_id
+
+
+def test_each_is_given_out_once() -> None:
+    made = [new_id("turn") for _ in range(1000)]
+    assert len(set(made)) == 1000
+    assert all(re.fullmatch("turn_[0-9a-f]{32}", one) for one in made)
+
+
+FORKS = """
+import os
+from server.ids import new_id
+new_id("turn")  # there are some in supply now
+child = os.fork()
+print(*(new_id("turn") for _ in range(200)), flush=True)
+if child:
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_process_gives_out_others() -> None:
+    ran = subprocess.run([sys.executable, "-c", FORKS], capture_output=True, text=True, check=True)
+    assert len(set(ran.stdout.split())) == 400
