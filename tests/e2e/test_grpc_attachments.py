@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
@@ -14,7 +13,7 @@ from howler.conversation.v1.conversation_service_pb2_grpc import ConversationSer
 from howler.pool.v1.pool_service_pb2 import GetPoolRequest
 from howler.task.v1.start_turn_pb2 import Attachment, Idempotency, TaskRetention
 
-from tests.support.howler import Howler, reason_of, text_of
+from tests.support.howler import Howler, reason_of, refused, text_of
 from tests.support.watched import Watched, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -32,12 +31,6 @@ async def howler(folder: Path) -> AsyncIterator[Howler]:
 def told(name: str, data: bytes) -> str:
     """Return what the sandbox's agent says of a file that it got."""
     return f"{name} ({len(data)} bytes, SHA-256 {hashlib.sha256(data).hexdigest()})"
-
-
-async def refused(call: Any) -> str:
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await call
-    return reason_of(raised.value)
 
 
 async def test_files_reach_the_agent_of_a_new_task_and_of_one_that_exists(howler: Howler) -> None:
@@ -62,7 +55,7 @@ async def test_one_name_never_overwrites_another_turns_file(howler: Howler) -> N
     two = await howler.turn("look", attachments=[Attachment(filename="a.txt", data=b"two")], task_id=task_id)
     assert told("a.txt", b"one") in text_of(one)
     assert told("a.txt", b"two") in text_of(two)
-    (task,) = [one for one in (await howler.sandbox.state())["tasks"] if one["id"] == task_id]
+    task = await howler.sandbox.task(task_id)
     urls = [turn["attachments"][0]["url"] for turn in task["turns"]]
     assert urls[0] != urls[1]
 

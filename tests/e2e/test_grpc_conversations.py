@@ -25,7 +25,7 @@ from howler.conversation.v1.conversation_service_pb2 import (
 from howler.pool.v1.pool_service_pb2 import DisableAccountRequest, EnableAccountRequest, RemoveAccountRequest
 from howler.task.v1.start_turn_pb2 import BusyPolicy, Message, Role, TaskRetention, Transcript
 from howler.task.v1.task_event_pb2 import Continuation, EndReason, NoticeKind, TaskEvent
-from howler.task.v1.task_service_pb2 import CancelTurnRequest, GetTaskRequest, StopTaskRequest
+from howler.task.v1.task_service_pb2 import CancelTurnRequest, StopTaskRequest
 
 from tests.support.howler import Howler, reason_of, text_of
 from tests.support.watched import Watched, eventually
@@ -65,13 +65,8 @@ async def said(howler: Howler, conversation_id: str) -> list[str]:
     return [message.text for message in got.history.messages]
 
 
-async def upstream(howler: Howler, task_id: str) -> dict[str, Any]:
-    (task,) = [task for task in (await howler.sandbox.state())["tasks"] if task["id"] == task_id]
-    return task
-
-
 async def prompts(howler: Howler, task_id: str) -> list[str]:
-    return [turn["prompt"] for turn in (await upstream(howler, task_id))["turns"]]
+    return [turn["prompt"] for turn in (await howler.sandbox.task(task_id))["turns"]]
 
 
 def continuation(events: list[TaskEvent]) -> Continuation:
@@ -111,7 +106,7 @@ async def test_turns_follow_each_other_on_one_task(howler: Howler) -> None:
     assert second[0].accepted.model.id == first[0].accepted.model.id
     assert "before that you said “remember 4711”" in text_of(second)
     assert await prompts(howler, task_id) == ["remember 4711", "and now?"]
-    assert [turn["via"] for turn in (await upstream(howler, task_id))["turns"]] == ["create", "new"]
+    assert [turn["via"] for turn in (await howler.sandbox.task(task_id))["turns"]] == ["create", "new"]
     assert await said(howler, talk) == ["remember 4711", text_of(first), "and now?", text_of(second)]
 
 
@@ -129,7 +124,7 @@ async def test_what_was_said_before_a_conversation_is_told_to_its_first_agent(ho
     first = await howler.turn("Who am I?", conversation_id=talk)
     assert continuation(first) == REPLAYED
     assert notices(first) == [], "nothing was lost"
-    task = await upstream(howler, first[0].accepted.task_id)
+    task = await howler.sandbox.task(first[0].accepted.task_id)
     assert "User: I am Ann.\n\nAssistant: Hello Ann." in task["content"]
     assert task["content"].endswith("Who am I?")
     assert task["system_prompt"] == "be brief"
@@ -181,8 +176,8 @@ async def test_a_model_change_keeps_the_task(howler: Howler) -> None:
     assert (continuation(second), second[0].accepted.task_id) == (RESUMED, task_id)
     assert second[0].accepted.model.id == "monkeycode/DeepSeek/deepseek-v4"
     assert "before that you said “remember 4711”" in text_of(second)
-    assert (await upstream(howler, task_id))["model"] == "DeepSeek/deepseek-v4"
-    assert (await howler.tasks.GetTask(GetTaskRequest(task_id=task_id))).task.model.endswith("deepseek-v4")
+    assert (await howler.sandbox.task(task_id))["model"] == "DeepSeek/deepseek-v4"
+    assert (await howler.task(task_id)).model.endswith("deepseek-v4")
     third = await howler.turn("still?", conversation_id=talk)
     assert (third[0].accepted.model.id, continuation(third)) == (second[0].accepted.model.id, RESUMED)
     calls = [frame for frame in (await howler.sandbox.state())["frames"] if "switch_model" in frame["frame"]]
@@ -198,7 +193,7 @@ async def test_a_model_that_the_task_cannot_change_to_is_another_task(howler: Ho
     assert (continuation(second), notices(second)) == (REPLAYED, [NOTICE])
     old, new = first[0].accepted.task_id, second[0].accepted.task_id
     assert old != new
-    task = await upstream(howler, new)
+    task = await howler.sandbox.task(new)
     assert f"User: remember 4711\n\nAssistant: {text_of(first)}" in task["content"]
     assert task["model"] == "DeepSeek/deepseek-v4"
     assert await eventually(lambda: _finished(howler, old)), "the one that it left is stopped"
@@ -206,7 +201,7 @@ async def test_a_model_that_the_task_cannot_change_to_is_another_task(howler: Ho
 
 
 async def _finished(howler: Howler, task_id: str) -> bool:
-    return bool((await upstream(howler, task_id))["status"] == "finished")
+    return bool((await howler.sandbox.task(task_id))["status"] == "finished")
 
 
 async def test_other_instructions_are_another_task(howler: Howler) -> None:
@@ -215,7 +210,7 @@ async def test_other_instructions_are_another_task(howler: Howler) -> None:
     same = await howler.turn("two", conversation_id=talk, instructions="be brief")
     other = await howler.turn("three", conversation_id=talk, instructions="be long")
     assert [continuation(events) for events in (first, same, other)] == [FRESH, RESUMED, REPLAYED]
-    assert (await upstream(howler, other[0].accepted.task_id))["system_prompt"] == "be long"
+    assert (await howler.sandbox.task(other[0].accepted.task_id))["system_prompt"] == "be long"
     assert continuation(await howler.turn("four", conversation_id=talk)) == RESUMED
 
 
@@ -228,7 +223,7 @@ async def test_a_stopped_task_leaves_its_conversation_dormant(howler: Howler) ->
     assert (dormant.state, dormant.task_id, dormant.turns) == (DORMANT, "", 1)
     second = await howler.turn("and now?", conversation_id=talk)
     assert (continuation(second), notices(second)) == (REPLAYED, [NOTICE])
-    content = (await upstream(howler, second[0].accepted.task_id))["content"]
+    content = (await howler.sandbox.task(second[0].accepted.task_id))["content"]
     assert f"User: remember 4711\n\nAssistant: {text_of(first)}" in content
     assert content.endswith("and now?")
     assert continuation(await howler.turn("third", conversation_id=talk)) == RESUMED
@@ -251,7 +246,7 @@ async def test_a_sleeping_vm_is_woken_before_it_is_spoken_to(howler: Howler) -> 
     first = await howler.turn("one", conversation_id=talk)
     task_id = first[0].accepted.task_id
     await howler.sandbox.faults(machines={"hibernate": [task_id]})
-    assert (await upstream(howler, task_id))["vm"] == "hibernated"
+    assert (await howler.sandbox.task(task_id))["vm"] == "hibernated"
     second = await howler.turn("two", conversation_id=talk)
     assert (continuation(second), second[0].accepted.task_id) == (RESUMED, task_id)
     assert await prompts(howler, task_id) == ["one", "two"]
@@ -262,18 +257,18 @@ async def test_a_sleeping_vm_is_woken_before_it_is_spoken_to(howler: Howler) -> 
 
 
 async def _no_control_socket(howler: Howler, task_id: str) -> bool:
-    return bool((await upstream(howler, task_id))["control_sockets"] == 0)
+    return bool((await howler.sandbox.task(task_id))["control_sockets"] == 0)
 
 
 async def test_an_account_that_is_disabled_is_left(howler: Howler) -> None:
     talk = await made(howler)
     first = await howler.turn("one", conversation_id=talk)
-    task = (await howler.tasks.GetTask(GetTaskRequest(task_id=first[0].accepted.task_id))).task
+    task = await howler.task(first[0].accepted.task_id)
     await howler.pool.DisableAccount(DisableAccountRequest(account_id=task.account_id))
     second = await howler.turn("two", conversation_id=talk)
     await howler.pool.EnableAccount(EnableAccountRequest(account_id=task.account_id))
     assert (continuation(second), notices(second)) == (REPLAYED, [NOTICE])
-    other = (await howler.tasks.GetTask(GetTaskRequest(task_id=second[0].accepted.task_id))).task
+    other = await howler.task(second[0].accepted.task_id)
     assert other.account_id != task.account_id
 
 
@@ -281,11 +276,11 @@ async def test_an_account_that_was_removed_took_its_agents_along(howler: Howler)
     """Another account's agent is told all that was said, and the caller that it is another."""
     talk = await made(howler)
     first = await howler.turn("remember 4711", conversation_id=talk)
-    task = (await howler.tasks.GetTask(GetTaskRequest(task_id=first[0].accepted.task_id))).task
+    task = await howler.task(first[0].accepted.task_id)
     await howler.pool.RemoveAccount(RemoveAccountRequest(account_id=task.account_id))
     second = await howler.turn("and now?", conversation_id=talk)
     assert (continuation(second), notices(second)) == (REPLAYED, [NOTICE])
-    content = (await upstream(howler, second[0].accepted.task_id))["content"]
+    content = (await howler.sandbox.task(second[0].accepted.task_id))["content"]
     assert f"User: remember 4711\n\nAssistant: {text_of(first)}" in content
     assert continuation(await howler.turn("third", conversation_id=talk)) == RESUMED
 
@@ -297,7 +292,7 @@ async def test_a_turn_beside_the_conversation_makes_its_agent_a_stranger(howler:
     await howler.turn("beside", task_id=first[0].accepted.task_id)
     second = await howler.turn("two", conversation_id=talk)
     assert continuation(second) == REPLAYED
-    assert "beside" not in (await upstream(howler, second[0].accepted.task_id))["content"]
+    assert "beside" not in (await howler.sandbox.task(second[0].accepted.task_id))["content"]
 
 
 @pytest.mark.parametrize(("storage", "goes_on"), [("true", RESUMED), ("false", REPLAYED)])

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import aiohttp
 import pytest
@@ -79,18 +79,10 @@ async def scenarios(howler: Howler) -> list[str]:
     return ["Say something", *(SHORT.get(name, name) for name in sorted(names - ENDLESS))]
 
 
-async def task_of(howler: Howler, events: list[TaskEvent]) -> dict[str, Any]:
-    """Return what the sandbox holds of a turn's task."""
-    tasks: list[dict[str, Any]] = (await howler.sandbox.state())["tasks"]
-    (task,) = [task for task in tasks if task["id"] == events[0].accepted.task_id]
-    return task
-
-
 async def inputs(howler: Howler, events: list[TaskEvent]) -> list[str]:
     """Return the frames with a prompt that the sandbox got for a turn's task, as they came."""
-    frames = (await howler.sandbox.state())["frames"]
-    mine = [frame["frame"] for frame in frames if frame["task_id"] == events[0].accepted.task_id]
-    return [frame for frame in mine if json.loads(frame)["type"] in ("user-input", "user_input")]
+    frames = await howler.sandbox.frames(events[0].accepted.task_id)
+    return [frame for frame in frames if json.loads(frame)["type"] in ("user-input", "user_input")]
 
 
 def facts(events: list[TaskEvent]) -> list[tuple[object, ...]]:
@@ -189,7 +181,7 @@ async def test_prompts_arrive_unharmed(howler: Howler, dialect: str) -> None:
     for prompt in TRICKY:
         events = await howler.turn(prompt, task_id=task_id, retention=KEEP)
         assert text_of(events).startswith(f"You said: “{prompt}”.")
-    turns = (await task_of(howler, events))["turns"]
+    turns = (await howler.sandbox.task(events[0].accepted.task_id))["turns"]
     assert [turn["prompt"] for turn in turns[1:]] == list(TRICKY)
 
 
@@ -208,8 +200,7 @@ async def test_a_question_that_the_caller_answers(howler: Howler, dialect: str) 
                 )
             )
     assert text_of(events) == "You answered: Which language? Python; Which targets? windows."
-    frames = (await howler.sandbox.state())["frames"]
-    mine = [json.loads(one["frame"]) for one in frames if one["task_id"] == events[0].accepted.task_id]
+    mine = [json.loads(frame) for frame in await howler.sandbox.frames(events[0].accepted.task_id)]
     (reply,) = [frame["data"] for frame in mine if frame["type"] == "reply-question"]
     assert json.loads(reply)["request_id"] == "q1"
 
@@ -264,7 +255,7 @@ async def test_a_content_that_was_left_alone_is_said_once(folder: Path, name: st
         assert first[-1].ended.reason == EndReason.END_REASON_COMPLETED
         assert await inputs(howler, first) == [HELLO[name]]
         await howler.turn("/empty", task_id=first[0].accepted.task_id, retention=KEEP)
-        turns = (await task_of(howler, first))["turns"]
+        turns = (await howler.sandbox.task(first[0].accepted.task_id))["turns"]
         assert [(turn["via"], turn["prompt"]) for turn in turns] == [("new", "hello"), ("new", "/empty")]
         assert (await howler.sandbox.state())["sockets"]["stream"] == 0
 
@@ -276,7 +267,7 @@ async def test_the_platform_is_never_told_a_first_prompt_again(folder: Path, nam
         events = await howler.turn("hello", retention=KEEP)
         assert events[-1].ended.error == ErrorReason.ERROR_REASON_FIRST_EVENT_TIMEOUT
         assert await inputs(howler, events) == []
-        assert (await task_of(howler, events))["turns"] == []
+        assert (await howler.sandbox.task(events[0].accepted.task_id))["turns"] == []
 
 
 @pytest.mark.parametrize("name", OLDER)
@@ -288,4 +279,5 @@ async def test_a_content_that_ran_unseen_is_not_said_again(folder: Path, name: s
         events = await howler.turn("hello", retention=KEEP)
         assert events[-1].ended.error == ErrorReason.ERROR_REASON_FIRST_EVENT_TIMEOUT
         assert await inputs(howler, events) == []
-        assert [turn["via"] for turn in (await task_of(howler, events))["turns"]] == ["create"]
+        task = await howler.sandbox.task(events[0].accepted.task_id)
+        assert [turn["via"] for turn in task["turns"]] == ["create"]

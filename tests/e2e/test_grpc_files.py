@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from howler.pool.v1.pool_service_pb2 import DisableAccountRequest, EnableAccountRequest, GetPoolRequest
 from howler.task.v1.start_turn_pb2 import TaskRetention
-from howler.task.v1.task_service_pb2 import GetTaskRequest, StopTaskRequest
+from howler.task.v1.task_service_pb2 import StopTaskRequest
 from howler.task.v1.workspace_pb2 import (
     DiffRequest,
     DiffResponse,
@@ -21,7 +21,7 @@ from howler.task.v1.workspace_pb2 import (
     ReadFileResponse,
 )
 
-from tests.support.howler import Howler, reason_of
+from tests.support.howler import Howler, refusal_of, refused
 from tests.support.watched import Watched
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -56,12 +56,6 @@ async def read(howler: Howler, task_id: str, path: str, **fields: Any) -> ReadFi
 async def diff(howler: Howler, task_id: str, **fields: Any) -> DiffResponse:
     told: DiffResponse = await howler.tasks.Diff(DiffRequest(task_id=task_id, **fields))
     return told
-
-
-async def refused(call: Any) -> tuple[str, grpc.StatusCode]:
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await call
-    return reason_of(raised.value), raised.value.code()
 
 
 async def test_a_folder_is_listed(howler: Howler, task_id: str) -> None:
@@ -121,17 +115,17 @@ async def test_a_diff_tells_what_the_agent_changed(howler: Howler, task_id: str)
 async def test_what_is_refused(
     howler: Howler, task_id: str, call: Any, fields: dict[str, Any], reason: str
 ) -> None:
-    assert (await refused(call(howler, task_id, **fields)))[0] == reason
+    assert await refused(call(howler, task_id, **fields)) == reason
 
 
 async def test_only_tasks_that_howler_holds(howler: Howler) -> None:
     missing = ("TASK_NOT_FOUND", grpc.StatusCode.NOT_FOUND)
     for call in (listed(howler, "no"), read(howler, "no", "a"), diff(howler, "no")):
-        assert await refused(call) == missing
+        assert await refusal_of(call) == missing
     events = await howler.turn("hello", retention=KEEP)
     stopped = events[0].accepted.task_id
     await howler.tasks.StopTask(StopTaskRequest(task_id=stopped))
-    told = await refused(listed(howler, stopped))
+    told = await refusal_of(listed(howler, stopped))
     assert told == ("TASK_ENDED", grpc.StatusCode.FAILED_PRECONDITION)
 
 
@@ -176,7 +170,7 @@ async def test_much_is_told_in_messages_that_every_client_takes(howler: Howler) 
 async def test_a_call_that_is_never_answered_fails_once(howler: Howler, task_id: str) -> None:
     """A socket that is cut under a call (§8): the call fails, the next one has a socket of its own."""
     await howler.sandbox.faults(control={"sockets": 1, "cut_after_frames": 0, "cut": "rst"})
-    reason, _ = await refused(listed(howler, task_id))
+    reason, _ = await refusal_of(listed(howler, task_id))
     assert reason in ("UPSTREAM_LOST", "UPSTREAM_UNAVAILABLE")
     assert (await listed(howler, task_id)).files
     open_now = (await howler.sandbox.state())["sockets"]["open"]
@@ -186,17 +180,17 @@ async def test_a_call_that_is_never_answered_fails_once(howler: Howler, task_id:
 async def test_a_call_that_is_answered_with_nothing(howler: Howler, task_id: str) -> None:
     """§8: `null`, without a request_id."""
     await howler.sandbox.faults(platform={"empty_calls": True})
-    assert (await refused(listed(howler, task_id)))[0] == "UPSTREAM_UNAVAILABLE"
+    assert await refused(listed(howler, task_id)) == "UPSTREAM_UNAVAILABLE"
     await howler.sandbox.reset()
     assert (await listed(howler, task_id)).files
 
 
 async def test_the_account_must_be_in_use(howler: Howler, task_id: str) -> None:
     """The pool's rules: no call is made as an account that an operator disabled."""
-    account_id = (await howler.tasks.GetTask(GetTaskRequest(task_id=task_id))).task.account_id
+    account_id = (await howler.task(task_id)).account_id
     await howler.pool.DisableAccount(DisableAccountRequest(account_id=account_id))
     try:
-        assert (await refused(listed(howler, task_id)))[0] == "NO_ACCOUNT"
+        assert await refused(listed(howler, task_id)) == "NO_ACCOUNT"
     finally:
         await howler.pool.EnableAccount(EnableAccountRequest(account_id=account_id))
 

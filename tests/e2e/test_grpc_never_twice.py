@@ -57,7 +57,7 @@ async def test_a_turn_that_lost_its_socket_is_told_its_own_words(howler: Howler,
     again = await howler.turn("three", task_id=task_id)
     assert "“three”" in text_of(again)
     assert "tok" not in text_of(again)
-    (task,) = [task for task in (await howler.sandbox.state())["tasks"] if task["id"] == task_id]
+    task = await howler.sandbox.task(task_id)
     assert task["prompts"] == 3
 
 

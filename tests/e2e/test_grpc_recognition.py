@@ -12,7 +12,7 @@ from howler.conversation.v1.conversation_service_pb2 import GetRequest
 from howler.pool.v1.pool_service_pb2 import RemoveAccountRequest
 from howler.task.v1.start_turn_pb2 import Durability, Message, Role, TaskRetention, Transcript
 from howler.task.v1.task_event_pb2 import Continuation, NoticeKind, TaskEvent
-from howler.task.v1.task_service_pb2 import CancelTurnRequest, GetTaskRequest, StopTaskRequest
+from howler.task.v1.task_service_pb2 import CancelTurnRequest, StopTaskRequest
 
 from tests.support.howler import Howler, text_of
 from tests.support.watched import Watched
@@ -59,7 +59,7 @@ def notices(events: Sequence[TaskEvent]) -> list[NoticeKind]:
 
 
 async def prompts(howler: Howler, task_id: str) -> list[str]:
-    (task,) = [task for task in (await howler.sandbox.state())["tasks"] if task["id"] == task_id]
+    task = await howler.sandbox.task(task_id)
     return [turn["prompt"] for turn in task["turns"]]
 
 
@@ -181,7 +181,7 @@ async def test_a_task_that_is_gone_is_told_of(howler: Howler) -> None:
 async def test_an_account_that_was_removed_is_told_of(howler: Howler) -> None:
     chat = Chat(howler, principal="removed")
     _, task_id = told(await chat.say("remember 4711"))
-    account_id = (await howler.tasks.GetTask(GetTaskRequest(task_id=task_id))).task.account_id
+    account_id = (await howler.task(task_id)).account_id
     await howler.pool.RemoveAccount(RemoveAccountRequest(account_id=account_id))
     events = await chat.say("and now?")
     continuation, other = told(events)

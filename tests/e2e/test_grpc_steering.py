@@ -16,12 +16,10 @@ from howler.task.v1.task_event_pb2 import Answer, EndReason, QuestionResolution
 from howler.task.v1.task_service_pb2 import (
     AnswerQuestionRequest,
     CancelTurnRequest,
-    GetTaskRequest,
-    Task,
     TaskState,
 )
 
-from tests.support.howler import Howler, reason_of, text_of
+from tests.support.howler import Howler, refusal_of, refused, text_of
 from tests.support.watched import Watched, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -35,27 +33,9 @@ async def howler(folder: Path) -> AsyncIterator[Howler]:
         yield running
 
 
-async def upstream_task(howler: Howler, task_id: str) -> dict[str, Any]:
-    tasks: list[dict[str, Any]] = (await howler.sandbox.state())["tasks"]
-    (task,) = [task for task in tasks if task["id"] == task_id]
-    return task
-
-
 async def sent(howler: Howler, task_id: str) -> list[str]:
     """Return the types of the frames that the sandbox got for a task."""
-    frames = (await howler.sandbox.state())["frames"]
-    return [frame["frame"].split('"')[3] for frame in frames if frame["task_id"] == task_id]
-
-
-async def held(howler: Howler, task_id: str) -> Task:
-    task: Task = (await howler.tasks.GetTask(GetTaskRequest(task_id=task_id))).task
-    return task
-
-
-async def refused(call: Any) -> tuple[str, grpc.StatusCode]:
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await call
-    return reason_of(raised.value), raised.value.code()
+    return [frame.split('"')[3] for frame in await howler.sandbox.frames(task_id)]
 
 
 async def test_cancel_ends_the_turn_and_the_task_takes_another(howler: Howler) -> None:
@@ -86,7 +66,7 @@ async def test_cancel_while_the_vm_boots(howler: Howler) -> None:
 
 async def test_a_turn_that_nobody_knows(howler: Howler) -> None:
     request = CancelTurnRequest(turn_id="turn_no")
-    assert await refused(howler.tasks.CancelTurn(request)) == ("TURN_NOT_FOUND", grpc.StatusCode.NOT_FOUND)
+    assert await refusal_of(howler.tasks.CancelTurn(request)) == ("TURN_NOT_FOUND", grpc.StatusCode.NOT_FOUND)
 
 
 async def test_the_caller_who_leaves_takes_the_turn_along(howler: Howler) -> None:
@@ -97,7 +77,7 @@ async def test_the_caller_who_leaves_takes_the_turn_along(howler: Howler) -> Non
     turn.call.cancel()
 
     async def finished() -> bool:
-        return bool((await upstream_task(howler, turn.task_id))["status"] == "finished")
+        return bool((await howler.sandbox.task(turn.task_id))["status"] == "finished")
 
     await eventually(finished)
     assert "user-cancel" in await sent(howler, turn.task_id)
@@ -108,7 +88,7 @@ async def test_the_caller_who_leaves_takes_the_turn_along(howler: Howler) -> Non
         return bool((await howler.pool.GetPool(GetPoolRequest())).slots_used <= used)
 
     await eventually(freed)
-    assert (await held(howler, turn.task_id)).state == TaskState.TASK_STATE_ENDED
+    assert (await howler.task(turn.task_id)).state == TaskState.TASK_STATE_ENDED
 
 
 async def test_the_caller_who_leaves_before_the_first_word(howler: Howler) -> None:
@@ -117,7 +97,7 @@ async def test_the_caller_who_leaves_before_the_first_word(howler: Howler) -> No
     turn.call.cancel()
 
     async def gone() -> bool:
-        task = await upstream_task(howler, turn.task_id)
+        task = await howler.sandbox.task(turn.task_id)
         return task["status"] == "finished" or bool(task["deleted"])
 
     await eventually(gone)
@@ -129,7 +109,7 @@ async def test_a_kept_task_stays_when_its_caller_leaves(howler: Howler) -> None:
     turn.call.cancel()
 
     async def idle() -> bool:
-        return (await held(howler, turn.task_id)).state == TaskState.TASK_STATE_IDLE
+        return (await howler.task(turn.task_id)).state == TaskState.TASK_STATE_IDLE
 
     await eventually(idle)
     assert text_of(await howler.turn("still there?", task_id=turn.task_id))
@@ -139,17 +119,17 @@ async def test_a_turn_that_is_kept_runs_on_without_its_caller(howler: Howler) ->
     keep = OnDetach(action=DetachAction.DETACH_ACTION_KEEP)
     turn = Watched(howler, "/pace 20 20", on_detach=keep, retention=KEEP)
     await turn.until("text_delta")
-    assert (await held(howler, turn.task_id)).state == TaskState.TASK_STATE_RUNNING
+    assert (await howler.task(turn.task_id)).state == TaskState.TASK_STATE_RUNNING
     turn.call.cancel()
 
     async def over() -> list[str]:
-        turns = (await upstream_task(howler, turn.task_id))["turns"]
+        turns = (await howler.sandbox.task(turn.task_id))["turns"]
         return [one["ending"] for one in turns if one["ending"]]
 
     await eventually(over)
 
     async def idle() -> bool:
-        return (await held(howler, turn.task_id)).state == TaskState.TASK_STATE_IDLE
+        return (await howler.task(turn.task_id)).state == TaskState.TASK_STATE_IDLE
 
     await eventually(idle)
     assert "user-cancel" not in await sent(howler, turn.task_id)
@@ -209,7 +189,7 @@ async def test_a_turn_that_asks_waits_for_its_answer(howler: Howler, prompt: str
         )
         question = (await turn.until("question")).question
         task_id = turn.task_id
-        assert (await held(howler, task_id)).state == TaskState.TASK_STATE_RUNNING
+        assert (await howler.task(task_id)).state == TaskState.TASK_STATE_RUNNING
         answers = [Answer(text=item.text, values=["my own"]) for item in question.items]
         await howler.tasks.AnswerQuestion(
             AnswerQuestionRequest(turn_id=turn.turn_id, question_id=question.question_id, answers=answers)
@@ -231,7 +211,7 @@ async def test_a_turn_that_asks_can_be_cancelled(howler: Howler) -> None:
     assert resolved.question_resolved.resolution == QuestionResolution.QUESTION_RESOLUTION_EXPIRED
     assert events[-1].ended.resumable
     late = AnswerQuestionRequest(turn_id=turn.turn_id, question_id=question.question_id, decline=True)
-    assert (await refused(howler.tasks.AnswerQuestion(late)))[0] in ("QUESTION_NOT_FOUND", "TURN_NOT_FOUND")
+    assert await refused(howler.tasks.AnswerQuestion(late)) in ("QUESTION_NOT_FOUND", "TURN_NOT_FOUND")
     assert text_of(await howler.turn("and now?", task_id=turn.task_id)).startswith("You said")
 
 
@@ -249,13 +229,13 @@ async def test_a_question_that_the_caller_answers(howler: Howler) -> None:
         return AnswerQuestionRequest(**{**usual, **fields})
 
     answer = howler.tasks.AnswerQuestion
-    assert (await refused(answer(request(turn_id="turn_no"))))[0] == "TURN_NOT_FOUND"
-    assert (await refused(answer(request(question_id="no"))))[0] == "QUESTION_NOT_FOUND"
-    assert (await refused(answer(request(answers=answers[:1]))))[0] == "INVALID_REQUEST"
+    assert await refused(answer(request(turn_id="turn_no"))) == "TURN_NOT_FOUND"
+    assert await refused(answer(request(question_id="no"))) == "QUESTION_NOT_FOUND"
+    assert await refused(answer(request(answers=answers[:1]))) == "INVALID_REQUEST"
     huge = [Answer(text=item.text, values=["x" * 40_000]) for item in question.items]
-    assert (await refused(answer(request(answers=huge))))[0] == "INVALID_REQUEST"
+    assert await refused(answer(request(answers=huge))) == "INVALID_REQUEST"
     await answer(request())
-    assert (await refused(answer(request())))[0] in ("QUESTION_NOT_FOUND", "TURN_NOT_FOUND")
+    assert await refused(answer(request())) in ("QUESTION_NOT_FOUND", "TURN_NOT_FOUND")
     events = await turn.rest()
     assert text_of(events) == "You answered: Which language? Rust; Which targets? linux, darwin."
     (resolved,) = [event for event in events if event.WhichOneof("event") == "question_resolved"]

@@ -14,11 +14,10 @@ from howler.task.v1.task_service_pb2 import (
     GetTaskRequest,
     ListTasksRequest,
     StopTaskRequest,
-    Task,
     TaskState,
 )
 
-from tests.support.howler import Howler, reason_of, text_of
+from tests.support.howler import Howler, refusal_of, refused, text_of
 from tests.support.watched import Watched, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -32,27 +31,10 @@ async def howler(folder: Path) -> AsyncIterator[Howler]:
         yield running
 
 
-async def upstream_task(howler: Howler, task_id: str) -> dict[str, Any]:
-    tasks: list[dict[str, Any]] = (await howler.sandbox.state())["tasks"]
-    (task,) = [task for task in tasks if task["id"] == task_id]
-    return task
-
-
-async def held(howler: Howler, task_id: str) -> Task:
-    task: Task = (await howler.tasks.GetTask(GetTaskRequest(task_id=task_id))).task
-    return task
-
-
-async def refused(call: Any) -> tuple[str, grpc.StatusCode]:
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await call
-    return reason_of(raised.value), raised.value.code()
-
-
 async def test_a_task_takes_one_turn_at_a_time(howler: Howler) -> None:
     turn = Watched(howler, SLOW, retention=KEEP)
     await turn.until("started")
-    busy = await refused(howler.turn("me too", task_id=turn.task_id))
+    busy = await refusal_of(howler.turn("me too", task_id=turn.task_id))
     assert busy == ("TASK_BUSY", grpc.StatusCode.ABORTED)
     await howler.tasks.CancelTurn(CancelTurnRequest(turn_id=turn.turn_id))
     await turn.rest()
@@ -71,8 +53,8 @@ async def test_guidance_goes_with_a_prompt_on_a_new_and_on_a_held_task(howler: H
 async def test_a_task_is_of_one_model(howler: Howler) -> None:
     events = await howler.turn("first", model="glm-5", retention=KEEP)
     task_id = events[0].accepted.task_id
-    assert (await refused(howler.turn("x", task_id=task_id, model="gpt-5.5")))[0] == "UNSUPPORTED_VALUE"
-    assert (await refused(howler.turn("x", task_id=task_id, model="nope")))[0] == "MODEL_NOT_FOUND"
+    assert await refused(howler.turn("x", task_id=task_id, model="gpt-5.5")) == "UNSUPPORTED_VALUE"
+    assert await refused(howler.turn("x", task_id=task_id, model="nope")) == "MODEL_NOT_FOUND"
     second = await howler.turn("x", task_id=task_id, model="SiliconFlow/glm-5")
     assert second[0].accepted.model.id == "monkeycode/SiliconFlow/glm-5"
 
@@ -84,18 +66,18 @@ async def test_stop_ends_the_turn_and_the_task(howler: Howler) -> None:
     assert stopped.state == TaskState.TASK_STATE_ENDED
     ended = (await turn.rest())[-1].ended
     assert (ended.reason, ended.resumable) == (EndReason.END_REASON_CANCELLED, False)
-    assert (await upstream_task(howler, turn.task_id))["status"] == "finished"
+    assert (await howler.sandbox.task(turn.task_id))["status"] == "finished"
     again = (await howler.tasks.StopTask(StopTaskRequest(task_id=turn.task_id))).task
     assert again.state == TaskState.TASK_STATE_ENDED
-    told = await refused(howler.turn("more", task_id=turn.task_id))
+    told = await refusal_of(howler.turn("more", task_id=turn.task_id))
     assert told == ("TASK_ENDED", grpc.StatusCode.FAILED_PRECONDITION)
 
 
 async def test_a_task_that_howler_does_not_hold(howler: Howler) -> None:
     missing = ("TASK_NOT_FOUND", grpc.StatusCode.NOT_FOUND)
-    assert await refused(howler.turn("hi", task_id="7b0c2f6e-2f0a-4f0e-9d51-0d2b8c1f5a11")) == missing
-    assert await refused(howler.tasks.GetTask(GetTaskRequest(task_id="no"))) == missing
-    assert await refused(howler.tasks.StopTask(StopTaskRequest(task_id="no"))) == missing
+    assert await refusal_of(howler.turn("hi", task_id="7b0c2f6e-2f0a-4f0e-9d51-0d2b8c1f5a11")) == missing
+    assert await refusal_of(howler.tasks.GetTask(GetTaskRequest(task_id="no"))) == missing
+    assert await refusal_of(howler.tasks.StopTask(StopTaskRequest(task_id="no"))) == missing
 
 
 async def test_tasks_are_listed_page_by_page_the_one_used_last_first(howler: Howler) -> None:
@@ -123,7 +105,7 @@ async def test_tasks_are_listed_page_by_page_the_one_used_last_first(howler: How
 
     assert await eventually(ended) == made[:1]
     assert (await page(state=TaskState.TASK_STATE_IDLE))[0] == made[:0:-1]
-    task = await held(howler, made[-1])
+    task = await howler.task(made[-1])
     assert (task.principal, task.model) == ("lister", "monkeycode/DeepSeek/deepseek-v4")
     assert task.create_time.seconds <= task.last_used_time.seconds
     for fields in (
@@ -132,4 +114,4 @@ async def test_tasks_are_listed_page_by_page_the_one_used_last_first(howler: How
         {"page_token": "9" * 40 + ".x"},
         {"state": 9},
     ):
-        assert (await refused(page(**fields)))[0] == "INVALID_REQUEST"
+        assert await refused(page(**fields)) == "INVALID_REQUEST"

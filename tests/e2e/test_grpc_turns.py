@@ -46,13 +46,6 @@ def of_kind(events: list[TaskEvent], kind: str) -> list[Any]:
     return [getattr(event, kind) for event in events if event.WhichOneof("event") == kind]
 
 
-async def task_of(howler: Howler, events: list[TaskEvent]) -> dict[str, Any]:
-    """Return what the sandbox holds of a turn's task."""
-    tasks: list[dict[str, Any]] = (await howler.sandbox.state())["tasks"]
-    (task,) = [task for task in tasks if task["id"] == events[0].accepted.task_id]
-    return task
-
-
 async def refusal(howler: Howler, **start: Any) -> tuple[str, grpc.StatusCode, str]:
     """Run a turn that is refused before it is accepted: reason, code, message."""
     with pytest.raises(grpc.aio.AioRpcError) as raised:
@@ -114,7 +107,7 @@ async def test_the_plain_answer(howler: Howler) -> None:
 async def test_approval_is_the_callers_choice(howler: Howler, policy: ApprovalPolicy, approves: bool) -> None:
     """P6.6"""
     events = await howler.turn("/pace 10 20", approval_policy=policy)
-    assert (await task_of(howler, events))["auto_approve"] == approves
+    assert (await howler.sandbox.task(events[0].accepted.task_id))["auto_approve"] == approves
 
 
 async def test_tools_plan_image_and_notices(howler: Howler) -> None:
@@ -193,7 +186,7 @@ async def test_the_layers_of_a_models_name(howler: Howler, name: str, found: str
     events = await howler.turn("hi", model=name, retention=STOP)
     accepted = events[0].accepted
     assert (accepted.model.id, accepted.matched_by) == (found, layer)
-    assert (await task_of(howler, events))["model_id"] == accepted.model.upstream_id
+    assert (await howler.sandbox.task(events[0].accepted.task_id))["model_id"] == accepted.model.upstream_id
 
 
 @pytest.mark.parametrize("name", ["no such model", "monkeycode-basic"])
@@ -223,18 +216,19 @@ async def test_a_conversation_is_written_out_on_a_new_task(howler: Howler) -> No
     messages = conversation(
         (Role.ROLE_USER, "My name is Ann"), (Role.ROLE_ASSISTANT, "Hello Ann"), (Role.ROLE_USER, "Who am I?")
     )
-    content = (await task_of(howler, await howler.turn(messages=messages)))["content"]
+    asked = await howler.turn(messages=messages)
+    content = (await howler.sandbox.task(asked[0].accepted.task_id))["content"]
     assert content.index("My name is Ann") < content.index("Hello Ann") < content.index("Who am I?")
 
 
 async def test_only_the_last_message_goes_to_a_task_that_remembers(howler: Howler) -> None:
     """P10: the first turn by attach, later ones by mode=new."""
     first = await howler.turn("My name is Ann", instructions="be kind", retention=KEEP)
-    assert (await task_of(howler, first))["system_prompt"] == "be kind"
+    assert (await howler.sandbox.task(first[0].accepted.task_id))["system_prompt"] == "be kind"
     messages = conversation((Role.ROLE_USER, "My name is Ann"), (Role.ROLE_USER, "Who am I?"))
     second = await howler.turn(messages=messages, task_id=first[0].accepted.task_id)
     assert "before that you said “My name is Ann”" in text_of(second)
-    turns = (await task_of(howler, second))["turns"]
+    turns = (await howler.sandbox.task(second[0].accepted.task_id))["turns"]
     assert [turn["prompt"] for turn in turns] == ["My name is Ann", "Who am I?"]
     assert second[0].accepted.matched_by == MatchedBy.MATCHED_BY_UNSPECIFIED
 
@@ -245,7 +239,7 @@ async def test_the_largest_prompt_that_a_frame_holds(howler: Howler) -> None:
     task_id = first[0].accepted.task_id
     for size in (18_390, 18_391):
         await howler.turn("x" * size, task_id=task_id)
-    turns = (await task_of(howler, first))["turns"]
+    turns = (await howler.sandbox.task(first[0].accepted.task_id))["turns"]
     assert [len(turn["prompt"]) for turn in turns[1:]] == [18_390, len(turns[2]["prompt"])]
     assert [bool(turn["attachments"]) for turn in turns] == [False, False, True]
 

@@ -35,7 +35,7 @@ async def howler(folder: Path) -> AsyncIterator[Howler]:
 
 async def used(howler: Howler, task_id: str) -> tuple[int, int, int]:
     """Return what the sandbox counted for a task over all its turns, told or not."""
-    (task,) = [task for task in (await howler.sandbox.state())["tasks"] if task["id"] == task_id]
+    task = await howler.sandbox.task(task_id)
     stats = task["stats"]
     return stats["input_tokens"], stats["output_tokens"], stats["total_tokens"]
 

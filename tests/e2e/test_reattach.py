@@ -172,8 +172,7 @@ async def test_a_deadline_ends_a_turn_that_has_no_socket(howler: Howler) -> None
 
 
 async def finished(howler: Howler, task_id: str) -> bool:
-    (task,) = [task for task in (await howler.sandbox.state())["tasks"] if task["id"] == task_id]
-    return bool(task["status"] == "finished")
+    return bool((await howler.sandbox.task(task_id))["status"] == "finished")
 
 
 async def test_a_caller_who_leaves_a_turn_without_a_socket_takes_it_along(howler: Howler) -> None:

@@ -254,5 +254,5 @@ async def test_removing_an_account_stops_its_tasks(
         await howler.turn("hello")
         (task,) = (await sandbox.state())["tasks"]
         assert (await command("accounts", "remove", account_id)).code == 0
-    (task,) = [one for one in (await sandbox.state())["tasks"] if one["id"] == task["id"]]
+    task = await sandbox.task(task["id"])
     assert task["status"] == "finished"

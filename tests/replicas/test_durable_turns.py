@@ -228,7 +228,7 @@ async def until_asked(turn: Turn) -> None:
 async def stopped(howler: Howler, task_id: str) -> None:
     """Stop a task on the platform, which says nothing of it on its stream."""
     await howler.sandbox.faults(platform={"silent_stop": True})
-    (task,) = (one for one in (await howler.sandbox.state())["tasks"] if one["id"] == task_id)
+    task = await howler.sandbox.task(task_id)
     (account,) = (one for one in accounts() if one["email"] == task["account"])
     cookie = {"monkeycode_ai_session": account["cookie"]}
     async with (

@@ -184,9 +184,5 @@ async def test_what_a_killed_server_left_is_stopped_by_the_next(howler: Howler) 
     await howler.server.start()
     async with asyncio.timeout(SECONDS):
         await howler.server._until_ready()
-        while True:
-            tasks = (await howler.sandbox.state())["tasks"]
-            (left,) = [task for task in tasks if task["id"] == task_id]
-            if left["status"] == "finished":
-                break
+        while (await howler.sandbox.task(task_id))["status"] != "finished":
             await asyncio.sleep(0.05)

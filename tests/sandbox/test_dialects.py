@@ -260,7 +260,7 @@ async def test_a_prompt_in_the_platforms_dialect_is_not_understood(older: tuple[
         async with caller.socket(task_id, "new") as ws:
             await ws.send_str(native)
             await _until_closed(ws)
-        (task,) = [one for one in (await sandbox.state())["tasks"] if one["id"] == task_id]
+        task = await sandbox.task(task_id)
     assert task["turns"][1]["prompt"] == json.loads(native)["data"]
 
 

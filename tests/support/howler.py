@@ -2,7 +2,7 @@
 
 import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +17,7 @@ from howler.model.v1.model_service_pb2_grpc import ModelServiceStub
 from howler.pool.v1.pool_service_pb2_grpc import PoolServiceStub
 from howler.task.v1.start_turn_pb2 import StartTurn
 from howler.task.v1.task_event_pb2 import TaskEvent
-from howler.task.v1.task_service_pb2 import StreamRequest
+from howler.task.v1.task_service_pb2 import GetTaskRequest, StreamRequest, Task
 from howler.task.v1.task_service_pb2_grpc import TaskServiceStub
 
 from tests.support import grammar
@@ -117,6 +117,11 @@ class Howler:
         """The official client, pointed at the facade; it does not retry."""
         return openai.AsyncOpenAI(base_url=f"{self.facade.address}/v1", api_key="any", max_retries=0)
 
+    async def task(self, task_id: str) -> Task:
+        """Return a task as Howler has it."""
+        task: Task = (await self.tasks.GetTask(GetTaskRequest(task_id=task_id))).task
+        return task
+
     async def turn(self, prompt: str = "", **start: Any) -> list[TaskEvent]:
         """Run one turn over Stream and return its events, checked against the grammar."""
         if prompt:
@@ -144,6 +149,21 @@ def reason_of(error: grpc.aio.AioRpcError) -> str:
             assert info.domain == "howler"
             return str(info.reason)
     raise AssertionError(f"no ErrorInfo in {error}")
+
+
+async def refused(call: Awaitable[object]) -> str:
+    """Return the reason with which a call fails, as it must."""
+    reason, _ = await refusal_of(call)
+    return reason
+
+
+async def refusal_of(call: Awaitable[object]) -> tuple[str, grpc.StatusCode]:
+    """Return the reason and the code with which a call fails, as it must."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return reason_of(error), error.code()
+    raise AssertionError("the call was not refused")
 
 
 def accounts_file(directory: Path, accounts: list[dict[str, object]]) -> str:

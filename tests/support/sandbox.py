@@ -81,6 +81,15 @@ class Sandbox:
             state: dict[str, Any] = await response.json()
             return state
 
+    async def task(self, task_id: str) -> dict[str, Any]:
+        """Return what it holds of a task."""
+        (task,) = [task for task in (await self.state())["tasks"] if task["id"] == task_id]
+        return dict(task)
+
+    async def frames(self, task_id: str) -> list[str]:
+        """Return the frames that came for a task, as they came."""
+        return [frame["frame"] for frame in (await self.state())["frames"] if frame["task_id"] == task_id]
+
     async def log(self, task_id: str) -> list[dict[str, Any]]:
         """Return all that the agent of a task told, message by message."""
         async with self._own().get("/__sandbox/log", params={"task": task_id}) as response:

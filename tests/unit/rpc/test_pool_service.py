@@ -6,8 +6,6 @@ from pathlib import Path
 import grpc
 import pytest
 from google.protobuf.duration_pb2 import Duration
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 from howler.pool.v1 import pool_service_pb2 as pb
 from howler.pool.v1.pool_event_pb2 import PoolEvent
 from howler.pool.v1.pool_service_pb2_grpc import PoolServiceStub, add_PoolServiceServicer_to_server
@@ -15,6 +13,7 @@ from howler.pool.v1.pool_service_pb2_grpc import PoolServiceStub, add_PoolServic
 from server.pool.account import TEAM_COOKIE
 from server.rpc.interceptors import Edge
 from server.rpc.pool_service import PoolService
+from tests.support.howler import refused
 from tests.unit.pool.stand_in import Platform, pool_in
 
 
@@ -35,17 +34,6 @@ async def stub(tmp_path: Path, platform: Platform) -> AsyncIterator["PoolService
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             yield PoolServiceStub(channel)
         await server.stop(0)
-
-
-async def refused(call: object) -> str:
-    """Return the reason with which a call fails."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call  # type: ignore[misc]
-    status = rpc_status.from_call(caught.value)
-    assert status is not None
-    info = error_details_pb2.ErrorInfo()
-    assert any(detail.Unpack(info) for detail in status.details)
-    return info.reason
 
 
 async def test_a_lease_from_end_to_end(stub: PoolServiceStub, platform: Platform) -> None:
