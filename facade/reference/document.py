@@ -71,8 +71,16 @@ def _operation(one: Operation) -> dict[str, Any]:
             "content": {"application/json": {"schema": _ref(one.body), "examples": examples}},
         }
     if one.stream:
-        found["parameters"] += [{"$ref": f"#/components/parameters/{name}"} for name in _parameters()]
+        found["parameters"] += [
+            {"$ref": f"#/components/parameters/{name}"}
+            for name in _parameters()
+            if name != "ClientTools" or _declares_tools(one)
+        ]
     return found
+
+
+def _declares_tools(one: Operation) -> bool:
+    return one.body is not None and any(field.name == "tools" for field in msgspec.structs.fields(one.body))
 
 
 def _success(one: Operation) -> dict[str, Any]:

@@ -75,6 +75,13 @@ async def test_each_route_is_in_it_and_nothing_else() -> None:
     assert routes - UNDOCUMENTED == told
 
 
+def test_a_header_about_tools_goes_with_bodies_that_declare_some() -> None:
+    with_header = {
+        path for path, methods in DOCUMENT["paths"].items() if "parameters/ClientTools" in json.dumps(methods)
+    }
+    assert with_header == {"/v1/chat/completions", "/v1/responses"}
+
+
 def test_every_reference_is_there() -> None:
     for found in set(json.dumps(DOCUMENT).split('"$ref": "#/')[1:]):
         place: Any = DOCUMENT
