@@ -1,12 +1,10 @@
 """Files that go with a prompt, and prompts that go as a file (issue 5: files and attachments)."""
 
 import hashlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
 import pytest
-import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 from howler.conversation.v1.conversation_service_pb2 import CreateRequest
 from howler.conversation.v1.conversation_service_pb2_grpc import ConversationServiceStub
@@ -20,12 +18,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 STOP, KEEP = TaskRetention.TASK_RETENTION_STOP, TaskRetention.TASK_RETENTION_KEEP
 PNG, TEXT = b"\x89PNG\r\n\x1a\n" + bytes(range(256)), "Grüße\n".encode()
 PRESIGN = "POST /api/v1/uploader/presign"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(folder: Path) -> AsyncIterator[Howler]:
-    async with Howler(folder, facade=False) as running:
-        yield running
 
 
 def told(name: str, data: bytes) -> str:

@@ -1,13 +1,11 @@
 """P10, issue 5 (Conversations): turns that follow each other with an agent that remembers, over gRPC."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 from howler.conversation.v1.conversation_service_pb2 import (
     AddItemsRequest,
     Conversation,
@@ -41,12 +39,6 @@ REFUSE = BusyPolicy.BUSY_POLICY_REFUSE
 STOP = TaskRetention.TASK_RETENTION_STOP
 SLOW = "/pace 2000 20"  # forty seconds, if nobody stops it
 NOTICE = NoticeKind.NOTICE_KIND_CONVERSATION_REPLAYED
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(folder: Path) -> AsyncIterator[Howler]:
-    async with Howler(folder, facade=False) as running:
-        yield running
 
 
 async def made(howler: Howler, **fields: Any) -> str:

@@ -1,8 +1,6 @@
 """What an agent made, fetched from its workspace (issue 5: ListFiles, ReadFile, Diff, by control socket)."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
@@ -26,12 +24,6 @@ from tests.support.watched import Watched
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 KEEP = TaskRetention.TASK_RETENTION_KEEP
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(folder: Path) -> AsyncIterator[Howler]:
-    async with Howler(folder, facade=False) as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

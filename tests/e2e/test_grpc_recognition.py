@@ -2,12 +2,11 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from howler.conversation.v1.conversation_service_pb2 import GetRequest
 from howler.pool.v1.pool_service_pb2 import RemoveAccountRequest
 from howler.task.v1.start_turn_pb2 import Durability, Message, Role, TaskRetention, Transcript
@@ -25,12 +24,6 @@ EPHEMERAL = Durability.DURABILITY_EPHEMERAL
 KEEP = TaskRetention.TASK_RETENTION_KEEP
 NOTICE = NoticeKind.NOTICE_KIND_CONVERSATION_REPLAYED
 SLOW = "/pace 2000 20"  # forty seconds, if nobody stops it
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(folder: Path) -> AsyncIterator[Howler]:
-    async with Howler(folder, facade=False) as running:
-        yield running
 
 
 class Chat:

@@ -1,12 +1,9 @@
 """ResponseService: what the facade keeps, it finds again; turns under an id of the caller's."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 from howler.response.v1 import response_service_pb2 as pb
 from howler.response.v1.response_service_pb2_grpc import ResponseServiceStub
 
@@ -14,12 +11,6 @@ from tests.support.howler import Howler, reason_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 TURN = "turn_" + "0a" * 16
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(folder: Path) -> AsyncIterator[Howler]:
-    async with Howler(folder, facade=False) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,10 @@
 """Turns that are steered while they run: cancelled, left, asked."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 from google.protobuf.duration_pb2 import Duration
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import GetPoolRequest
@@ -25,12 +22,6 @@ from tests.support.watched import Watched, eventually
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 STOP, KEEP = TaskRetention.TASK_RETENTION_STOP, TaskRetention.TASK_RETENTION_KEEP
 SLOW = "/pace 2000 20"  # forty seconds, if nobody stops it
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(folder: Path) -> AsyncIterator[Howler]:
-    async with Howler(folder, facade=False) as running:
-        yield running
 
 
 async def sent(howler: Howler, task_id: str) -> list[str]:

@@ -1,12 +1,9 @@
 """Tasks that Howler holds: one turn at a time, one model, stopped, listed."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 from howler.task.v1.start_turn_pb2 import TaskRetention
 from howler.task.v1.task_event_pb2 import EndReason
 from howler.task.v1.task_service_pb2 import (
@@ -23,12 +20,6 @@ from tests.support.watched import Watched, eventually
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 STOP, KEEP = TaskRetention.TASK_RETENTION_STOP, TaskRetention.TASK_RETENTION_KEEP
 SLOW = "/pace 2000 20"  # forty seconds, if nobody stops it
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(folder: Path) -> AsyncIterator[Howler]:
-    async with Howler(folder, facade=False) as running:
-        yield running
 
 
 async def test_a_task_takes_one_turn_at_a_time(howler: Howler) -> None:

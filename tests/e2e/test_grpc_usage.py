@@ -1,14 +1,12 @@
 """Issue 6: usage is exact where the platform tells it in the stats of a task (protocol §5.3)."""
 
 import signal
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 from howler.task.v1.relay_pb2 import WatchTurn
 from howler.task.v1.start_turn_pb2 import QuestionPolicy
 from howler.task.v1.task_event_pb2 import EndReason, TaskEvent, UsageSource
@@ -25,12 +23,6 @@ ASK = QuestionPolicy.QUESTION_POLICY_ASK
 HOUR_MS = 3_600_000
 HANG = {"path": "/api/v1/users/tasks/*-*", "method": "GET", "times": 99, "do": "hang"}
 """What is asked about a task is not answered."""
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(folder: Path) -> AsyncIterator[Howler]:
-    async with Howler(folder, facade=False) as running:
-        yield running
 
 
 async def used(howler: Howler, task_id: str) -> tuple[int, int, int]:

@@ -2,13 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
-import pytest_asyncio
 from howler.task.v1 import task_service_pb2 as pb
 from howler.task.v1.relay_pb2 import RelayRequest, WatchTurn
 from howler.task.v1.start_turn_pb2 import (
@@ -31,12 +29,6 @@ DURABLE, EPHEMERAL = Durability.DURABILITY_DURABLE, Durability.DURABILITY_EPHEME
 KEEP = OnDetach(action=DetachAction.DETACH_ACTION_KEEP)
 SECONDS = 60.0  # a test that waits for longer has failed
 both = pytest.mark.parametrize("durability", [DURABLE, EPHEMERAL])
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(folder: Path) -> AsyncIterator[Howler]:
-    async with Howler(folder, facade=False) as running:
-        yield running
 
 
 async def started(howler: Howler, prompt: str, **start: Any) -> tuple[str, Any]:

@@ -3,13 +3,11 @@
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import openai
 import pytest
-import pytest_asyncio
 
 from tests.support.howler import Howler
 
@@ -40,12 +38,6 @@ RESPONSE: Any = [
         ],
     }
 ]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Howler]:
-    async with Howler(tmp_path_factory.mktemp("attachments")) as running:
-        yield running
 
 
 async def asked(howler: Howler) -> tuple[str, str]:

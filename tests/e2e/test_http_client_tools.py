@@ -35,18 +35,6 @@ async def howler(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Howl
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def front(howler: Howler) -> AsyncIterator[Front]:
-    async with Front(howler.facade.address) as client:
-        yield client
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(howler: Howler) -> AsyncIterator[AsyncOpenAI]:
-    async with howler.openai() as opened:
-        yield opened
-
-
 def arguments_of(manner: str) -> str:
     """Return the arguments that come of a manner; all start from Paris."""
     return json.dumps(

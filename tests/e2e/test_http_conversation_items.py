@@ -1,13 +1,10 @@
 """Issue 6: /v1/conversations with their items, as the official client has them."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import openai
 import pytest
-import pytest_asyncio
 from howler.conversation.v1.conversation_service_pb2 import ListRequest
 from openai.types.conversations import ConversationItem
 from pydantic import TypeAdapter
@@ -18,18 +15,6 @@ from tests.support.howler import Howler
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ITEM: TypeAdapter[ConversationItem] = TypeAdapter(ConversationItem)
 HELLO: dict[str, Any] = {"type": "message", "role": "user", "content": "Say hello"}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(folder: Path) -> AsyncIterator[Howler]:
-    async with Howler(folder) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(howler: Howler) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with howler.openai() as client:
-        yield client
 
 
 async def prompts(howler: Howler, words: str) -> list[list[str]]:

@@ -17,12 +17,6 @@ from tests.support.watched import eventually
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(folder: Path) -> AsyncIterator[Howler]:
-    async with Howler(folder) as running:
-        yield running
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def client(howler: Howler, request: pytest.FixtureRequest) -> AsyncIterator[openai.AsyncOpenAI]:
     """A client with a key of its own: nobody else's chats are in its way."""

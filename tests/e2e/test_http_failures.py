@@ -33,12 +33,6 @@ async def howler(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Howl
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def front(howler: Howler) -> AsyncIterator[Front]:
-    async with Front(howler.facade.address) as client:
-        yield client
-
-
 async def task_with(sandbox: Sandbox, words: str) -> dict[str, Any] | None:
     """Return the task whose prompt holds the words, once the platform has it."""
     tasks = [one for one in (await sandbox.state())["tasks"] if words in one["content"]]

@@ -2,16 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from openai import AsyncOpenAI
 from pydantic import BaseModel
 
 from tests.support.front import Front, text_of
-from tests.support.howler import Howler
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,24 +26,6 @@ RESPONSES = {
 
 class Answer(BaseModel):
     answer: str
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Howler]:
-    async with Howler(tmp_path_factory.mktemp("json")) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def front(howler: Howler) -> AsyncIterator[Front]:
-    async with Front(howler.facade.address) as client:
-        yield client
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(howler: Howler) -> AsyncIterator[AsyncOpenAI]:
-    async with howler.openai() as opened:
-        yield opened
 
 
 @pytest.mark.parametrize(

@@ -19,18 +19,6 @@ SECOND = "monkeycode/Moonshot/kimi-k3#2"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Howler]:
-    async with Howler(tmp_path_factory.mktemp("models")) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def front(howler: Howler) -> AsyncIterator[Front]:
-    async with Front(howler.facade.address) as client:
-        yield client
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def lenient(howler: Howler, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front]:
     """A second facade, of an operator who prefers any model to none."""
     env = {

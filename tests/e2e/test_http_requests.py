@@ -3,12 +3,10 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import openai
 import pytest
-import pytest_asyncio
 
 from facade.openai.asides import strip_added
 from tests.support.front import CHAT, RESPONSES, Front, chat_body, response_body, told
@@ -20,18 +18,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 TOOL = {"type": "function", "function": {"name": "now", "parameters": {"type": "object"}}}
 DEFAULT_MOST = 10 * 1024 * 1024  # bytes
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Howler]:
-    async with Howler(tmp_path_factory.mktemp("requests")) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def front(howler: Howler) -> AsyncIterator[Front]:
-    async with Front(howler.facade.address) as client:
-        yield client
 
 
 async def task_with(howler: Howler, words: str) -> dict[str, Any]:

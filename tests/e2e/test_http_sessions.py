@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -20,12 +19,6 @@ CODEX, OPENCODE = (
     {name: value for name, value in recording(one).headers.items() if name not in OF_THE_MESSAGE}
     for one in ("codex-exec", "opencode-chat-2")
 )
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(folder: Path) -> AsyncIterator[Howler]:
-    async with Howler(folder) as running:
-        yield running
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -31,18 +31,6 @@ KEEP_ALIVE = b": keep-alive\n"
 STEP = 1 if float(os.environ.get("HOWLER_TEST_SECONDS", "0")) >= 600 else 4
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(folder: Path) -> AsyncIterator[Howler]:
-    async with Howler(folder) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def client(howler: Howler) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with howler.openai() as client:
-        yield client
-
-
 async def events_of(stream: Any) -> list[dict[str, Any]]:
     return [event.to_dict() async for event in stream]
 

@@ -49,12 +49,6 @@ async def howler(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Howl
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def front(howler: Howler) -> AsyncIterator[Front]:
-    async with Front(howler.facade.address) as client:
-        yield client
-
-
 @pytest.mark.parametrize("prompt", SCENARIOS)
 async def test_every_scenario_in_all_four_shapes(front: Front, prompt: str) -> None:
     """P2.1, P6.1, P6.2, P6.4, P6.5, P7.4, P8.2, P8.5: one answer, whichever way it is told."""

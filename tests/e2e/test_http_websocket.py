@@ -1,11 +1,8 @@
 """The WebSocket of /v1/responses through all three processes (openai-surface.md §6.6)."""
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from tests.support.howler import Howler
 from tests.support.line import judge_frames, line_to
@@ -13,12 +10,6 @@ from tests.support.watched import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DELTA = "response.output_text.delta"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def howler(folder: Path) -> AsyncIterator[Howler]:
-    async with Howler(folder) as running:
-        yield running
 
 
 async def turns(howler: Howler, words: str) -> list[str]:
