@@ -7,25 +7,18 @@ from typing import Any
 import grpc
 import pytest
 from howler.conversation.v1.conversation_service_pb2 import (
-    AddItemsRequest,
-    Conversation,
     ConversationState,
-    CreateRequest,
-    DeleteItemRequest,
     DeleteRequest,
     GetRequest,
-    Item,
-    ListItemsRequest,
-    ListRequest,
     RetellRequest,
-    UpdateRequest,
 )
 from howler.pool.v1.pool_service_pb2 import DisableAccountRequest, EnableAccountRequest, RemoveAccountRequest
 from howler.task.v1.start_turn_pb2 import BusyPolicy, Message, Role, TaskRetention, Transcript
 from howler.task.v1.task_event_pb2 import Continuation, EndReason, NoticeKind, TaskEvent
 from howler.task.v1.task_service_pb2 import CancelTurnRequest, StopTaskRequest
 
-from tests.support.howler import Howler, reason_of, text_of
+from tests.support.conversations import made, shown
+from tests.support.howler import Howler, refusal_of, text_of
 from tests.support.watched import Watched, eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -39,17 +32,6 @@ REFUSE = BusyPolicy.BUSY_POLICY_REFUSE
 STOP = TaskRetention.TASK_RETENTION_STOP
 SLOW = "/pace 2000 20"  # forty seconds, if nobody stops it
 NOTICE = NoticeKind.NOTICE_KIND_CONVERSATION_REPLAYED
-
-
-async def made(howler: Howler, **fields: Any) -> str:
-    conversation = (await howler.conversations.Create(CreateRequest(**fields))).conversation
-    return str(conversation.conversation_id)
-
-
-async def shown(howler: Howler, conversation_id: str) -> Conversation:
-    got = await howler.conversations.Get(GetRequest(conversation_id=conversation_id))
-    conversation: Conversation = got.conversation
-    return conversation
 
 
 async def said(howler: Howler, conversation_id: str) -> list[str]:
@@ -67,12 +49,6 @@ def continuation(events: list[TaskEvent]) -> Continuation:
 
 def notices(events: list[TaskEvent]) -> list[NoticeKind]:
     return [event.notice.kind for event in events if event.HasField("notice")]
-
-
-async def refusal(call: Any) -> tuple[str, grpc.StatusCode]:
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await call
-    return reason_of(raised.value), raised.value.code()
 
 
 def history(*texts: str) -> Transcript:
@@ -129,7 +105,7 @@ async def test_other_turns_wait_in_order_or_are_refused(howler: Howler) -> None:
     await turn.until("text_delta")
     assert (await shown(howler, talk)).state == RUNNING
     assert (await shown(howler, talk)).turn_id == turn.turn_id
-    told = await refusal(howler.turn("me too", conversation_id=talk, when_busy=REFUSE))
+    told = await refusal_of(howler.turn("me too", conversation_id=talk, when_busy=REFUSE))
     assert told == ("CONVERSATION_BUSY", grpc.StatusCode.ABORTED)
     waiting = []
     for number in range(3):
@@ -336,8 +312,8 @@ async def test_a_conversation_is_recognised_by_what_its_caller_was_told(howler: 
     assert (continuation(second), second[0].accepted.conversation_id) == (RESUMED, first.conversation_id)
     told.principal = "ann"
     missing = ("CONVERSATION_NOT_FOUND", grpc.StatusCode.NOT_FOUND)
-    assert await refusal(howler.conversations.Retell(told)) == missing
-    assert await refusal(howler.conversations.Retell(RetellRequest(conversation_id="conv_0"))) == missing
+    assert await refusal_of(howler.conversations.Retell(told)) == missing
+    assert await refusal_of(howler.conversations.Retell(RetellRequest(conversation_id="conv_0"))) == missing
 
 
 async def test_delete_ends_the_turn_and_the_task(howler: Howler) -> None:
@@ -350,48 +326,9 @@ async def test_delete_ends_the_turn_and_the_task(howler: Howler) -> None:
     assert (ended.reason, ended.resumable) == (EndReason.END_REASON_CANCELLED, False)
     assert await _finished(howler, turn.task_id)
     missing = ("CONVERSATION_NOT_FOUND", grpc.StatusCode.NOT_FOUND)
-    assert await refusal(howler.conversations.Get(GetRequest(conversation_id=talk))) == missing
-    assert await refusal(howler.turn("more", conversation_id=talk)) == missing
+    assert await refusal_of(howler.conversations.Get(GetRequest(conversation_id=talk))) == missing
+    assert await refusal_of(howler.turn("more", conversation_id=talk)) == missing
     await howler.conversations.Delete(DeleteRequest(conversation_id=talk))
-
-
-async def test_what_cannot_be_meant(howler: Howler) -> None:
-    talk = await made(howler, principal="ann")
-    foreign = await refusal(howler.turn("hi", conversation_id=talk, principal="bob"))
-    assert foreign[0] == "CONVERSATION_NOT_FOUND"
-    for fields in (
-        {"conversation_id": talk, "task_id": "t"},
-        {"conversation_id": talk, "recognise_history": True},
-        {"recognise_history": True, "task_id": "t"},
-        {"recognise_history": True, "lease": {"lease_id": "l"}},
-    ):
-        assert (await refusal(howler.turn("hi", **fields)))[0] == "INVALID_REQUEST", fields
-    for request in (
-        CreateRequest(principal="p" * 129),
-        CreateRequest(metadata={str(number): "" for number in range(17)}),
-        CreateRequest(metadata={"k" * 65: ""}),
-        CreateRequest(metadata={"k": "v" * 513}),
-    ):
-        assert (await refusal(howler.conversations.Create(request)))[0] == "INVALID_REQUEST", request
-    for page in (ListRequest(page_size=-1), ListRequest(page_token="x"), ListRequest(state=9)):  # type: ignore[arg-type]
-        assert (await refusal(howler.conversations.List(page)))[0] == "INVALID_REQUEST", page
-
-
-async def test_conversations_are_listed_page_by_page(howler: Howler) -> None:
-    talks = [await made(howler, principal="lister") for _ in range(5)]
-    listed, token = [], ""
-    while True:
-        answer = await howler.conversations.List(
-            ListRequest(principal="lister", page_size=2, page_token=token)
-        )
-        listed += [conversation.conversation_id for conversation in answer.conversations]
-        if not (token := answer.next_page_token):
-            break
-    assert sorted(listed) == sorted(talks)
-    assert listed == talks[::-1]
-    dormant = await howler.conversations.List(ListRequest(principal="lister", state=DORMANT))
-    assert len(dormant.conversations) == 5
-    assert not (await howler.conversations.List(ListRequest(principal="lister", state=RUNNING))).conversations
 
 
 async def test_a_caller_names_its_conversation(howler: Howler) -> None:
@@ -413,66 +350,3 @@ async def test_two_that_name_a_new_conversation_at_once_mean_one(howler: Howler)
     turns = await asyncio.gather(*(howler.turn(f"at once {n}", session="new", principal="c") for n in "12"))
     assert len({turn[0].accepted.conversation_id for turn in turns}) == 1
     assert sorted(map(continuation, turns)) == [FRESH, RESUMED]
-
-
-@pytest.mark.parametrize(
-    "start",
-    [
-        {"session": "s", "conversation_id": "conv_1"},
-        {"session": "s", "task_id": "task_1"},
-        {"session": "s" * 257},
-        {"after_turn_ids": ["turn_1"]},
-    ],
-)
-async def test_names_that_cannot_be_meant(howler: Howler, start: dict[str, Any]) -> None:
-    assert await refusal(howler.turn("x", **start)) == ("INVALID_REQUEST", grpc.StatusCode.INVALID_ARGUMENT)
-
-
-def added(*texts: str) -> list[Item]:
-    return [Item(item_id=f"item_{text}", item=text) for text in texts]
-
-
-async def test_items_are_kept_beside_the_turns(howler: Howler) -> None:
-    talk = await made(howler, principal="ann", metadata={"k": "v"})
-    mine = {"conversation_id": talk, "principal": "ann"}
-    api = howler.conversations
-    await api.AddItems(AddItemsRequest(items=added("a", "b"), **mine))
-    await api.DeleteItem(DeleteItemRequest(item_id="item_a", **mine))
-    await api.DeleteItem(DeleteItemRequest(item_id="msg_1", **mine))
-    listed = await api.ListItems(ListItemsRequest(**mine))
-    assert [entry.item.item for entry in listed.entries] == ["b"]
-    assert list(listed.deleted_item_ids) == ["msg_1"]
-    updated = await api.Update(UpdateRequest(metadata={"k": "w"}, **mine))
-    assert dict(updated.conversation.metadata) == {"k": "w"}
-
-    large = Item(item_id="large", item="x" * (14 << 20))
-    await api.AddItems(AddItemsRequest(items=[large], **mine))
-    await api.AddItems(AddItemsRequest(items=[Item(item_id="larger", item="x" * (14 << 20))], **mine))
-    first = await api.ListItems(ListItemsRequest(**mine))
-    second = await api.ListItems(ListItemsRequest(page_token=first.next_page_token, **mine))
-    ids = [[entry.item.item_id for entry in page.entries] for page in (first, second)]
-    assert ids == [["item_b", "large"], ["larger"]]
-    assert not second.next_page_token
-
-
-async def test_items_of_another_principal_are_not_there(howler: Howler) -> None:
-    talk = await made(howler, principal="ann")
-    theirs = {"conversation_id": talk, "principal": "bob"}
-    api = howler.conversations
-    for call in (
-        api.Get(GetRequest(**theirs)),
-        api.Update(UpdateRequest(**theirs)),
-        api.AddItems(AddItemsRequest(items=added("a"), **theirs)),
-        api.ListItems(ListItemsRequest(**theirs)),
-        api.DeleteItem(DeleteItemRequest(item_id="item_a", **theirs)),
-    ):
-        assert await refusal(call) == ("CONVERSATION_NOT_FOUND", grpc.StatusCode.NOT_FOUND)
-    await api.Delete(DeleteRequest(**theirs))
-    assert (await shown(howler, talk)).principal == "ann", "it is still there"
-
-
-@pytest.mark.parametrize("item", [Item(item="x"), Item(item_id="x" * 129), Item(item_id="x", item="\0")])
-async def test_items_that_cannot_be_kept(howler: Howler, item: Item) -> None:
-    talk = await made(howler)
-    call = howler.conversations.AddItems(AddItemsRequest(conversation_id=talk, items=[item]))
-    assert await refusal(call) == ("INVALID_REQUEST", grpc.StatusCode.INVALID_ARGUMENT)
