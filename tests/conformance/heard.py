@@ -12,16 +12,13 @@ from tests.conformance.normal import Mask, normal_body, normal_frames
 from tests.support.front import EVENT_STREAM, text_of, told
 from tests.support.line import Line, judge_frames
 from tests.support.openai_judge import (
-    CLIENT_CALLS,
-    SAFE_ITEMS,
     assert_error,
     assert_no_extras,
     judge_chat_completion,
     judge_chat_stream,
-    judge_response,
-    judge_response_stream,
     sse_frames,
 )
+from tests.support.response_judge import CLIENT_CALLS, SAFE_ITEMS, judge_response, judge_response_stream
 
 _HEADERS: Final = ("content-type", "x-should-retry", "x-gateway-ignored-params")
 _CLIENT_TOOLS: Final = "x-gateway-client-tools"

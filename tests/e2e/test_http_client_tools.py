@@ -16,7 +16,7 @@ from sandbox.agent.manners import HALLUCINATING, QUOTING, SLOPPY, WELL
 from tests.support.client_tools import BASH, WEATHER, chat_tool, response_tool
 from tests.support.front import Front
 from tests.support.howler import Howler
-from tests.support.openai_judge import CLIENT_CALLS, SAFE_ITEMS
+from tests.support.response_judge import CLIENT_CALLS, SAFE_ITEMS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

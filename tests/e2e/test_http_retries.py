@@ -12,8 +12,9 @@ from howler.conversation.v1.conversation_service_pb2 import ConversationState, L
 
 from tests.support.front import CHAT, RESPONSES, chat_body, response_body
 from tests.support.howler import Howler
-from tests.support.openai_judge import judge_chat_stream, judge_response_stream
+from tests.support.openai_judge import judge_chat_stream
 from tests.support.recordings import recording
+from tests.support.response_judge import judge_response_stream
 from tests.support.watched import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.front import CHAT, RESPONSES, Front, chat_body, response_body, told
-from tests.support.openai_judge import judge_chat_stream, judge_response_stream
+from tests.support.openai_judge import judge_chat_stream
 from tests.support.process import ROOT, Program
+from tests.support.response_judge import judge_response_stream
 from tests.support.sandbox import Sandbox
 
 

@@ -20,7 +20,7 @@ from openai.types.responses import Response
 from facade.reference.operations import Operation, operations
 from tests.support.front import RESPONSES, response_body
 from tests.support.howler import Howler
-from tests.support.openai_judge import judge_response_stream
+from tests.support.response_judge import judge_response_stream
 from tests.support.watched import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

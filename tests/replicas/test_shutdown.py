@@ -19,8 +19,8 @@ from tests.support import grammar
 from tests.support.cutting import Cutting
 from tests.support.front import RESPONSES, Front, response_body
 from tests.support.howler import Howler, reason_of, text_of
-from tests.support.openai_judge import judge_response_stream
 from tests.support.process import Program
+from tests.support.response_judge import judge_response_stream
 
 PACED = "/pace 150 20"
 TEXT = "".join(f"tok{number} " for number in range(150))

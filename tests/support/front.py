@@ -9,16 +9,8 @@ import httpx2
 from openai.types.chat import ChatCompletion
 from openai.types.responses import Response
 
-from tests.support.openai_judge import (
-    SAFE_ITEMS,
-    ChatVerdict,
-    ResponseVerdict,
-    assert_error,
-    judge_chat_completion,
-    judge_chat_stream,
-    judge_response,
-    judge_response_stream,
-)
+from tests.support.openai_judge import ChatVerdict, assert_error, judge_chat_completion, judge_chat_stream
+from tests.support.response_judge import SAFE_ITEMS, ResponseVerdict, judge_response, judge_response_stream
 
 CHAT: Final = "/v1/chat/completions"
 RESPONSES: Final = "/v1/responses"

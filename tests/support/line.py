@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.support.openai_judge import SAFE_ITEMS, ResponseVerdict, judge_response_stream
+from tests.support.response_judge import SAFE_ITEMS, ResponseVerdict, judge_response_stream
 
 _ENDS: Final = frozenset({"response.completed", "response.incomplete", "response.failed", "error"})
 

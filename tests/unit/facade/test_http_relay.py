@@ -14,7 +14,8 @@ from howler.task.v1.start_turn_pb2 import StartTurn
 from facade.backend.relay import Patience
 from tests.support.facade import accepted, ended, serve_facade, started, text
 from tests.support.facade_peer import MODEL, WINDOW, Peer, Script, serve_peer
-from tests.support.openai_judge import judge_chat_stream, judge_response_stream
+from tests.support.openai_judge import judge_chat_stream
+from tests.support.response_judge import judge_response_stream
 
 CHAT = "/v1/chat/completions"
 RESPONSES = "/v1/responses"

@@ -12,7 +12,7 @@ from howler.task.v1.task_service_pb2 import GetTurnResponse
 
 from tests.support.facade import accepted, ended, serve_facade, started, text
 from tests.support.facade_peer import Peer, Refusal, Script, serve_peer
-from tests.support.openai_judge import judge_response_stream
+from tests.support.response_judge import judge_response_stream
 from tests.support.watched import eventually
 
 RESPONSES = "/v1/responses"

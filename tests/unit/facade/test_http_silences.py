@@ -14,13 +14,8 @@ from facade.sse import KeepAlive, Pace, Padding
 from tests.support.facade import accepted, ended, failed, serve_facade, started, text
 from tests.support.facade_peer import Peer, serve_peer
 from tests.support.front import CHAT, RESPONSES, chat_body, response_body
-from tests.support.openai_judge import (
-    assert_error,
-    judge_chat_completion,
-    judge_chat_stream,
-    judge_response,
-    judge_response_stream,
-)
+from tests.support.openai_judge import assert_error, judge_chat_completion, judge_chat_stream
+from tests.support.response_judge import judge_response, judge_response_stream
 
 SOON = Padding(after=0.02, every=0.02)
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hi"}]

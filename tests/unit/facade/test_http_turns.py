@@ -14,12 +14,8 @@ from openai.types.chat import ChatCompletionMessageParam
 from facade.sse import Pace
 from tests.support.facade import accepted, ended, failed, serve_facade, started, text, thought, tool
 from tests.support.facade_peer import MODEL, Peer, Refusal, serve_peer
-from tests.support.openai_judge import (
-    judge_chat_completion,
-    judge_chat_stream,
-    judge_response,
-    judge_response_stream,
-)
+from tests.support.openai_judge import judge_chat_completion, judge_chat_stream
+from tests.support.response_judge import judge_response, judge_response_stream
 
 QUICK = Pace(open_after=0.05, keep_alive_after=0.05)
 HI: list[ChatCompletionMessageParam] = [{"role": "user", "content": "hi"}]

@@ -25,7 +25,8 @@ from facade.routes.front import Front
 from facade.sse import Fold, Pace, Stream, TurnAnswer, TurnStream
 from tests.support.facade import accepted, served, started, text
 from tests.support.facade_peer import Peer, Script, serve_peer
-from tests.support.openai_judge import assert_error, judge_chat_stream, judge_response_stream
+from tests.support.openai_judge import assert_error, judge_chat_stream
+from tests.support.response_judge import judge_response_stream
 
 QUICK = Pace(open_after=0.05, keep_alive_after=0.05)
 SECRET = "a line of the prompt"

@@ -13,13 +13,8 @@ from facade.openai.presentation import Audience, Presentation, ReasoningField, T
 from facade.openai.responses_request import Echo, read_responses
 from facade.openai.responses_stream import ResponsesStream
 from tests.support.facade import accepted, ended, plan, started, text, thought, tool
-from tests.support.openai_judge import (
-    SAFE_ITEMS,
-    ChatVerdict,
-    ResponseVerdict,
-    judge_chat_stream,
-    judge_response_stream,
-)
+from tests.support.openai_judge import ChatVerdict, judge_chat_stream
+from tests.support.response_judge import SAFE_ITEMS, ResponseVerdict, judge_response_stream
 
 TURN = [
     accepted(),

@@ -8,13 +8,9 @@ import pytest
 from tests.support.facade import accepted, ended, serve_facade, started, text, thought, tool
 from tests.support.facade_peer import Peer, serve_peer
 from tests.support.front import CHAT, RESPONSES
-from tests.support.openai_judge import (
-    judge_chat_completion,
-    judge_chat_stream,
-    judge_response,
-    judge_response_stream,
-)
+from tests.support.openai_judge import judge_chat_completion, judge_chat_stream
 from tests.support.recordings import Recording, recordings
+from tests.support.response_judge import judge_response, judge_response_stream
 
 ANSWER = [[accepted(), started(), thought("hm"), tool("a", 3, output="ok"), text("PONG"), ended()]]
 STATEFUL = {"previous_response_id", "background", "conversation"}

@@ -19,13 +19,8 @@ from facade.reference.operations import Operation, operations
 from facade.routes.front import Front
 from tests.support.facade import accepted, ended, serve_facade, started, text, thought, tool
 from tests.support.facade_peer import MODEL, Peer, serve_peer
-from tests.support.openai_judge import (
-    judge_chat_completion,
-    judge_chat_stream,
-    judge_models,
-    judge_response,
-    judge_response_stream,
-)
+from tests.support.openai_judge import judge_chat_completion, judge_chat_stream, judge_models
+from tests.support.response_judge import judge_response, judge_response_stream
 
 DOCUMENT = document()
 OPERATIONS = operations()

@@ -14,7 +14,8 @@ from facade.openai.responses_stream import ResponsesStream
 from facade.openai.tools import MOST_OUTPUT
 from facade.openai.wire import FunctionTool
 from tests.support.facade import accepted, ended, failed, plan, started, text, thought, tool
-from tests.support.openai_judge import ResponseVerdict, judge_response, judge_response_stream, sse_frames
+from tests.support.openai_judge import sse_frames
+from tests.support.response_judge import ResponseVerdict, judge_response, judge_response_stream
 
 BUSY_TURN = [
     accepted(),

@@ -11,13 +11,8 @@ from facade.openai.presentation import Audience, Presentation, ReasoningField, T
 from facade.openai.responses_request import Echo
 from facade.openai.responses_stream import ResponsesStream
 from tests.support.facade import accepted, ended, plan, started, text, thought, tool
-from tests.support.openai_judge import (
-    SAFE_ITEMS,
-    judge_chat_completion,
-    judge_chat_stream,
-    judge_response,
-    judge_response_stream,
-)
+from tests.support.openai_judge import judge_chat_completion, judge_chat_stream
+from tests.support.response_judge import SAFE_ITEMS, judge_response, judge_response_stream
 
 words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=MARK), max_size=6)
 ids = st.sampled_from(["a", "b", "c"])
