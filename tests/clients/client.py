@@ -1,11 +1,12 @@
 """The clients that people use, each a small script that runs the turns it is given (node/, python/)."""
 
-import asyncio
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+
+from tests.clients.program import run
 
 HERE: Final = Path(__file__).parent
 VENVS: Final = Path(__file__).parents[2] / "var" / "clients"
@@ -13,8 +14,6 @@ VENVS: Final = Path(__file__).parents[2] / "var" / "clients"
 
 NOWHERE: Final = "http://127.0.0.1:9"
 """A proxy that nobody serves: whatever is not on loopback is not reached."""
-
-_SECONDS: Final = 240.0  # litellm alone imports for half a minute where the machine is busy
 
 
 @dataclass(frozen=True)
@@ -35,26 +34,10 @@ class Client:
 
     async def run(self, base_url: str, api: str, mode: str, *prompts: str) -> Outcome:
         """Run the prompts as the turns of one conversation."""
-        process = await asyncio.create_subprocess_exec(
-            *self.command,
-            base_url,
-            api,
-            mode,
-            *prompts,
-            env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "OPENAI_API_KEY": "any"},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(_SECONDS):
-                out, err = await process.communicate()
-        except TimeoutError:
-            process.kill()
-            await process.communicate()
-            raise AssertionError(f"{self.name} did not end") from None
-        lines = out.decode().strip().splitlines()
-        assert lines, f"{self.name} told nothing: {err.decode()[-2000:]}"
+        env = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "OPENAI_API_KEY": "any"}
+        told, stderr, _ = await run(*self.command, base_url, api, mode, *prompts, env=env)
+        lines = told.strip().splitlines()
+        assert lines, f"{self.name} told nothing: {stderr[-2000:]}"
         return Outcome(**json.loads(lines[-1]))
 
 

@@ -1,16 +1,14 @@
 """Codex CLI without a screen: `codex exec --json` in a home of its own, which knows only Howler."""
 
-import asyncio
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from tests.clients.client import HERE, NOWHERE
+from tests.clients.program import Run, run
 
 _PROGRAM: Final = HERE / "node" / "node_modules" / ".bin" / "codex"
-_SECONDS: Final = 240.0
 _CONFIG: Final = """
 model = "{model}"
 model_provider = "howler"
@@ -36,13 +34,8 @@ stream_max_retries = 1
 """
 
 
-@dataclass(frozen=True)
-class Run:
-    """What a run of Codex told, event by event, and its exit code."""
-
-    events: list[dict[str, Any]]
-    code: int
-    stderr: str
+class CodexRun(Run):
+    """A run of Codex."""
 
     @property
     def thread(self) -> str:
@@ -79,7 +72,7 @@ class Codex:
     provider: str = ""
     arguments: tuple[str, ...] = field(default=("exec", "--json", "--skip-git-repo-check"))
 
-    async def run(self, *arguments: str) -> Run:
+    async def run(self, *arguments: str) -> CodexRun:
         """Run `codex exec` with the arguments, the prompt last."""
         work = self.home / "work"
         work.mkdir(parents=True, exist_ok=True)
@@ -91,26 +84,8 @@ class Codex:
             provider=self.provider,
         )
         (self.home / "config.toml").write_text(config, "utf-8")
-        process = await asyncio.create_subprocess_exec(
-            str(_PROGRAM),
-            *self.arguments,
-            *arguments,
-            cwd=work,
-            env=self._environment(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(_SECONDS):
-                out, err = await process.communicate()
-        except TimeoutError:
-            process.kill()
-            await process.communicate()
-            raise AssertionError("codex did not end") from None
-        assert process.returncode is not None
-        events = [json.loads(line) for line in out.decode().splitlines() if line.startswith("{")]
-        return Run(events, process.returncode, err.decode())
+        told = await run(str(_PROGRAM), *self.arguments, *arguments, cwd=work, env=self._environment())
+        return CodexRun(*told)
 
     def _environment(self) -> dict[str, str]:
         return {

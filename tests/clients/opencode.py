@@ -1,6 +1,5 @@
 """opencode without a screen: `opencode run --format json` in a home of its own, which knows only Howler."""
 
-import asyncio
 import json
 import os
 from dataclasses import dataclass
@@ -8,18 +7,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.clients.client import NOWHERE, VENVS
+from tests.clients.program import Run, run
 
 _PROGRAM: Final = VENVS / "opencode-1.18.33" / "node_modules" / ".bin" / "opencode"
-_SECONDS: Final = 240.0
 
 
-@dataclass(frozen=True)
-class Run:
-    """What a run told, event by event, and its exit code."""
-
-    events: list[dict[str, Any]]
-    code: int
-    stderr: str
+class OpencodeRun(Run):
+    """A run of opencode."""
 
     @property
     def texts(self) -> list[str]:
@@ -43,33 +37,13 @@ class Opencode:
     base_url: str
     package: str = "@ai-sdk/openai-compatible"
 
-    async def run(self, prompt: str, *arguments: str) -> Run:
+    async def run(self, prompt: str, *arguments: str) -> OpencodeRun:
         """Run `opencode run` with the arguments and the prompt, which it would quote among them."""
         work = self.home / "work"
         work.mkdir(parents=True, exist_ok=True)
         (work / "opencode.json").write_text(json.dumps(self._config()), "utf-8")
-        process = await asyncio.create_subprocess_exec(
-            str(_PROGRAM),
-            "run",
-            "--format",
-            "json",
-            *arguments,
-            cwd=work,
-            env=self._environment(),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            async with asyncio.timeout(_SECONDS):
-                out, err = await process.communicate(prompt.encode())
-        except TimeoutError:
-            process.kill()
-            await process.communicate()
-            raise AssertionError("opencode did not end") from None
-        assert process.returncode is not None
-        events = [json.loads(line) for line in out.decode().splitlines() if line.startswith("{")]
-        return Run(events, process.returncode, err.decode())
+        command = (str(_PROGRAM), "run", "--format", "json", *arguments)
+        return OpencodeRun(*await run(*command, cwd=work, env=self._environment(), said=prompt))
 
     def _config(self) -> dict[str, Any]:
         provider = {
