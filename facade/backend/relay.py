@@ -45,7 +45,8 @@ class RunningTurn:
 
     A batch counts as passed on when the next one is asked for: that gives the
     turn's window its credit back. Fails with ApiError where the turn does
-    without telling an event. Ends after `ended`, or after `leave`.
+    without telling an event. Ends after `ended`, or after `leave`. Whoever stops
+    reading before its end leaves it.
     """
 
     def __init__(self, request: RelayRequest, gone: "Callable[[RunningTurn], None]") -> None:
@@ -65,8 +66,13 @@ class RunningTurn:
         if self._given and self._seat is not None:
             self._seat.passed_on(self._given)
         self._given = ()
-        self._given = await self._inbox.get()
+        try:
+            self._given = await self._inbox.get()
+        except ApiError:
+            self._gone(self)
+            raise
         if not self._given:
+            self._gone(self)
             raise StopAsyncIteration
         return self._given
 

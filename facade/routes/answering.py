@@ -162,22 +162,26 @@ class Answering:
             if asking.hints.kind == COMPACTION:
                 await self._retell(compacted(asking.start, answer))
             return self._told(asking, ToldTurn(told_turn(answer, asked.named())))
+        if asking.kept is not None and asking.wanted.echo.background:
+            return await self._in_background(asking, asking.kept)
         turn = turn_of(backend, asked, asking.start)
-        if asking.kept is None:
-            return self._told(asking, turn)
-        if not asking.wanted.echo.background:
-            return self._told(asking, KeptTurn(turn, asking.kept, backend))
-        await backend.memory.keep(asking.kept)
+        return self._told(asking, turn if asking.kept is None else KeptTurn(turn, asking.kept, backend))
+
+    async def _in_background(self, asking: Asking, kept: Stored) -> ASGIApp:
+        """Keep a response and start its turn, which needs no listener; return what is told of it now."""
+        backend, asked = self._front.backend, asking.wanted.asked
+        await backend.memory.keep(kept)
+        turn = turn_of(backend, asked, asking.start)
         if asked.stream and asking.is_one_turn:
             return self._told(asking, turn)
         try:
             await self._errands.send(turn, asking.start.turn_id, backend, alone=asking.is_one_turn)
         except ApiError:
             with suppress(ApiError):  # what was wrong first is told
-                await backend.memory.forget(asking.kept.response_id, asking.kept.principal)
+                await backend.memory.forget(kept.response_id, kept.principal)
             raise
         if asked.stream:  # by a watcher, for the client may leave and the second turn must be started
-            turn, _ = self._library.follow(asking.kept)
+            turn, _ = self._library.follow(kept)
             return self._told(asking, turn)
         return json_answer(asking.stream.now(), asking.headers)
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import httpx2
 import pytest
+from howler.response.v1.response_service_pb2 import CreateResponse
 from howler.task.v1.start_turn_pb2 import StartTurn
 from howler.task.v1.task_service_pb2 import GetTurnResponse
 
 from tests.support.facade import accepted, ended, serve_facade, started, text
-from tests.support.facade_peer import Peer, Refusal, Script, serve_peer
+from tests.support.facade_peer import Peer, Refusal, Responses, Script, serve_peer
 from tests.support.response_judge import judge_response_stream
 from tests.support.watched import eventually
 
@@ -110,12 +111,32 @@ async def test_a_background_response_is_mended_without_its_client(scene: Scene) 
     assert message["content"][0]["text"] == '{"a": 1}'
 
 
+class Full(Responses):
+    """A store that takes nothing."""
+
+    async def Create(self, request: Any, context: Any) -> CreateResponse:
+        await Refusal("STORE_UNAVAILABLE").abort(context)
+        raise AssertionError("aborted")
+
+
 class Forgetful(Peer):
     """A server whose store is away: it cannot say what became of a turn."""
 
     async def GetTurn(self, request: Any, context: Any) -> GetTurnResponse:
         await Refusal("STORE_UNAVAILABLE").abort(context)
         raise AssertionError("aborted")
+
+
+async def test_a_background_response_that_cannot_be_kept_starts_no_turn() -> None:
+    peer = Peer([[accepted(), started()], [ended()]], responses=Full())
+    async with (
+        serve_peer(peer) as target,
+        serve_facade(target) as url,
+        httpx2.AsyncClient(base_url=url, timeout=60, trust_env=False) as http,
+    ):
+        answer = await http.post(RESPONSES, json=BODY | {"background": True})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "service_unavailable")
+    assert not peer.starts
 
 
 async def test_a_background_turn_of_which_nothing_is_known_is_left() -> None:

@@ -88,6 +88,16 @@ async def test_tags_are_used_again(peer: Peer, backend: Backend) -> None:
     assert {request.tag for request in peer.of_kind("start")} == {1}
 
 
+async def test_turns_that_were_read_to_their_end_are_forgotten(peer: Peer, backend: Backend) -> None:
+    """Nobody need leave them: who looks for a turn until it is there has many that fail."""
+    peer.script_of = lambda asked: spoken("a", 2) if asked.prompt else [Refusal("INVALID_REQUEST")]
+    async for _ in start(backend):
+        pass
+    with pytest.raises(ApiError):
+        await anext(start(backend, ""))
+    assert not backend._relay._turns
+
+
 async def test_leaving_detaches_and_drops_what_was_not_read(peer: Peer, backend: Backend) -> None:
     peer.script = [[accepted(), started(), text("a")], asyncio.Event()]
     turn = start(backend)
