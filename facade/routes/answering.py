@@ -1,18 +1,16 @@
 """Answers requests for responses, whichever way they come: POST or WebSocket."""
 
 import logging
+import secrets
 import time
-import uuid
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import NamedTuple, Self
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from howler.conversation.v1.conversation_service_pb2 import RetellRequest
 from howler.response.v1.response_service_pb2 import Response as Stored
 from howler.task.v1.start_turn_pb2 import StartTurn
 from msgspec import Raw
-from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp
 
 from facade.errors import ApiError
@@ -20,7 +18,6 @@ from facade.openai.attempts import mark_attempt
 from facade.openai.auxiliary import auxiliary_answer
 from facade.openai.compaction import compacted
 from facade.openai.continuation import (
-    Said,
     references_of,
     without_answer,
     without_conversation,
@@ -35,31 +32,13 @@ from facade.openai.responses_stream import ResponsesStream
 from facade.openai.start import ignored_of, start_turn
 from facade.openai.told import told_turn
 from facade.routes.contents import NONE_UNHEARD, Contents
-from facade.routes.front import Front, ignored_header, json_answer, principal, request_id
+from facade.routes.front import Caller, Front, ignored_header, json_answer
 from facade.routes.keeping import Errands, KeptTurn
 from facade.routes.library import Library
 from facade.routes.turns import turn_of
 from facade.sse import Header, KeepAlive, Logged, ToldTurn, Turn, TurnAnswer, TurnStream
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, and how.
-
-    `headers` have their names in lower case; `spoken` is what the connection remembers.
-    """
-
-    headers: Mapping[str, str]
-    principal: str
-    request_id: str
-    spoken: Mapping[str, Said] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, connection: HTTPConnection) -> Self:
-        """Return who made a request or opened a WebSocket."""
-        return cls(connection.headers, principal(connection), request_id(connection))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +112,7 @@ class Answering:
         if not echo.background:  # which is answered at once, and asked about by its id
             mark_attempt(start, hints)
         shown = front.presentation.asked_by(caller.headers)
-        unique, now = uuid.uuid4().hex, int(time.time())
+        unique, now = secrets.token_hex(16), int(time.time())
         kept = None
         if echo.store or echo.conversation:
             logs_silence = front.pace.keep_alive is KeepAlive.EVENT

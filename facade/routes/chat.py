@@ -1,7 +1,7 @@
 """POST /v1/chat/completions."""
 
+import secrets
 import time
-import uuid
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
@@ -15,7 +15,7 @@ from facade.openai.hints import read_hints
 from facade.openai.memory import memory_of
 from facade.openai.start import ignored_of, start_turn
 from facade.openai.told import told_turn
-from facade.routes.front import Front, ignored_header, principal, read_body, request_id
+from facade.routes.front import Caller, Front, ignored_header, read_body
 from facade.routes.turns import turn_of
 from facade.sse import ToldTurn, TurnAnswer, TurnStream
 
@@ -24,16 +24,16 @@ def chat_routes(front: Front) -> list[BaseRoute]:
     """Return the route, bound to the facade's parts."""
 
     async def create(request: Request) -> TurnStream | TurnAnswer:
-        body = await read_body(request, front.max_body_bytes)
-        wanted = read_chat(body, front.rules.client_tools.asked_by(request.headers))
+        body, caller = await read_body(request, front.max_body_bytes), Caller.of(request)
+        wanted = read_chat(body, front.rules.client_tools.asked_by(caller.headers))
         asked = wanted.asked
-        hints = read_hints(request.headers, body)
+        hints = read_hints(caller.headers, body)
         memory = memory_of(asked.conversation.messages, hints, keep_chats=front.rules.keep_chats)
-        start = start_turn(asked, front.rules, principal(request), request_id(request), memory)
+        start = start_turn(asked, front.rules, caller.principal, caller.request_id, memory)
         mark_attempt(start, hints)
         headers = ignored_header(ignored_of(asked, front.rules))
-        completion_id, created, model = f"chatcmpl-{uuid.uuid4().hex}", int(time.time()), asked.named()
-        shown = front.presentation.asked_by(request.headers)
+        completion_id, created, model = f"chatcmpl-{secrets.token_hex(16)}", int(time.time()), asked.named()
+        shown = front.presentation.asked_by(caller.headers)
         answer = auxiliary_answer(asked, hints)
         turn = (
             turn_of(front.backend, asked, start)

@@ -1,7 +1,7 @@
 """POST /v1/completions, for clients of the API before chats."""
 
+import secrets
 import time
-import uuid
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
@@ -11,7 +11,7 @@ from facade.openai.completion_stream import CompletionFold, CompletionStream
 from facade.openai.hints import read_hints
 from facade.openai.memory import memory_of
 from facade.openai.start import ignored_of, start_turn
-from facade.routes.front import Front, ignored_header, principal, read_body, request_id
+from facade.routes.front import Caller, Front, ignored_header, read_body
 from facade.sse import TurnAnswer, TurnStream
 
 
@@ -19,14 +19,14 @@ def completion_routes(front: Front) -> list[BaseRoute]:
     """Return the route, bound to the facade's parts."""
 
     async def create(request: Request) -> TurnStream | TurnAnswer:
-        body = await read_body(request, front.max_body_bytes)
+        body, caller = await read_body(request, front.max_body_bytes), Caller.of(request)
         wanted = read_completion(body)
-        asked, hints = wanted.asked, read_hints(request.headers, body)
+        asked, hints = wanted.asked, read_hints(caller.headers, body)
         memory = memory_of(asked.conversation.messages, hints, keep_chats=False)  # a prompt tells no history
-        start = start_turn(asked, front.rules, principal(request), request_id(request), memory)
+        start = start_turn(asked, front.rules, caller.principal, caller.request_id, memory)
         headers = ignored_header(ignored_of(asked, front.rules))
-        told = f"cmpl-{uuid.uuid4().hex}", int(time.time()), asked.named()
-        shown = front.presentation.asked_by(request.headers)
+        told = f"cmpl-{secrets.token_hex(16)}", int(time.time()), asked.named()
+        shown = front.presentation.asked_by(caller.headers)
         turn = front.backend.start(start)
         if asked.stream:
             stream = CompletionStream(*told, shown, include_usage=wanted.include_usage)

@@ -1,6 +1,6 @@
 """/v1/conversations and their items."""
 
-import uuid
+import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -17,7 +17,7 @@ from facade.openai.continuation import References, resolved, responses_of
 from facade.openai.shown_items import added_items
 from facade.openai.wire import ConversationBody, ItemsBody, MetadataBody, parse
 from facade.routes.contents import Contents
-from facade.routes.front import Front, json_answer, principal, read_body
+from facade.routes.front import Caller, Front, json_answer, read_body
 from facade.routes.library import Library
 from facade.routes.paging import Paging
 
@@ -52,7 +52,7 @@ class _Answers:
 
     async def create(self, request: Request) -> Response:
         asked = parse(await read_body(request, self._most) or b"{}", ConversationBody)
-        who = principal(request)
+        who = Caller.of(request).principal
         items = await self._read_items(asked.items or [], who)
         made = await self._conversations.make(who, asked.metadata or {})
         if items:
@@ -82,7 +82,7 @@ class _Answers:
 
     async def add_items(self, request: Request) -> Response:
         asked = parse(await read_body(request, self._most), ItemsBody)
-        items = await self._read_items(asked.items, principal(request))
+        items = await self._read_items(asked.items, Caller.of(request).principal)
         await self._conversations.add_items(*_named(request), _kept(items))
         return json_answer(Paging(len(items), "", ascending=True).begun(items))
 
@@ -97,7 +97,7 @@ class _Answers:
     async def _read_items(self, items: Sequence[Raw], who: str) -> list[dict[str, object]]:
         """Return items as they are kept, with what they refer to. Raises the 400."""
         said = await self._library.said(References("", responses_of(items, "items")), who, {})
-        return added_items(resolved(items, said, "items"), [uuid.uuid4().hex for _ in items])
+        return added_items(resolved(items, said, "items"), [secrets.token_hex(16) for _ in items])
 
 
 def _or_404(handle: Handle) -> Handle:
@@ -116,7 +116,7 @@ def _or_404(handle: Handle) -> Handle:
 
 def _named(request: Request) -> tuple[str, str]:
     """Return the conversation that a path names, and on whose behalf."""
-    return request.path_params["conversation_id"], principal(request)
+    return request.path_params["conversation_id"], Caller.of(request).principal
 
 
 def _kept(items: Sequence[Mapping[str, Any]]) -> list[Item]:

@@ -1,8 +1,9 @@
 """What every route needs: the backend, the rules, and a request's own facts."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 from starlette.requests import HTTPConnection, Request
@@ -10,6 +11,7 @@ from starlette.responses import Response
 
 from facade.backend import Backend
 from facade.errors import ApiError
+from facade.openai.continuation import Said
 from facade.openai.presentation import Presentation
 from facade.openai.start import Rules
 from facade.routes.lines import Lines
@@ -39,18 +41,30 @@ class Front:
     """Those WebSockets."""
 
 
-def request_id(request: HTTPConnection) -> str:
-    """Return the id that app.Edge gave the request."""
-    return str(request.state.request_id)
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and how: what app.Edge noted, and `spoken`, which is what the connection remembers.
 
-
-def principal(request: HTTPConnection) -> str:
-    """Return on whose behalf the request comes: the SHA-256 of its key, or `anonymous`.
-
-    Any key is taken, as a Bearer token or as `x-api-key`.
+    `principal` is the one on whose behalf the request comes: the SHA-256 of its key, which may be any, or
+    `anonymous`.
     """
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    key = token.strip() if scheme.lower() == "bearer" else request.headers.get("x-api-key", "").strip()
+
+    headers: Mapping[str, str]
+    principal: str
+    request_id: str
+    spoken: Mapping[str, Said] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, connection: HTTPConnection) -> Self:
+        """Return who made a request or opened a WebSocket."""
+        noted = connection.scope["state"]
+        return cls(noted["headers"], _principal(noted["headers"]), noted["request_id"])
+
+
+def _principal(headers: Mapping[str, str]) -> str:
+    """Find the key, which comes as a Bearer token or as `x-api-key`."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    key = token.strip() if scheme.lower() == "bearer" else headers.get("x-api-key", "").strip()
     return hashlib.sha256(key.encode()).hexdigest() if key else _ANONYMOUS
 
 

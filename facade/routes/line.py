@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
+import secrets
 import time
-import uuid
 from dataclasses import replace
 from typing import Final
 
@@ -15,8 +15,8 @@ from facade.openai.hints import COUNT_HEADER
 from facade.openai.kept import response_id
 from facade.openai.socket_frame import read_creation, steer_of, successor, warmed
 from facade.openai.spoken import Spoken
-from facade.routes.answering import Answering, Asking, Caller
-from facade.routes.front import Front
+from facade.routes.answering import Answering, Asking
+from facade.routes.front import Caller, Front
 from facade.routes.steering import Steering
 from facade.sse import FramedAnswer, cancelled, told_by
 
@@ -53,7 +53,7 @@ class Line:
         answering = asyncio.create_task(self._answer_all())
         try:
             while (data := await self._hear()) is not None:
-                if (steer := steer_of(data, uuid.uuid4().hex)) is not None:
+                if (steer := steer_of(data, secrets.token_hex(16))) is not None:
                     await self._framed().say(self._steering.take(steer))
                     continue
                 self._waiting += len(data)
@@ -102,7 +102,7 @@ class Line:
             body = await self._respond(body)
 
     async def _warm(self, body: bytes) -> None:
-        whole, unique = (await self._answering.written_out(self._caller, body)).body, uuid.uuid4().hex
+        whole, unique = (await self._answering.written_out(self._caller, body)).body, secrets.token_hex(16)
         warm = Response(warmed(response_id(unique), int(time.time()), whole))
         await self._framed().tell(warm, self._socket.scope)
         self._spoken.keep(response_id(unique), whole, [])

@@ -10,8 +10,8 @@ from starlette.websockets import WebSocket
 from facade.errors import ApiError
 from facade.openai.input_tokens import input_tokens
 from facade.openai.responses_request import read_responses
-from facade.routes.answering import Answering, Caller
-from facade.routes.front import Front, read_body
+from facade.routes.answering import Answering
+from facade.routes.front import Caller, Front, read_body
 from facade.routes.line import Line
 
 

@@ -13,7 +13,7 @@ from facade.openai.continuation import input_of
 from facade.openai.emulation import follow_up_of
 from facade.openai.kept import Kept, unique_of
 from facade.openai.shown_items import shown_input
-from facade.routes.front import Front, json_answer, principal, request_id
+from facade.routes.front import Caller, Front, json_answer
 from facade.routes.library import Library
 from facade.routes.paging import Paging, number_of
 from facade.sse import KeepAlive, Logged, TurnStream
@@ -24,7 +24,7 @@ def stored_routes(front: Front) -> list[BaseRoute]:
     library = Library(front)
 
     async def found(request: Request) -> Stored:
-        return await library.find(request.path_params["response_id"], principal(request))
+        return await library.find(request.path_params["response_id"], Caller.of(request).principal)
 
     async def retrieve(request: Request) -> ASGIApp:
         stored = await found(request)
@@ -43,7 +43,7 @@ def stored_routes(front: Front) -> list[BaseRoute]:
     async def cancel(request: Request) -> Response:
         stored = await found(request)
         for turn_id in (stored.turn_id, follow_up_of(stored.turn_id)):
-            await _cancel(front, turn_id, request_id(request))
+            await _cancel(front, turn_id, Caller.of(request).request_id)
         return json_answer(await library.over(stored))  # its end may be on the way into the log yet
 
     async def input_items(request: Request) -> Response:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-import uuid
+import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
@@ -54,6 +54,6 @@ def told_by(error: Exception, scope: Scope) -> ApiError:
     """Return what the client is told of a failure; one that is no ApiError is logged whole as an incident."""
     if isinstance(error, ApiError):
         return error
-    incident = uuid.uuid4().hex
+    incident = secrets.token_hex(16)
     _log.error("incident %s in request %s", incident, scope["state"]["request_id"], exc_info=error)
     return internal(incident)
