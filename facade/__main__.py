@@ -132,6 +132,8 @@ def main() -> int:
         level=settings.level(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     logging.getLogger("uvicorn.error").setLevel(max(settings.level(), logging.WARNING))
+    # A line tells none of these: they need not be found out for it.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     host, port = host_and_port(settings.http_addr)
     try:
         listening = socket.create_server(

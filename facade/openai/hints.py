@@ -55,39 +55,44 @@ NO_HINTS: Final = Hints()
 def read_hints(headers: Mapping[str, str], body: bytes) -> Hints:
     """Return what headers, their names in lower case, and a body tell; raises the 400 for what is no body."""
     clues = parse(body, _Clues)
-    codex = headers.get("originator", "").lower().startswith("codex")
+    session = _first(headers.get(SESSION_HEADER), _strings(clues.metadata).get("session_id"))
+    sent_before = _number(headers.get(COUNT_HEADER, ""))
+    if not headers.get("originator", "").lower().startswith("codex"):
+        return Hints(session, _client_session(headers, clues), sent_before=sent_before)
     own = _strings(clues.client_metadata)
     about_turn = headers.get("x-codex-turn-metadata") or own.get("x-codex-turn-metadata", "")
     turn = _strings(Raw(about_turn.encode(errors="replace")))
+    chat = _first(
+        headers.get("thread-id"),
+        headers.get("session-id"),
+        turn.get("thread_id"),
+        _string(clues.prompt_cache_key),
+    )
     return Hints(
-        session=_first(headers.get(SESSION_HEADER), _strings(clues.metadata).get("session_id")),
-        client_session=_client_session(headers, clues, turn if codex else {}),
-        client_turn=_first(turn.get("turn_id"), own.get("turn_id")) if codex else "",
-        sent_before=_number(headers.get(COUNT_HEADER, "")),
-        kind=_first(turn.get("request_kind")) if codex else "",
+        session,
+        _named("codex", chat),
+        client_turn=_first(turn.get("turn_id"), own.get("turn_id")),
+        sent_before=sent_before,
+        kind=_first(turn.get("request_kind")),
     )
 
 
-def _client_session(headers: Mapping[str, str], clues: _Clues, turn: Mapping[str, str]) -> str:
+def _client_session(headers: Mapping[str, str], clues: _Clues) -> str:
     """Return the client's own id; a `prompt_cache_key` counts only of clients known to name a chat by it."""
-    if headers.get("originator", "").lower().startswith("codex"):
-        name = "codex"
-        found = _first(
-            headers.get("thread-id"),
-            headers.get("session-id"),
-            turn.get("thread_id"),
+    if chat := _first(headers.get("x-openwebui-chat-id")):
+        return _named("open-webui", chat)
+    if headers.get("user-agent", "").startswith("opencode/"):
+        given = (
+            headers.get("x-session-id"),
+            headers.get("x-session-affinity"),
             _string(clues.prompt_cache_key),
         )
-    elif chat := _first(headers.get("x-openwebui-chat-id")):
-        name, found = "open-webui", chat
-    elif headers.get("user-agent", "").startswith("opencode/"):
-        name = "opencode"
-        found = _first(
-            headers.get("x-session-id"), headers.get("x-session-affinity"), _string(clues.prompt_cache_key)
-        )
-    else:
-        return ""
-    return f"{name}:{found}" if found else ""
+        return _named("opencode", _first(*given))
+    return ""
+
+
+def _named(client: str, chat: str) -> str:
+    return f"{client}:{chat}" if chat else ""
 
 
 def _first(*given: str | None) -> str:
@@ -109,6 +114,8 @@ def _string(value: Raw) -> str | None:
 
 def _strings(value: Raw) -> dict[str, str]:
     """Return the members of an object that are strings; none where it is no object."""
+    if bytes(value) == b"null":
+        return {}
     try:
         members = msgspec.json.decode(value, type=dict[str, object])
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

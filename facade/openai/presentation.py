@@ -6,7 +6,7 @@ gets unasked, shows them in a way that makes a client run something.
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from facade.errors import invalid
@@ -74,11 +74,11 @@ class Presentation:
     def asked_by(self, headers: Mapping[str, str]) -> "Presentation":
         """Return it as the request's headers want it, their names in lower case; raises the 400."""
         codex = headers.get("originator", "").lower().startswith("codex")
-        return replace(
-            self,
-            tools=_chosen(headers, TOOL_DISPLAY_HEADER, self.tools),
-            thinking=_chosen(headers, THINKING_HEADER, self.thinking),
-            audience=Audience.CODEX if codex else Audience.ANY,
+        return Presentation(
+            _chosen(headers, TOOL_DISPLAY_HEADER, self.tools),
+            _chosen(headers, THINKING_HEADER, self.thinking),
+            self.reasoning_field,
+            Audience.CODEX if codex else Audience.ANY,
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final, Self
 
 import msgspec
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import ClientDisconnect, HTTPConnection, Request
 from starlette.responses import Response
 
 from facade.backend import Backend
@@ -82,15 +82,19 @@ def json_answer(value: object, headers: list[Header] | None = None) -> Response:
 
 async def read_body(request: Request, most: int) -> bytes:
     """Return the body; raises the 413 as soon as it is known to be larger than `most` bytes."""
-    declared = request.headers.get("content-length", "")
+    declared = request.scope["state"]["headers"].get("content-length", "")
     if declared.isdecimal() and int(declared) > most:
         raise _too_large(most)
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
+    chunks, size, more = [], 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        chunks.append(message.get("body", b""))
+        size += len(chunks[-1])
         if size > most:
             raise _too_large(most)
-        chunks.append(chunk)
+        more = message.get("more_body", False)
     return b"".join(chunks)
 
 

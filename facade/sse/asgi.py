@@ -47,7 +47,8 @@ async def cancelled(*tasks: asyncio.Task[None] | None) -> None:
     running = [task for task in tasks if task is not None and not task.done()]
     for task in running:
         task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
+    if running:
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 def told_by(error: Exception, scope: Scope) -> ApiError:

@@ -137,7 +137,8 @@ class TurnStream:
         if not self._begun:
             self._begun = True
             self._speaks_at = self._clock() + self._pace.keep_alive_after
-            self._lie_down()
+            if self._speaks_at < self._silence.when():
+                self._lie_down()
             headers = [*_STREAM_HEADERS, *self._extra]
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         more = not self._stream.finished
