@@ -12,7 +12,6 @@ import httptools
 from server.upstream.reply import Reply
 
 REPLY_BYTES: Final = 16 << 20
-_BODILESS: Final = (204, 304)
 _ZLIB, _RAW_DEFLATE = 32 + zlib.MAX_WBITS, -zlib.MAX_WBITS  # gzip or zlib, by its head; neither
 
 

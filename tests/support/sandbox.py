@@ -60,11 +60,6 @@ class Sandbox:
     ) -> None:
         await self._stack.__aexit__(kind, error, traceback)
 
-    @property
-    def ws_url(self) -> str:
-        """The address for WebSockets."""
-        return self.url.replace("http://", "ws://", 1)
-
     async def faults(self, **order: object) -> None:
         """Order faults: parts stream, control, routes, platform, accounts, machines (sandbox/README.md)."""
         async with self._own().put("/__sandbox/faults", json=order) as response:
