@@ -5,6 +5,7 @@ import logging
 from contextlib import suppress
 from typing import Self
 
+from server.errors import incident
 from server.store.addresses import Addresses
 from server.store.errors import StoreError
 
@@ -41,3 +42,5 @@ class Presence:
                 await self._addresses.renew(self._address)
             except StoreError as error:
                 _log.warning("other replicas do not hear where this one is: %s", error)
+            except Exception as error:  # without a row others would take its turns for a dead one's
+                incident(error, "presence")
