@@ -21,7 +21,7 @@ from howler.task.v1.start_turn_pb2 import (
 from howler.task.v1.task_event_pb2 import EndReason, TaskEvent
 
 from tests.support import grammar
-from tests.support.howler import Howler, reason_of, text_of
+from tests.support.howler import Howler, reason_of, refused, text_of, watched
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 STOP = TaskRetention.TASK_RETENTION_STOP
@@ -38,23 +38,6 @@ async def started(howler: Howler, prompt: str, **start: Any) -> tuple[str, Any]:
     call = howler.tasks.Stream(pb.StreamRequest(start=StartTurn(prompt=prompt, **start)))
     accepted = (await call.read()).events[0].accepted
     return accepted.turn_id, call
-
-
-async def watched(howler: Howler, turn_id: str, after_seq: int = 0, **watch: Any) -> list[TaskEvent]:
-    """Watch a turn to its end."""
-    asked = WatchTurn(turn_id=turn_id, after_seq=after_seq, **watch)
-    events: list[TaskEvent] = []
-    async with asyncio.timeout(SECONDS):
-        async for response in howler.tasks.Watch(pb.WatchRequest(watch=asked)):
-            assert response.events
-            events += response.events
-    return events
-
-
-async def refusal(howler: Howler, turn_id: str, after_seq: int = 0) -> str:
-    with pytest.raises(grpc.aio.AioRpcError) as raised:
-        await watched(howler, turn_id, after_seq)
-    return reason_of(raised.value)
 
 
 async def record(howler: Howler, turn_id: str) -> pb.TurnRecord:
@@ -83,7 +66,7 @@ async def test_the_suffix_is_the_same_from_every_seq_live_and_finished(
         assert await watching == whole[after:], after
     for after in range(len(whole) + 1):
         assert await watched(howler, turn_id, after) == whole[after:], after
-    assert await refusal(howler, turn_id, len(whole) + 1) == "INVALID_REQUEST"
+    assert await refused(watched(howler, turn_id, len(whole) + 1)) == "INVALID_REQUEST"
 
 
 @both
@@ -173,7 +156,7 @@ async def test_what_was_never_accepted_leaves_nothing(howler: Howler, durability
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await howler.tasks.Stream(pb.StreamRequest(start=start)).read()
     assert reason_of(raised.value) == "MODEL_NOT_FOUND"
-    assert await refusal(howler, turn_id) == "MODEL_NOT_FOUND"
+    assert await refused(watched(howler, turn_id)) == "MODEL_NOT_FOUND"
 
 
 # Keep-alives.

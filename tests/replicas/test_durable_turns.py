@@ -13,7 +13,6 @@ from howler.conversation.v1.conversation_service_pb2 import CreateRequest, GetRe
 from howler.conversation.v1.conversation_service_pb2_grpc import ConversationServiceStub
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import RemoveAccountRequest
-from howler.task.v1.relay_pb2 import WatchTurn
 from howler.task.v1.start_turn_pb2 import (
     Attempt,
     DetachAction,
@@ -32,13 +31,12 @@ from howler.task.v1.task_service_pb2 import (
     GetTurnResponse,
     StreamRequest,
     TurnRecord,
-    WatchRequest,
 )
 
 from server.pool.account import TaskId
 from server.store.open import store_at
 from tests.support import grammar
-from tests.support.howler import Howler, reason_of, text_of
+from tests.support.howler import Howler, reason_of, text_of, watched
 from tests.support.keys import KEYS, ring
 from tests.support.sandbox import accounts
 
@@ -100,11 +98,7 @@ class Turn:
 
     async def told(self, after_seq: int = 0, **watch: Any) -> list[TaskEvent]:
         """Watch the turn anew."""
-        asked = WatchTurn(turn_id=self.id, after_seq=after_seq, **watch)
-        events: list[TaskEvent] = []
-        async for response in self._howler.tasks.Watch(WatchRequest(watch=asked)):
-            events += response.events
-        return events
+        return await watched(self._howler, self.id, after_seq, **watch)
 
 
 async def test_a_turn_that_had_ended_is_told_again_after_a_kill(howler: Howler) -> None:

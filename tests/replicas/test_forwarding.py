@@ -24,7 +24,7 @@ from howler.task.v1.task_event_pb2 import Answer, EndReason, Question, TaskEvent
 
 from tests.replicas.test_replicas import Two, two_servers
 from tests.support import grammar
-from tests.support.howler import Howler, reason_of, text_of
+from tests.support.howler import Howler, reason_of, refused, text_of, watched
 
 SECONDS = 90.0  # a test that waits for longer has failed
 DURABLE, EPHEMERAL = Durability.DURABILITY_DURABLE, Durability.DURABILITY_EPHEMERAL
@@ -67,17 +67,6 @@ async def started(
     while not any(event.WhichOneof("event") == until for event in events):
         events += (await call.read()).events
     return events[0], call
-
-
-async def watched(howler: Howler, turn_id: str, after_seq: int = 0, **watch: Any) -> list[TaskEvent]:
-    """Watch a turn to its end."""
-    asked = WatchTurn(turn_id=turn_id, after_seq=after_seq, **watch)
-    events: list[TaskEvent] = []
-    async with asyncio.timeout(SECONDS):
-        async for response in howler.tasks.Watch(pb.WatchRequest(watch=asked)):
-            assert response.events
-            events += response.events
-    return events
 
 
 async def record(howler: Howler, turn_id: str) -> pb.TurnRecord:
@@ -144,19 +133,14 @@ async def test_errors_keep_their_reason(pair: Two, durability: Durability) -> No
     first, _ = await started(pair.one, "/mute", until="started", durability=durability)
     turn_id = first.accepted.turn_id
 
-    async def refusal(call: Any) -> str:
-        with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await call
-        return reason_of(raised.value)
-
     tasks = pair.two.tasks
     answer = pb.AnswerQuestionRequest(turn_id=turn_id, question_id="q", decline=True)
-    assert await refusal(watched(pair.two, turn_id, after_seq=1000)) == "INVALID_REQUEST"
-    assert await refusal(tasks.AnswerQuestion(answer)) == "QUESTION_NOT_FOUND"
+    assert await refused(watched(pair.two, turn_id, after_seq=1000)) == "INVALID_REQUEST"
+    assert await refused(tasks.AnswerQuestion(answer)) == "QUESTION_NOT_FOUND"
     for none in ("turn_0", ""):
-        assert await refusal(watched(pair.two, none)) == "TURN_NOT_FOUND"
-        assert await refusal(record(pair.two, none)) == "TURN_NOT_FOUND"
-        assert await refusal(tasks.CancelTurn(pb.CancelTurnRequest(turn_id=none))) == "TURN_NOT_FOUND"
+        assert await refused(watched(pair.two, none)) == "TURN_NOT_FOUND"
+        assert await refused(record(pair.two, none)) == "TURN_NOT_FOUND"
+        assert await refused(tasks.CancelTurn(pb.CancelTurnRequest(turn_id=none))) == "TURN_NOT_FOUND"
     relay = OnRelay(pair.two)
     await relay.say(watch=WatchTurn(turn_id=turn_id, after_seq=1000))
     assert (await relay.read()).HasField("failed")

@@ -13,12 +13,12 @@ from howler.task.v1.start_turn_pb2 import Durability, QuestionPolicy
 from howler.task.v1.task_event_pb2 import Continuation, EndReason
 
 from tests.replicas.test_durable_turns import KEEP, KEPT, SECONDS, STOP, Turn
-from tests.replicas.test_forwarding import started, watched
+from tests.replicas.test_forwarding import started
 from tests.replicas.test_replicas import two_servers
 from tests.support import grammar
 from tests.support.cutting import Cutting
 from tests.support.front import RESPONSES, Front, response_body
-from tests.support.howler import Howler, reason_of, text_of
+from tests.support.howler import Howler, reason_of, text_of, watched
 from tests.support.process import Program
 from tests.support.response_judge import judge_response_stream
 

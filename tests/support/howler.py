@@ -1,5 +1,6 @@
 """All of Howler on free ports: sandbox, server and, where wanted, the facade."""
 
+import asyncio
 import json
 import signal
 from collections.abc import Awaitable, Mapping
@@ -15,9 +16,10 @@ from grpc_status import rpc_status
 from howler.conversation.v1.conversation_service_pb2_grpc import ConversationServiceStub
 from howler.model.v1.model_service_pb2_grpc import ModelServiceStub
 from howler.pool.v1.pool_service_pb2_grpc import PoolServiceStub
+from howler.task.v1.relay_pb2 import WatchTurn
 from howler.task.v1.start_turn_pb2 import StartTurn
 from howler.task.v1.task_event_pb2 import TaskEvent
-from howler.task.v1.task_service_pb2 import GetTaskRequest, StreamRequest, Task
+from howler.task.v1.task_service_pb2 import GetTaskRequest, StreamRequest, Task, WatchRequest
 from howler.task.v1.task_service_pb2_grpc import TaskServiceStub
 
 from tests.support import grammar
@@ -132,6 +134,17 @@ class Howler:
             events.extend(response.events)
         grammar.check(events)
         return events
+
+
+async def watched(howler: Howler, turn_id: str, after_seq: int = 0, **watch: Any) -> list[TaskEvent]:
+    """Watch a turn to its end."""
+    asked = WatchTurn(turn_id=turn_id, after_seq=after_seq, **watch)
+    events: list[TaskEvent] = []
+    async with asyncio.timeout(90):  # a test that waits for longer has failed
+        async for response in howler.tasks.Watch(WatchRequest(watch=asked)):
+            assert response.events, "no message is empty"
+            events += response.events
+    return events
 
 
 def text_of(events: list[TaskEvent]) -> str:

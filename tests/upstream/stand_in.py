@@ -85,6 +85,18 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
     return head + await reader.readexactly(length)
 
 
+async def hang_up(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    """Answer a request with nothing."""
+    await read_request(reader)
+
+
+async def speak_gibberish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer a request in another protocol."""
+    await read_request(reader)
+    writer.write(b"220 smtp.example.com ready\r\n\r\n")
+    await writer.drain()
+
+
 def says(data: Any = None, *, code: int = 0, message: str = "success", status: int = 200) -> Handler:
     """Return a handler that answers with the platform's envelope."""
 

@@ -17,11 +17,13 @@ from tests.upstream.stand_in import (
     Handler,
     Recorder,
     answers,
+    hang_up,
     in_turn,
     platform,
     raw_upstream,
     read_request,
     says,
+    speak_gibberish,
     upstream,
 )
 
@@ -154,10 +156,6 @@ async def test_tls_that_is_none() -> None:
         assert await refusal_to_create(url.replace("http:", "https:")) == "UPSTREAM_UNAVAILABLE"
 
 
-async def cut_before_the_answer(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-    await read_request(reader)
-
-
 async def cut_in_the_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await read_request(reader)
     writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n{"code":0,')
@@ -169,15 +167,9 @@ async def never_answer(reader: asyncio.StreamReader, _: asyncio.StreamWriter) ->
     await asyncio.sleep(2)
 
 
-async def speak_gibberish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await read_request(reader)
-    writer.write(b"220 smtp.example.com ready\r\n\r\n")
-    await writer.drain()
-
-
 @pytest.mark.parametrize(
     "talk",
-    [cut_before_the_answer, cut_in_the_answer, never_answer, speak_gibberish],
+    [hang_up, cut_in_the_answer, never_answer, speak_gibberish],
     ids=lambda talk: talk.__name__,
 )
 async def test_a_create_whose_answer_is_lost_is_of_unknown_acceptance(talk: object) -> None:

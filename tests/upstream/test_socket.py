@@ -16,11 +16,13 @@ from tests.upstream.stand_in import (
     Handler,
     Recorder,
     answers,
+    hang_up,
     in_turn,
     platform,
     raw_upstream,
     read_request,
     says,
+    speak_gibberish,
     upstream,
 )
 
@@ -196,16 +198,6 @@ async def test_a_socket_that_breaks() -> None:
 
 async def hang(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
     await reader.read()
-
-
-async def hang_up(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
-    await read_request(reader)
-
-
-async def speak_gibberish(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    await read_request(reader)
-    writer.write(b"220 smtp.example.com ready\r\n\r\n")
-    await writer.drain()
 
 
 async def lie(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
