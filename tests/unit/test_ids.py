@@ -17,10 +17,9 @@ FORKS = """
 import os
 from server.ids import new_id
 new_id("turn")  # there are some in supply now
-child = os.fork()
-print(*(new_id("turn") for _ in range(200)), flush=True)
-if child:
+if child := os.fork():
     os.waitpid(child, 0)
+print(*(new_id("turn") for _ in range(200)), flush=True)
 """
 
 
