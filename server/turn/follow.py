@@ -73,6 +73,10 @@ class Follower:
         """Give the agent the time to a first event once more: it is asked again."""
         self._first_due = None
 
+    def leave(self) -> None:
+        """Follow no more. What refers back is let go: all is freed now, not once the collector finds it."""
+        del self.joining
+
     @property
     def told(self) -> Told:
         """What the turn's watchers were told."""
@@ -131,6 +135,7 @@ class Follower:
             raise
         finally:
             self._watchdog.stop()
+            del self._watchdog
             self.joining.end()
             self._spoken.learn(self._decoder)
             self._socket = None

@@ -74,17 +74,8 @@ class Runner:
         deadline = asyncio.get_running_loop().call_later(self._time_limit(), live.interrupt, Cause.TIME_LIMIT)
         failure: ServiceError | None = None
         try:
-            self._ground = ground = await self._place.ground()
-            given = len(ground.prompt.encode()) + len(ground.instructions.encode())
-            policy = live.start.question_policy
-            self._follower = Follower(
-                live, lambda answered: Turn(given, policy, answered), self._rooms.spoken, self._rooms.limits
-            )
-            live.task_id = ground.grant.task_id
-            if self._adopted is not None:
-                await self._go_on(self._adopted.told)
-            else:
-                await (self._run_on_new_task() if ground.is_new else self._run_on_held_task())
+            self._ground = await self._place.ground()
+            await self._run_there()
         except Interrupted as interruption:
             failure = interruption.cause.error
         except ServiceError as error:
@@ -105,6 +96,22 @@ class Runner:
             finally:
                 if failure is not None:
                     live.fail(failure)
+
+    async def _run_there(self) -> None:
+        live, ground = self._live, self._ground
+        given = len(ground.prompt.encode()) + len(ground.instructions.encode())
+        policy = live.start.question_policy
+        self._follower = Follower(
+            live, lambda answered: Turn(given, policy, answered), self._rooms.spoken, self._rooms.limits
+        )
+        live.task_id = ground.grant.task_id
+        try:
+            if self._adopted is not None:
+                await self._go_on(self._adopted.told)
+            else:
+                await (self._run_on_new_task() if ground.is_new else self._run_on_held_task())
+        finally:
+            self._follower.leave()
 
     def _time_limit(self) -> float:
         """Return how many seconds the turn has left."""
