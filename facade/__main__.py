@@ -8,10 +8,12 @@ import signal
 import socket
 import sys
 from collections.abc import Generator
-from typing import Final
+from typing import Final, cast
 
 import uvicorn
 import uvloop
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from facade.app import create_app
 from facade.backend import Backend
@@ -28,6 +30,16 @@ _PONG_TIMEOUT: Final = 60
 
 _KEEP_ALIVE: Final = 75
 """Seconds that an idle connection is kept: longer than clients' pools keep theirs, or the two race."""
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's, but for the addresses of both ends: it looks them up, and nobody here asks for them."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take a new connection."""
+        self.connections.add(self)
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self.flow, self.scheme = FlowControl(self.transport), "http"
 
 
 class Listener(uvicorn.Server):
@@ -104,7 +116,7 @@ async def serve(settings: Settings, listening: socket.socket) -> None:
     app = create_app(front)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=Connection,
         ws="websockets-sansio",
         ws_max_size=settings.max_body_bytes,
         ws_ping_timeout=_PONG_TIMEOUT,
@@ -132,8 +144,9 @@ def main() -> int:
         level=settings.level(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     logging.getLogger("uvicorn.error").setLevel(max(settings.level(), logging.WARNING))
-    # A line tells none of these: they need not be found out for it.
+    # A line tells neither who wrote it nor where: that need not be found out for it.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging._srcfile = None  # noqa: SLF001  # the documented way
     host, port = host_and_port(settings.http_addr)
     try:
         listening = socket.create_server(
