@@ -1,10 +1,11 @@
 """Answers a turn over raw ASGI, as a stream of SSE bytes.
 
 The caller's leaving leaves the turn at once, and what fails before the first
-byte is an HTTP status. The bytes come from one machine and go out under one
-lock, so that keep-alives never cut into them. A bug is told like any failure, by
-the id of an incident whose whole is in the log: the middleware above could only
-cut off an answer that has begun.
+byte is an HTTP status. The bytes come from one machine and go out one piece after
+the other: what a turn tells waits for a keep-alive that is being written, and none
+is written while something else is. A bug is told like any failure, by the id of an
+incident whose whole is in the log: the middleware above could only cut off an
+answer that has begun.
 """
 
 import asyncio
@@ -53,8 +54,8 @@ class TurnStream:
         self._stream = stream
         self._extra = headers
         self._pace = pace
-        self._lock = asyncio.Lock()
         self._begun = False
+        self._writing = False  # what the turn tells
         self._clock = asyncio.get_running_loop().time
         self._speaks_at = self._clock() + pace.open_after
         self._silence: asyncio.TimerHandle
@@ -81,28 +82,34 @@ class TurnStream:
             await cancelled(telling, self._filling)
 
     async def _tell(self, scope: Scope) -> None:
-        stream, lock, write = self._stream, self._lock, self._write
+        stream, write = self._stream, self._write
         try:
             async for events in self._turn:
-                async with lock:
-                    await write(stream.receive(events))
+                self._writing = True
+                if self._filling is not None:
+                    await self._filling
+                await write(stream.receive(events))
                 if stream.finished:
                     return
+                self._writing = False
             if self._untended is not None:
                 raise self._untended
         except Exception as error:
-            failure = told_by(error, scope)
-            async with lock:
-                await self._fail(failure)
+            self._writing = True
+            if self._filling is not None:
+                await self._filling
+            await self._fail(told_by(error, scope))
 
     def _mind_silence(self) -> None:
         """Speak where nobody did for long; else lie down again, which is cheaper than a timer per batch."""
         if self._begun and self._pace.keep_alive is KeepAlive.OFF:
             return
-        if self._clock() >= self._speaks_at:
-            self._filling = asyncio.create_task(self._fill())
-        else:
+        if self._writing:  # which its reader holds up
+            self._speaks_at = self._clock() + self._pace.keep_alive_after
+        if self._clock() < self._speaks_at:
             self._lie_down()
+        else:
+            self._filling = asyncio.create_task(self._fill())
 
     def _lie_down(self) -> None:
         self._silence.cancel()
@@ -111,11 +118,10 @@ class TurnStream:
     async def _fill(self) -> None:
         """Open an answer whose acceptance takes long, later keep it alive; leave the turn where it fails."""
         try:
-            async with self._lock:
-                if not self._stream.finished:
-                    await self._write(self._filler())
-                    self._speaks_at = self._clock() + self._pace.keep_alive_after
-                    self._mind_silence()
+            if not self._stream.finished:
+                await self._write(self._filler())
+                self._speaks_at = self._clock() + self._pace.keep_alive_after
+                self._mind_silence()
         except Exception as error:
             self._untended = error
             self._turn.leave()
