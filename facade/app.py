@@ -178,6 +178,7 @@ class Edge:
                 error = internal(incident)
                 await send_json(tell, error.status, error.body(), error.headers())
         finally:
+            del scope["state"]["send"]  # which holds the scope itself: only the collector would end that
             taken = (time.monotonic() - began) * 1000
             method, path = scope.get("method", "WEBSOCKET"), _plain(scope["path"])
             _log.info("%s %s %d %.0f ms %s", method, path, status, taken, request_id)
