@@ -7,9 +7,9 @@ parameters do not even go through FastAPI.
 
 import logging
 import re
-import secrets
 import time
 from collections.abc import Iterable
+from os import urandom
 from typing import Final
 
 from fastapi import FastAPI
@@ -108,7 +108,7 @@ async def _tell(_: Request, error: Exception) -> Response:
 
 async def _tell_bug(request: Request, _: Exception) -> Response:
     """Answer a bug in a route; Starlette raises it on to Edge, which logs it under the same id."""
-    request.state.incident = incident = secrets.token_hex(16)
+    request.state.incident = incident = urandom(16).hex()
     return _told(internal(incident))
 
 
@@ -172,7 +172,7 @@ class Edge:
         except ClientDisconnect:
             status = status or 499  # nobody is there to read it; nginx's word for the log
         except Exception:
-            incident = scope["state"].get("incident") or secrets.token_hex(16)
+            incident = scope["state"].get("incident") or urandom(16).hex()
             _log.exception("incident %s in request %s", incident, request_id)
             if not status and scope["type"] == "http":
                 error = internal(incident)
@@ -185,7 +185,7 @@ class Edge:
 
 
 def _request_id(given: str) -> str:
-    return given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(16)}"
+    return given if _REQUEST_ID.fullmatch(given) else f"req_{urandom(16).hex()}"
 
 
 def _plain(path: str) -> str:

@@ -1,10 +1,10 @@
 """Answers requests for responses, whichever way they come: POST or WebSocket."""
 
 import logging
-import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from os import urandom
 from typing import NamedTuple
 
 from howler.conversation.v1.conversation_service_pb2 import RetellRequest
@@ -112,7 +112,7 @@ class Answering:
         if not echo.background:  # which is answered at once, and asked about by its id
             mark_attempt(start, hints)
         shown = front.presentation.asked_by(caller.headers)
-        unique, now = secrets.token_hex(16), int(time.time())
+        unique, now = urandom(16).hex(), int(time.time())
         kept = None
         if echo.store or echo.conversation:
             logs_silence = front.pace.keep_alive is KeepAlive.EVENT

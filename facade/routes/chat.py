@@ -1,7 +1,7 @@
 """POST /v1/chat/completions."""
 
-import secrets
 import time
+from os import urandom
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
@@ -32,7 +32,7 @@ def chat_routes(front: Front) -> list[BaseRoute]:
         start = start_turn(asked, front.rules, caller.principal, caller.request_id, memory)
         mark_attempt(start, hints)
         headers = ignored_header(ignored_of(asked, front.rules))
-        completion_id, created, model = f"chatcmpl-{secrets.token_hex(16)}", int(time.time()), asked.named()
+        completion_id, created, model = f"chatcmpl-{urandom(16).hex()}", int(time.time()), asked.named()
         shown = front.presentation.asked_by(caller.headers)
         answer = auxiliary_answer(asked, hints)
         turn = (

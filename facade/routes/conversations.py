@@ -1,8 +1,8 @@
 """/v1/conversations and their items."""
 
-import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from os import urandom
 from typing import Any
 
 import msgspec
@@ -97,7 +97,7 @@ class _Answers:
     async def _read_items(self, items: Sequence[Raw], who: str) -> list[dict[str, object]]:
         """Return items as they are kept, with what they refer to. Raises the 400."""
         said = await self._library.said(References("", responses_of(items, "items")), who, {})
-        return added_items(resolved(items, said, "items"), [secrets.token_hex(16) for _ in items])
+        return added_items(resolved(items, said, "items"), [urandom(16).hex() for _ in items])
 
 
 def _or_404(handle: Handle) -> Handle:

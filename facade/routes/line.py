@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-import secrets
 import time
 from dataclasses import replace
+from os import urandom
 from typing import Final
 
 from starlette.responses import Response
@@ -53,7 +53,7 @@ class Line:
         answering = asyncio.create_task(self._answer_all())
         try:
             while (data := await self._hear()) is not None:
-                if (steer := steer_of(data, secrets.token_hex(16))) is not None:
+                if (steer := steer_of(data, urandom(16).hex())) is not None:
                     await self._framed().say(self._steering.take(steer))
                     continue
                 self._waiting += len(data)
@@ -102,7 +102,7 @@ class Line:
             body = await self._respond(body)
 
     async def _warm(self, body: bytes) -> None:
-        whole, unique = (await self._answering.written_out(self._caller, body)).body, secrets.token_hex(16)
+        whole, unique = (await self._answering.written_out(self._caller, body)).body, urandom(16).hex()
         warm = Response(warmed(response_id(unique), int(time.time()), whole))
         await self._framed().tell(warm, self._socket.scope)
         self._spoken.keep(response_id(unique), whole, [])

@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
+from os import urandom
 from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
@@ -55,6 +55,6 @@ def told_by(error: Exception, scope: Scope) -> ApiError:
     """Return what the client is told of a failure; one that is no ApiError is logged whole as an incident."""
     if isinstance(error, ApiError):
         return error
-    incident = secrets.token_hex(16)
+    incident = urandom(16).hex()
     _log.error("incident %s in request %s", incident, scope["state"]["request_id"], exc_info=error)
     return internal(incident)
