@@ -21,6 +21,8 @@ from facade.openai.presentation import Presentation, ReasoningField
 from facade.openai.usage import chat_usage
 
 _encode: Final = msgspec.json.Encoder().encode
+_ROLE: Final = b'"role":"assistant","content":""'
+_TAIL: Final = b'},"finish_reason":null}]}\n\n'
 _DONE: Final = b"data: [DONE]\n\n"
 
 
@@ -47,7 +49,7 @@ class ChatStream:
         self._both_fields = presentation.reasoning_field is ReasoningField.BOTH
         self._turn = ChatTurn(self, presentation)
         self._out: list[bytes] = []
-        self._content_head = self._reasoning_head = self._tail = b""
+        self._head = self._delta_head = b""
 
     @property
     def finished(self) -> bool:
@@ -66,9 +68,7 @@ class ChatStream:
 
     def keep_alive(self) -> bytes:
         """Return a chunk that says nothing: the one keep-alive that no client stumbles over (§8)."""
-        if not self._tail or self.finished:
-            return b""
-        return self._chunk({})
+        return b"" if not self._head or self.finished else self._chunk(b"")
 
     def abandon(self, error: ApiError) -> bytes:
         """Return the frames that end the answer with a failure that no event tells."""
@@ -78,45 +78,41 @@ class ChatStream:
     def begin(self, model: str) -> None:
         """Make the chunks' fixed bytes and tell the role."""
         self._model = model or self._model
-        head = _encode(
-            {
-                "id": self._id,
-                "object": "chat.completion.chunk",
-                "created": self._created,
-                "model": self._model,
-            }
-        )
-        head = b"data: " + head[:-1] + b',"choices":[{"index":0,"delta":{'
-        self._content_head = head + b'"content":'
-        self._reasoning_head = head + b'"reasoning_content":'
-        self._tail = b'},"finish_reason":null}]}\n\n'
-        self._out.append(self._chunk({"role": "assistant", "content": ""}))
+        common = {
+            "id": self._id,
+            "object": "chat.completion.chunk",
+            "created": self._created,
+            "model": self._model,
+        }
+        self._head = b'data: %b,"choices":[' % _encode(common)[:-1]
+        self._delta_head = self._head + b'{"index":0,"delta":{'
+        self._out.append(self._chunk(_ROLE))
 
     def content(self, text: str) -> None:
         """Tell more of the answer."""
-        self._out.append(b"%b%b%b" % (self._content_head, _encode(text), self._tail))
+        self._out.append(b'%b"content":%b%b' % (self._delta_head, _encode(text), _TAIL))
 
     def reasoning(self, text: str) -> None:
         """Tell more of what stands beside the answer."""
         told = _encode(text)
         if self._both_fields:
             told = b'%b,"reasoning":%b' % (told, told)
-        self._out.append(b"%b%b%b" % (self._reasoning_head, told, self._tail))
+        self._out.append(b'%b"reasoning_content":%b%b' % (self._delta_head, told, _TAIL))
 
     def idle(self) -> None:
         """Tell a chunk that says nothing."""
-        self._out.append(self._chunk({}))
+        self._out.append(self._chunk(b""))
 
     def call(self, call: ClientCall, index: int) -> None:
         """Tell a call: what is called first, the arguments after it."""
         for part in call_deltas(call, index):
-            self._out.append(self._chunk(part))
+            self._out.append(self._chunk(_encode(part)[1:-1]))
 
     def finish(self, reason: str, tokens: TokenUsage) -> None:
         """Tell the end."""
-        self._out.append(self._chunk({}, reason))
+        self._out.append(b'%b},"finish_reason":%b}]}\n\n' % (self._delta_head, _encode(reason)))
         if self._include_usage:
-            self._out.append(self._frame({"choices": [], "usage": chat_usage(tokens)}))
+            self._out.append(b'%b],"usage":%b}\n\n' % (self._head, _encode(chat_usage(tokens))))
         self._out.append(_DONE)
 
     def fail(self, error: ApiError) -> None:
@@ -124,17 +120,9 @@ class ChatStream:
         self._out.append(b"data: " + error.body() + b"\n\n")
         self._out.append(_DONE)
 
-    def _chunk(self, delta: dict[str, object], finish_reason: str | None = None) -> bytes:
-        return self._frame({"choices": [{"index": 0, "delta": delta, "finish_reason": finish_reason}]})
-
-    def _frame(self, rest: dict[str, object]) -> bytes:
-        common = {
-            "id": self._id,
-            "object": "chat.completion.chunk",
-            "created": self._created,
-            "model": self._model,
-        }
-        return b"data: " + _encode(common | rest) + b"\n\n"
+    def _chunk(self, members: bytes) -> bytes:
+        """Return the chunk whose delta has these members."""
+        return b"%b%b%b" % (self._delta_head, members, _TAIL)
 
     def _taken(self) -> bytes:
         out = b"".join(self._out)
