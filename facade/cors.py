@@ -1,6 +1,6 @@
 """Lets browsers' pages of allowed origins use the API, and no others (openai-surface.md §2)."""
 
-from collections.abc import Collection
+from collections.abc import Awaitable, Collection
 from typing import Final
 
 from starlette.middleware.cors import CORSMiddleware
@@ -34,7 +34,7 @@ class AllowedOrigins:
             expose_headers=_EXPOSED,
         )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one request."""
         origin = scope["state"]["headers"].get("origin")  # where no browser asks there is none
         allowed = origin is not None and (origin in self._origins or ANY_ORIGIN in self._origins)
@@ -42,7 +42,7 @@ class AllowedOrigins:
             app = self._app if allowed or origin is None else _refuse
         else:
             app = self._shared if allowed else self._app
-        await app(scope, receive, send)
+        return app(scope, receive, send)
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:

@@ -56,7 +56,8 @@ class TurnStream:
         self._pace = pace
         self._begun = False
         self._writing = False  # what the turn tells
-        self._clock = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        self._clock = self._loop.time
         self._speaks_at = self._clock() + pace.open_after
         self._silence: asyncio.TimerHandle
         self._send: Send
@@ -71,8 +72,8 @@ class TurnStream:
         """
         # What follows the answer's start is nobody's business on the way to the socket (app.Edge).
         self._send, self._send_on = send, scope["state"].get("send", send)
-        telling = asyncio.create_task(self._tell(scope))
-        self._silence = asyncio.get_running_loop().call_at(self._speaks_at, self._mind_silence)
+        telling = self._loop.create_task(self._tell(scope))
+        self._silence = self._loop.call_at(self._speaks_at, self._mind_silence)
         try:
             await until_gone(receive, self._turn.leave)  # which the end of the answer counts as, too
             await telling
@@ -109,11 +110,11 @@ class TurnStream:
         if self._clock() < self._speaks_at:
             self._lie_down()
         else:
-            self._filling = asyncio.create_task(self._fill())
+            self._filling = self._loop.create_task(self._fill())
 
     def _lie_down(self) -> None:
         self._silence.cancel()
-        self._silence = asyncio.get_running_loop().call_at(self._speaks_at, self._mind_silence)
+        self._silence = self._loop.call_at(self._speaks_at, self._mind_silence)
 
     async def _fill(self) -> None:
         """Open an answer whose acceptance takes long, later keep it alive; leave the turn where it fails."""
