@@ -48,6 +48,8 @@ def openings(messages: Sequence[Message]) -> list[Point]:
 
     All that follows is new: users' and tools' messages, at least one. Before it something was said.
     """
+    if len(messages) == 1:
+        return []
     first = len(messages)
     while first > 0 and messages[first - 1].role != _ASSISTANT:
         first -= 1

@@ -9,7 +9,8 @@ import fcntl
 import os
 import secrets
 import socket
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final
@@ -22,6 +23,7 @@ Told = Callable[[frozenset[AccountId] | None], None]
 _LOCK, _SOCKET = ".lock", ".socket"
 _ANY: Final = b"*"  # anything may have changed
 _MESSAGE_BYTES: Final = 32_768
+_TICK_NS: Final = 100_000_000  # far more than any file system's
 _AGAIN_AFTER: Final = 0.05  # seconds before a process whose queue was full is told again
 
 
@@ -39,6 +41,8 @@ class Replicas:
         self._owed: dict[str, set[AccountId] | None] = {}
         self._again: asyncio.TimerHandle | None = None
         self._handle = -1
+        self._known: Sequence[str] = ()
+        self._read_at = 0
         self._lock: IO[bytes] | None = None
         self._socket: socket.socket | None = None
 
@@ -106,13 +110,25 @@ class Replicas:
         """Tell every other process that these accounts changed."""
         if self._socket is None:
             return
-        for entry in os.listdir(self._handle):  # noqa: PTH208 -- by the handle, at a third of the cost
-            name = entry.removesuffix(_SOCKET)
-            if name not in (entry, self.name):
-                owed = self._owed.setdefault(name, set())
-                if owed is not None:
-                    owed |= accounts
-        self._pay()
+        for name in self._others():
+            owed = self._owed.setdefault(name, set())
+            if owed is not None:
+                owed |= accounts
+        if self._owed:
+            self._pay()
+
+    def _others(self) -> Sequence[str]:
+        """Return the names of the other processes. The folder is read where it may have changed.
+
+        Two changes within a tick of the file system's clock have one time: a fresh one is looked at again.
+        """
+        changed = os.fstat(self._handle).st_mtime_ns
+        if changed != self._read_at:
+            found = os.listdir(self._handle)  # noqa: PTH208 -- by the handle, at a third of the cost
+            names = (entry.removesuffix(_SOCKET) for entry in found if entry.endswith(_SOCKET))
+            self._known = [name for name in names if name != self.name]
+            self._read_at = changed if time.time_ns() - changed > _TICK_NS else 0
+        return self._known
 
     def _pay(self) -> None:
         """Send what is owed; a process that does not read at the moment is told later."""
