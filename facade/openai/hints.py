@@ -97,8 +97,11 @@ def _named(client: str, chat: str) -> str:
 
 def _first(*given: str | None) -> str:
     """Return the first that can be an id: one short line of visible characters."""
-    ids = (text.strip() for text in given if text is not None)
-    return next((text for text in ids if text and text.isprintable() and len(text.encode()) <= _MOST), "")
+    for text in given:
+        found = (text or "").strip()
+        if found and found.isprintable() and len(found.encode()) <= _MOST:
+            return found
+    return ""
 
 
 def _number(text: str) -> int | None:
