@@ -141,6 +141,8 @@ class Questions:
 
     def owed(self) -> list[Reply]:
         """Drain the replies owed to the platform."""
+        if not self._owed:  # as after nearly every event
+            return []
         owed = list(self._owed.values())
         self._owed.clear()
         return owed
