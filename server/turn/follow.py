@@ -75,6 +75,7 @@ class Follower:
 
     def leave(self) -> None:
         """Follow no more. What refers back is let go: all is freed now, not once the collector finds it."""
+        self._live.answerer = None
         del self.joining
 
     @property
@@ -214,7 +215,11 @@ class Follower:
         self._stop()
 
     def _stop(self) -> None:
-        self._scope.reschedule(self._clock())
+        self._stop_at(self._clock())
+
+    def _stop_at(self, moment: float) -> None:
+        if not self._scope.expired():  # else it is about to end already
+            self._scope.reschedule(moment)
 
     def _interrupt(self) -> None:
         """Ask the agent to stop and give it a while to say that it did.
@@ -226,15 +231,15 @@ class Follower:
         if cause is None:
             return
         if self._live.leaves:
-            self._scope.reschedule(self._clock())
+            self._stop()
             return
         joint = self.joining.joint
         for machine in (self._reached.machine, joint.machine if joint is not None else self._reached.machine):
             machine.interrupt(cause.end_reason, cause.error.message, cause.error.reason)
         if cause is Cause.LEASE_LOST:
-            self._scope.reschedule(self._clock())
+            self._stop()
             return
-        self._scope.reschedule(self._clock() + self._limits.cancel)
+        self._stop_at(self._clock() + self._limits.cancel)
         self._send(CANCEL)
 
     def _answer(self, question_id: str, answers: list[Answer], decline: bool) -> None:

@@ -271,14 +271,18 @@ class LiveTurn:
         self.cause = cause
         if self.on_interrupt is not None:
             self.on_interrupt()
-        elif self._scope is not None:
-            self._scope.reschedule(asyncio.get_running_loop().time())
+        else:
+            self._end_wait()
 
     def break_off(self, error: Exception) -> None:
         """End what the turn waits for with an error; an interruption goes before it."""
         if self._scope is not None:
             self._broken = error
-            self._scope.reschedule(asyncio.get_running_loop().time())
+            self._end_wait()
+
+    def _end_wait(self) -> None:
+        if self._scope is not None and not self._scope.expired():  # else it is about to end already
+            self._scope.reschedule(self._clock())
 
     def waiting(self) -> "Wait":
         """Run the body of `async with` until it is done, the turn is interrupted or the wait is broken off.

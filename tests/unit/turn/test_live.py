@@ -67,6 +67,16 @@ async def test_an_interruption_goes_before_what_broke_a_wait_off(live: LiveTurn)
     assert caught.value.cause is Cause.CANCELLED
 
 
+async def test_a_wait_that_is_ending_may_be_interrupted(live: LiveTurn) -> None:
+    waiting = asyncio.create_task(waits(live))
+    await asyncio.sleep(0)
+    live.break_off(NO_DISK)
+    await asyncio.sleep(0)  # its time is over, and it has not heard of it
+    live.interrupt(Cause.CANCELLED)
+    with pytest.raises(Interrupted):
+        await waiting
+
+
 async def test_nothing_is_broken_off_where_nothing_waits(live: LiveTurn) -> None:
     live.break_off(NO_DISK)
     async with live.waiting():
