@@ -94,10 +94,17 @@ class Straight:
         if endpoint is None:
             await self._app(scope, receive, send)
             return
+        request = Request(scope, receive)
         try:
-            answer: ASGIApp = await endpoint(Request(scope, receive))
+            answer: ASGIApp = await endpoint(request)
         except (ApiError, HTTPException) as error:
             answer = _told(error)
+        except ClientDisconnect:
+            raise
+        except Exception as error:
+            told = await _tell_bug(request, error)
+            await told(scope, receive, send)  # not by Edge: a browser's page reads no answer without CORS
+            raise
         await answer(scope, receive, send)
 
 
@@ -107,7 +114,7 @@ async def _tell(_: Request, error: Exception) -> Response:
 
 
 async def _tell_bug(request: Request, _: Exception) -> Response:
-    """Answer a bug in a route; Starlette raises it on to Edge, which logs it under the same id."""
+    """Answer a bug in a route; it is raised on to Edge, which logs it under the same id."""
     request.state.incident = incident = urandom(16).hex()
     return _told(internal(incident))
 

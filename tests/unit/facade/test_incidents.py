@@ -195,11 +195,13 @@ async def test_a_bug_in_a_route_is_an_incident_too(caplog: pytest.LogCaptureFixt
             raise LookupError(SECRET)
 
     backend = Trips("127.0.0.1:1")
-    app = create_app(Front(backend, Rules(), 1000))
+    page = "https://chat.example"
+    app = create_app(Front(backend, Rules(), 1000, origins=(page,)))
     async with served(app) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as http:
-        answer = await http.get("/v1/models")
+        answer = await http.get("/v1/models", headers={"origin": page})
     await backend.close()
     assert answer.status_code == 500
+    assert answer.headers["access-control-allow-origin"] == page, "else a page could not read it"
     error = answer.json()["error"]
     assert (error["type"], error["code"]) == ("server_error", "internal_error")
     assert answer.headers["x-request-id"]
