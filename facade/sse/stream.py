@@ -59,7 +59,8 @@ class TurnStream:
         self._loop = asyncio.get_running_loop()
         self._clock = self._loop.time
         self._speaks_at = self._clock() + pace.open_after
-        self._silence: asyncio.TimerHandle
+        self._silence: asyncio.TimerHandle  # looks after it at `_minds_at`
+        self._minds_at = self._speaks_at
         self._send: Send
         self._send_on: Send
         self._filling: asyncio.Task[None] | None = None
@@ -73,7 +74,7 @@ class TurnStream:
         # What follows the answer's start is nobody's business on the way to the socket (app.Edge).
         self._send, self._send_on = send, scope["state"].get("send", send)
         telling = self._loop.create_task(self._tell(scope))
-        self._silence = self._loop.call_at(self._speaks_at, self._mind_silence)
+        self._silence = self._loop.call_at(self._minds_at, self._mind_silence)
         try:
             await until_gone(receive, self._turn.leave)  # which the end of the answer counts as, too
             await telling
@@ -114,7 +115,8 @@ class TurnStream:
 
     def _lie_down(self) -> None:
         self._silence.cancel()
-        self._silence = self._loop.call_at(self._speaks_at, self._mind_silence)
+        self._minds_at = self._speaks_at
+        self._silence = self._loop.call_at(self._minds_at, self._mind_silence)
 
     async def _fill(self) -> None:
         """Open an answer whose acceptance takes long, later keep it alive; leave the turn where it fails."""
@@ -144,7 +146,7 @@ class TurnStream:
         if not self._begun:
             self._begun = True
             self._speaks_at = self._clock() + self._pace.keep_alive_after
-            if self._speaks_at < self._silence.when():
+            if self._speaks_at < self._minds_at:  # a handle of uvloop may have no `when`
                 self._lie_down()
             headers = [*_STREAM_HEADERS, *self._extra]
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import httpx2
 import openai
 import pytest
+import uvloop
 from openai.types.chat import ChatCompletionMessageParam
 
 from facade.sse import KeepAlive, Pace, Padding
@@ -83,6 +84,19 @@ async def test_nothing_fills_silences() -> None:
         asyncio.get_running_loop().call_later(0.3, played.speak.set)
         _, raw = await read(played, CHAT, 1000, stream=True)
     assert judge_chat_stream(raw).keep_alives == 0
+
+
+def test_an_answer_opens_on_the_loop_that_the_facade_runs_on() -> None:
+    """A timer of uvloop's that is due, or all but due by a float's rounding, is a plain handle."""
+
+    async def opened() -> tuple[httpx2.Response, bytes]:
+        async with scene(pace=Pace(open_after=0)) as played:
+            return await read(played, CHAT, 1, stream=True)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        answer, raw = runner.run(opened())
+    assert answer.status_code == 200
+    assert judge_chat_stream(raw).content == "Hello"
 
 
 @pytest.mark.parametrize("path", [CHAT, RESPONSES, "/v1/completions"])
