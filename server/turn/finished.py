@@ -44,8 +44,12 @@ class Finished:
         self._bytes = 0
 
     def get(self, turn_id: str) -> FinishedTurn | None:
-        """Return a turn."""
-        return self._turns.get(turn_id)
+        """Return a turn. One that ended here while it goes on elsewhere, as the store says, is forgotten."""
+        turn = self._turns.get(turn_id)
+        if turn is not None and turn.log.is_elsewhere:
+            self._drop(turn_id)
+            return None
+        return turn
 
     def add(self, live: LiveTurn) -> None:
         """Keep a turn that is over."""
@@ -80,10 +84,13 @@ class Finished:
         turn_id, turn = next(iter(self._turns.items()))
         if turn.log.owed:
             return False
-        del self._turns[turn_id]
+        self._drop(turn_id)
+        return True
+
+    def _drop(self, turn_id: str) -> None:
+        turn = self._turns.pop(turn_id)
         self._bytes -= turn.bytes
         self._dropped(turn)
-        return True
 
 
 def record_of(stored: StoredTurn) -> TurnRecord:

@@ -70,6 +70,7 @@ class TurnLog:
         self.next_seq = self.shown = 1
         self.ended = False
         self._deserted = deserted
+        self.is_elsewhere = False  # the store has refused it
         self._watchers: set[Reader] = set()
         self._failure: ServiceError | None = None
         self._spans: deque[Span] = deque()
@@ -143,6 +144,7 @@ class TurnLog:
 
     def refused(self) -> None:
         """Take note that the log is another replica's: what was not written never happened."""
+        self.is_elsewhere = True
         self.fail(gone_on())
 
     def release(self) -> None:

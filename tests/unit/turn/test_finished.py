@@ -55,6 +55,13 @@ async def test_a_turn_is_forgotten_after_its_time(memory: Memory) -> None:
     assert memory.turns.get("b") is not None
 
 
+async def test_a_turn_that_goes_on_elsewhere_is_not_over_here(memory: Memory) -> None:
+    """It ended here before the store was asked: whoever watches it again finds where it is."""
+    memory.add("a", durability=Durability.DURABILITY_DURABLE).log.refused()
+    assert memory.turns.get("a") is None
+    assert memory.dropped == ["a"]
+
+
 async def test_all_together_take_no_more_than_their_budget(
     memory: Memory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
