@@ -148,14 +148,16 @@ class Ledger(Protocol):
     async def end_lease(
         self, lease_id: LeaseId, now_us: int, *, ended_task: TaskId = TaskId(""), close_slot: float = 0.0
     ) -> None:
-        """End a lease; its task was used last now and no turn runs on it. One that has ended stays as it is.
+        """End a lease in order and forget it; its task was used last now and no turn runs on it.
+
+        One that has ended otherwise stays as it is.
 
         `ended_task` is ended in the same step, even where the lease has ended before. A slot that no task
         took over stays closed for `close_slot` seconds.
         """
 
     async def lease_token(self, lease_id: LeaseId) -> int | None:
-        """Return the token of a lease, live or ended in the last hour; None for any other."""
+        """Return the token of a lease that is live, or that was released or lapsed in the last hour."""
 
     async def record_task(self, task: Task, lease_id: LeaseId) -> bool:
         """Record an active task on which a turn runs, in the slot of the lease that it was made under.

@@ -43,12 +43,12 @@ def prepare(path: Path) -> None:
         raise StoreError(f"the database {path} cannot be opened: {error.strerror}") from error
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Return a connection in autocommit mode whose PRAGMAs were read back.
+def connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
+    """Return a connection in autocommit mode whose PRAGMAs were read back; threads share a `shared` one.
 
     Raises StoreError when the file is no database or a PRAGMA does not hold.
     """
-    connection = sqlite3.connect(path, isolation_level=None)
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=not shared)
     connection.row_factory = sqlite3.Row
     try:
         for name, wanted in _PRAGMAS.items():

@@ -241,6 +241,10 @@ class Records:
             self._run(db, "rest_task", {"task_id": ended["task_id"], "now_us": now_us})
         return frozenset(changed)
 
+    def forget_leases(self, db: sqlite3.Connection, before_us: int) -> None:
+        """Forget the leases that ended before a moment."""
+        self._run(db, "forget_leases", {"before_us": before_us})
+
     def lapse(self, db: sqlite3.Connection, lease_id: LeaseId, now_us: int) -> tuple[bool, Accounts]:
         """End a lease of this replica if it has lapsed. The first is False when it has time left."""
         asked = {"lease_id": lease_id, "replica": self._replica, "now_us": now_us, "clock": clock_us()}

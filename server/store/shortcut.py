@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
-from server.store.worker import Operation, T, Worker, translated
+from server.store.worker import KEEP_LOG, Operation, T, Worker, translated
 
 _DETOUR: Final = 64  # of so many operations two in a row are the worker's
 
@@ -17,20 +17,17 @@ class Shortcut:
     not, the operation queues up behind the others: all keep the order of their calls, and share transactions.
     Where another process writes it is the worker's too, for that takes waiting.
 
-    `connection` writes no log back into the database, for that waits for the disk. The worker does, and now
-    and then gets two operations in a row: behind the first it writes the log back, the second begins it anew.
+    Both share a connection and its cache: a second one's would be outdated by each transaction of the first.
+    Only the worker writes the log back. Now and then it gets two operations in a row: behind the first it
+    does so, the second begins the log anew.
     """
 
-    def __init__(self, worker: Worker, connection: sqlite3.Connection) -> None:
-        """Take a connection in autocommit mode, opened in this thread, that does not wait for others."""
+    def __init__(self, worker: Worker) -> None:
+        """Take a worker that writes, and has nothing to do yet; its connection waits for no other process."""
         self._worker = worker
-        self._connection = connection
-        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        self._connection = worker.connection
+        self._connection.execute(KEEP_LOG)
         self._count = 0
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
 
     async def run(self, operation: Operation[T], committed: Callable[[T], None] | None = None) -> T:
         """Return what the operation returns, once it is committed. See Worker.run."""

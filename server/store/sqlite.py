@@ -29,10 +29,9 @@ from server.store.sqlite_turns import Turns
 from server.store.worker import Operation, T, Worker
 
 LEASE_MEMORY_US: Final = 3600 * 1_000_000
-"""How long an ended lease is remembered, so that its holder hears that it is lost."""
+"""How long a lease that was released or lapsed is remembered, so that its holder hears that it is lost."""
 
-_SWEEP: Final = 1024  # leases between two sweeps of ended ones
-_WRITER_BUSY_MS: Final = 5  # then the worker tries again by itself, which is fairer
+_SWEEP: Final = 1024  # leases that are released between two sweeps
 _NO_TASK: Final = TaskId("")
 
 
@@ -53,7 +52,7 @@ class Store:
         self._replicas = Replicas(self._path, self._told, self._died)
         self._records = Records(self._sql, self.replica, ring, default_slots, reclaim)
         self.turns: Final = Turns(self._sql, self.replica, self._write, self.read)
-        self._ended = 0
+        self._released = 0
         self._changed: Changed | None = None
         self._to_tell: set[AccountId] = set()
         self._reclaiming: asyncio.Task[frozenset[AccountId]] | None = None
@@ -74,11 +73,11 @@ class Store:
         prepare(self._path)
         try:
             self._replicas.open()
-            writer = Worker("store-writer", "BEGIN IMMEDIATE", self._connect_writer)
+            writer = Worker("store-writer", self._connect_writer, writes=True)
             await writer.open()
             self._writer = writer
-            self._shortcut = Shortcut(writer, self._connect_shortcut())
-            reader = Worker("store-reader", "BEGIN", lambda: connect(self._path))
+            self._shortcut = Shortcut(writer)
+            reader = Worker("store-reader", lambda: connect(self._path), writes=False)
             await reader.open()
             self._reader = reader
         except BaseException:
@@ -93,25 +92,18 @@ class Store:
         for worker in (self._reader, self._writer):
             if worker is not None:
                 await worker.close()
-        if self._shortcut is not None:
-            self._shortcut.close()
         self._tell()
         self._replicas.close()
 
-    def _connect_shortcut(self) -> sqlite3.Connection:
-        connection = connect(self._path)
-        hurry(connection, 0)
-        return connection
-
     def _connect_writer(self) -> sqlite3.Connection:
-        connection = connect(self._path)
+        connection = connect(self._path, shared=True)
         try:
             migrate(connection)
             connection.execute("BEGIN IMMEDIATE")
             self._records.admit(connection)
             self._records.begin_boot(connection, boot_id(), time.time_ns() // 1000)
             connection.execute("COMMIT")
-            hurry(connection, _WRITER_BUSY_MS)
+            hurry(connection, 0)
         except BaseException:
             connection.close()
             raise
@@ -255,6 +247,9 @@ class Store:
 
     async def release(self, lease_id: LeaseId, now_us: int) -> bool:
         """See Ledger."""
+        self._released += 1
+        if self._released % _SWEEP == 0:
+            await self._write(lambda db: self._records.forget_leases(db, now_us - LEASE_MEMORY_US))
         ended, _ = await self._write(
             lambda db: self._records.release(db, lease_id, now_us), lambda result: result[1]
         )
@@ -271,16 +266,11 @@ class Store:
         self, lease_id: LeaseId, now_us: int, *, ended_task: TaskId = _NO_TASK, close_slot: float = 0.0
     ) -> None:
         """See Ledger."""
-        self._ended += 1
-        sweep = self._ended % _SWEEP == 0
-
-        def operation(db: sqlite3.Connection) -> Accounts:
-            if sweep:
-                db.execute(self._sql["forget_leases"], {"before_us": now_us - LEASE_MEMORY_US})
-            return self._records.end_lease(db, lease_id, now_us, ended_task, close_slot)
-
         write = self._write if ended_task else self._write_soon
-        await write(operation, lambda accounts: accounts)
+        await write(
+            lambda db: self._records.end_lease(db, lease_id, now_us, ended_task, close_slot),
+            lambda accounts: accounts,
+        )
 
     async def reclaim(self) -> frozenset[AccountId]:
         """See Ledger."""

@@ -21,6 +21,10 @@ _BUSY_SECONDS: Final = 5.0  # for another process's transactions
 _BUSY_PAUSE: Final = (
     0.002  # seconds, at most: SQLite's own pauses grow to 100 ms, and whoever is in one is passed by
 )
+_LOG_PAGES: Final = 4000  # of the log are written back together: what was changed often meanwhile only once
+KEEP_LOG: Final = "PRAGMA wal_autocheckpoint = 0"
+"""Has a connection write no log back into the database, for that waits for the disk."""
+_COMMIT: Final = (f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}", "COMMIT", KEEP_LOG)
 
 
 @dataclass(slots=True)
@@ -37,20 +41,30 @@ class _Order:
 class Worker:
     """Runs operations in the order of their calls.
 
-    Those that queue up while a transaction runs share the next one (group commit), each in a savepoint:
-    one that fails undoes itself and no other. An operation whose caller is cancelled is carried out all the
-    same. `begin` is the statement that opens a transaction.
+    Those that queue up while a transaction runs share the next one (group commit). Where one of them fails
+    all are carried out anew, each in a savepoint: it undoes itself and no other. So an operation changes the
+    database and nothing else. One whose caller is cancelled is carried out all the same. A worker that
+    `writes` also writes the log back into the database.
     """
 
-    def __init__(self, name: str, begin: str, connect: Callable[[], sqlite3.Connection]) -> None:
-        self._begin = begin
+    def __init__(self, name: str, connect: Callable[[], sqlite3.Connection], *, writes: bool) -> None:
+        """`connect` opens the connection, in the thread."""
+        self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
+        self._commit = _COMMIT if writes else ("COMMIT",)
         self._connect = connect
         self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = self._loop.create_future()
+        self._connection: sqlite3.Connection | None = None
         self._closed = False
         self._unanswered = 0
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection, once it is open: whoever else uses it does so while the worker is idle."""
+        assert self._connection is not None
+        return self._connection
 
     @property
     def idle(self) -> bool:
@@ -88,6 +102,7 @@ class Worker:
         except Exception as error:
             self._loop.call_soon_threadsafe(_fail, self._opened, error)
             return
+        self._connection = connection
         self._loop.call_soon_threadsafe(_succeed, self._opened)
         try:
             while (first := self._orders.get()) is not None:
@@ -112,15 +127,16 @@ class Worker:
     def _transact(self, connection: sqlite3.Connection, batch: list[_Order]) -> None:
         try:
             self._open(connection)
-            for order in batch:
-                _attempt(connection, order)
-            connection.execute("COMMIT")
+            if not _attempt(connection, batch):
+                self._open(connection)
+                for order in batch:
+                    _attempt_alone(connection, order)
+            for statement in self._commit:
+                connection.execute(statement)
         except sqlite3.Error as error:
             for order in batch:
                 order.error = translated(error)
-            if connection.in_transaction:
-                with suppress(sqlite3.Error):
-                    connection.execute("ROLLBACK")
+            _roll_back(connection)
 
     def _open(self, connection: sqlite3.Connection) -> None:
         """Begin a transaction; another process may have one."""
@@ -148,13 +164,30 @@ class Worker:
                 order.future.set_result(order.result)
 
 
-def _attempt(connection: sqlite3.Connection, order: _Order) -> None:
+def _attempt(connection: sqlite3.Connection, batch: list[_Order]) -> bool:
+    """Carry out all operations; False where one failed, and nothing was done."""
+    try:
+        for order in batch:
+            order.result = order.operation(connection)
+    except Exception:
+        _roll_back(connection)
+        return False
+    return True
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:  # SQLite gives one up by itself, as for a full disk
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+
+
+def _attempt_alone(connection: sqlite3.Connection, order: _Order) -> None:
     """Carry out one operation. Raises sqlite3.Error only where the whole transaction is lost."""
     connection.execute("SAVEPOINT operation")
     try:
         order.result = order.operation(connection)
     except Exception as error:
-        if not connection.in_transaction:  # SQLite gave the transaction up, as for a full disk
+        if not connection.in_transaction:
             raise
         connection.execute("ROLLBACK TO operation")
         order.error = translated(error)

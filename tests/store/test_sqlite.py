@@ -194,7 +194,7 @@ def test_queries_with_mistakes(tmp_path: Path) -> None:
 
 
 async def opened(path: Path) -> Worker:
-    worker = Worker("test", "BEGIN IMMEDIATE", lambda: connect(path))
+    worker = Worker("test", lambda: connect(path), writes=True)
     await worker.open()
     await worker.run(lambda db: db.execute("CREATE TABLE n (x INTEGER PRIMARY KEY)").rowcount)
     return worker

@@ -31,9 +31,9 @@ from server.store.seal import Key
 T = TypeVar("T")
 
 LEASE_MEMORY_US: Final = 3600 * 1_000_000
-"""How long an ended lease is remembered, so that its holder hears that it is lost."""
+"""How long a lease that was released or lapsed is remembered, so that its holder hears that it is lost."""
 
-_SWEEP: Final = 1024  # leases between two sweeps of ended ones
+_SWEEP: Final = 1024  # leases that are released between two sweeps
 _NO_TASK: Final = TaskId("")
 
 
@@ -64,7 +64,7 @@ class PostgresStore:
         self.turns: Final = Turns(self._connections, self._statements, self._replica)
         self._listener = Listener(self._replica, self._connections.connect)
         self._order = Order()
-        self._ended = 0
+        self._released = 0
 
     @property
     def replica(self) -> str:
@@ -251,6 +251,9 @@ class PostgresStore:
 
     async def release(self, lease_id: LeaseId, now_us: int) -> bool:
         """See Ledger."""
+        self._released += 1
+        if self._released % _SWEEP == 0:
+            await self._do([], "forget_leases", {"before_us": now_us - LEASE_MEMORY_US})
         given = await self._do([lease_id], "release", {"lease_id": lease_id, "now_us": now_us})
         return not given or bool(given[0]["ended"])
 
@@ -263,9 +266,6 @@ class PostgresStore:
         self, lease_id: LeaseId, now_us: int, *, ended_task: TaskId = _NO_TASK, close_slot: float = 0.0
     ) -> None:
         """See Ledger."""
-        self._ended += 1
-        if self._ended % _SWEEP == 0:
-            await self._do([], "forget_leases", {"before_us": now_us - LEASE_MEMORY_US})
         ended: Parameters = {
             "lease_id": lease_id,
             "now_us": now_us,

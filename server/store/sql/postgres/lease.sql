@@ -167,7 +167,7 @@ SELECT account_id, pg_notify('howler', :replica || ',' || account_id) FROM chang
 -- A lease is over: its slot is free, or its task's, which rests; a task may end with it. The slot of one that
 -- had none may stay closed for a while.
 WITH ended AS (
-  UPDATE lease SET end_us = :now_us WHERE lease_id = :lease_id AND end_us IS NULL
+  DELETE FROM lease WHERE lease_id = :lease_id AND end_us IS NULL
   RETURNING account_id, mode, task_id
 ), freed AS (
   UPDATE slot

@@ -65,8 +65,8 @@ UPDATE lease
 RETURNING account_id, task_id, end_us;
 
 -- name: end_lease
--- A lease was given back.
-UPDATE lease SET end_us = :now_us WHERE lease_id = :lease_id AND end_us IS NULL
+-- A lease was given back in order: nobody will ask for it.
+DELETE FROM lease WHERE lease_id = :lease_id AND end_us IS NULL
 RETURNING account_id, mode, task_id;
 
 -- name: lapse_lease
