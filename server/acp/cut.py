@@ -7,6 +7,7 @@ from typing import Final
 
 MAX_FIELD_BYTES: Final = 1 << 20
 MAX_DELTA_BYTES: Final = 256 << 10
+MAX_DELTA_CHARS: Final = MAX_DELTA_BYTES // 4  # no character takes more than four bytes
 MAX_IMAGE_BYTES: Final = 3 << 20
 MAX_LIST_BYTES: Final = 3 << 20  # of a message whose plan, commands or questions are told whole
 MAX_NAME_CHARS: Final = 4096  # a title, a path, an address
@@ -15,7 +16,7 @@ MAX_LOCATIONS: Final = 100
 
 def bounded(text: str) -> tuple[str, bool]:
     """Return the text, cut to MAX_FIELD_BYTES, and whether it was cut."""
-    if len(text) <= MAX_FIELD_BYTES // 4:  # no character takes more than four bytes
+    if len(text) <= MAX_FIELD_BYTES // 4:
         return text, False
     raw = text.encode()
     if len(raw) <= MAX_FIELD_BYTES:
@@ -30,7 +31,4 @@ def named(text: str) -> str:
 
 def pieces(text: str) -> list[str]:
     """Return the text in pieces of at most MAX_DELTA_BYTES; nothing for an empty text."""
-    step = MAX_DELTA_BYTES // 4
-    if len(text) <= step:
-        return [text] if text else []
-    return [text[start : start + step] for start in range(0, len(text), step)]
+    return [text[start : start + MAX_DELTA_CHARS] for start in range(0, len(text), MAX_DELTA_CHARS)]

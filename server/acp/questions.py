@@ -38,7 +38,8 @@ class Questions:
     """The questions of one turn, by id.
 
     `answered` holds how questions were resolved of which a replay may tell again: they are
-    resolved alike, and the platform is owed the reply once more unless the replay shows it.
+    resolved alike, and the platform is owed the reply once more unless the replay shows it. `owed` holds the
+    replies that are yet to be sent.
     """
 
     def __init__(self, policy: QuestionPolicy, answered: Mapping[str, QuestionResolved | None]) -> None:
@@ -46,7 +47,7 @@ class Questions:
         self._answered = answered
         self._open: dict[str, tuple[QuestionItem, ...]] = {}
         self._seen: set[str] = set()
-        self._owed: dict[str, Reply] = {}
+        self.owed: dict[str, Reply] = {}
 
     def asked(self, frame: Asked) -> list[TaskEvent]:
         """Tell a new question and, where the policy says so, its answer."""
@@ -115,7 +116,7 @@ class Questions:
         if not fits(reply):
             raise ValueError("together they are larger than the platform takes")
         del self._open[name]
-        self._owed[name] = reply
+        self.owed[name] = reply
         return [_resolved(name, resolution, answers)]
 
     def answered_elsewhere(self, frame: Answered) -> list[TaskEvent]:
@@ -128,7 +129,7 @@ class Questions:
     def _drop(
         self, name: str, resolution: QuestionResolution, answers: Sequence[Answer] = ()
     ) -> list[TaskEvent]:
-        self._owed.pop(name, None)  # the platform has its answer, or wants none any more
+        self.owed.pop(name, None)  # the platform has its answer, or wants none any more
         if self._open.pop(name, None) is None:
             return []
         return [_resolved(name, resolution, answers)]
@@ -138,14 +139,6 @@ class Questions:
         return [
             event for name in list(self._open) for event in self._drop(name, _R.QUESTION_RESOLUTION_EXPIRED)
         ]
-
-    def owed(self) -> list[Reply]:
-        """Drain the replies owed to the platform."""
-        if not self._owed:  # as after nearly every event
-            return []
-        owed = list(self._owed.values())
-        self._owed.clear()
-        return owed
 
 
 def answered(question: Question, answers: Sequence[Answer], *, decline: bool) -> list[TaskEvent]:

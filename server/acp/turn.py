@@ -5,7 +5,7 @@ Sans I/O: no await, no clock, no logging. A frame is understood, passed on as
 whatever order, the events obey the grammar stated at TaskEvent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -24,13 +24,12 @@ from howler.task.v1.task_event_pb2 import (
     Raw,
     Started,
     TaskEvent,
-    ThoughtDelta,
     TokenUsage,
     Usage,
     UsageSource,
 )
 
-from server.acp.cut import MAX_IMAGE_BYTES, bounded, named, pieces
+from server.acp.cut import MAX_DELTA_CHARS, MAX_IMAGE_BYTES, bounded, named, pieces
 from server.acp.frames import (
     Answered,
     Asked,
@@ -70,8 +69,8 @@ class Turn:
     of its tokens. `began` is True once the platform showed a sign of the agent,
     `ended` once the turn is over, `severed` holds what the platform said when it
     gave the socket up, `ignored` counts the messages that no dialect explains.
-    `told` is the fold of its events. `answered` holds how questions were answered
-    of which a replay may tell again.
+    `told` is the fold of its events, `owed` the replies that are owed to the platform.
+    `answered` holds how questions were answered of which a replay may tell again.
     """
 
     def __init__(
@@ -88,6 +87,7 @@ class Turn:
         self.told = Told()
         self._tools = Tools()
         self._questions = Questions(questions, answered or {})
+        self.owed = self._questions.owed
         self._meter = Metered()
         self.complaint: str | None = None
         """What the agent reported last, if it did nothing since."""
@@ -97,21 +97,17 @@ class Turn:
         """Return the events that one frame means, perhaps none."""
         if self.ended:
             return []  # whatever comes late changes nothing
-        events = self._understand(frame)
-        for event in events:
-            event.time_unix_ms = frame.at
-        return events
-
-    def _understand(self, frame: Frame) -> list[TaskEvent]:
-        match frame:
-            case Said(text=text):
-                return self._spoken(self.told.text, text, [_text_delta(piece) for piece in pieces(text)])
-            case Thought(text=text):
-                thoughts = [TaskEvent(thought_delta=ThoughtDelta(text=piece)) for piece in pieces(text)]
-                return self._spoken(self.told.thought, text, thoughts)
-        events = self._shown(frame)
-        for event in events:
-            self.told.note(event)
+        if isinstance(frame, Said):  # as nearly all are
+            events = self._spoken(self.told.text, frame.text, _text_delta)
+        elif isinstance(frame, Thought):
+            events = self._spoken(self.told.thought, frame.text, _thought_delta)
+        else:
+            events = self._shown(frame)
+            for event in events:
+                self.told.note(event)
+        if at := frame.at:
+            for event in events:
+                event.time_unix_ms = at
         return events
 
     def _shown(self, frame: Frame) -> list[TaskEvent]:
@@ -179,12 +175,13 @@ class Turn:
                 return [TaskEvent(raw=raw)]
         raise AssertionError(f"no case for {type(frame).__name__}")
 
-    def _spoken(self, track: Track, text: str, deltas: list[TaskEvent]) -> list[TaskEvent]:
-        if not deltas:
+    def _spoken(self, track: Track, text: str, delta: Callable[[str], TaskEvent]) -> list[TaskEvent]:
+        if not text:
             return []
         track.add(text)
         self.complaint = None  # the agent went on: its error was not the end
-        return self._content(deltas)
+        deltas = [delta(text)] if len(text) <= MAX_DELTA_CHARS else list(map(delta, pieces(text)))
+        return deltas if self.began else self._content(deltas)
 
     def _content(self, events: list[TaskEvent]) -> list[TaskEvent]:
         """Put `started` before the first content, told by the platform or not."""
@@ -263,7 +260,9 @@ class Turn:
 
     def to_send(self) -> list[Reply]:
         """Drain the replies owed to the platform."""
-        return self._questions.owed()
+        replies = list(self.owed.values())
+        self.owed.clear()
+        return replies
 
     def _used(self) -> Usage:
         usage = _usage(self._meter)
@@ -281,10 +280,18 @@ class Turn:
         return usage
 
 
+# Made field by field, which costs a third of the constructors: of all events these are the most frequent.
+
+
 def _text_delta(text: str) -> TaskEvent:
-    """Of all events the most frequent: made field by field, which costs a third of the constructors."""
     event = TaskEvent()
     event.text_delta.text = text
+    return event
+
+
+def _thought_delta(text: str) -> TaskEvent:
+    event = TaskEvent()
+    event.thought_delta.text = text
     return event
 
 

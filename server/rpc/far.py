@@ -64,6 +64,13 @@ class FarWatcher:
         return self._left > 0 or self._over or self._error is not None
 
     @property
+    def ends(self) -> bool:
+        """See Watcher."""
+        if self._near is not None:
+            return self._near.ends
+        return self._over or self._asked.until_now or self._error is not None
+
+    @property
     def told(self) -> bool:
         """See Watcher."""
         return self._near.told if self._near is not None else self._asked.until_now and self.done
@@ -90,7 +97,7 @@ class FarWatcher:
         self._cursor += count
         if not self._left:
             self._read.set()
-        return Piece([self._events[start : self._offset]], count, size)
+        return Piece([self._events[start : self._offset]], count, size, self._left > 0)
 
     def close(self) -> None:
         """Leave the log; the owner hears of it."""

@@ -17,16 +17,18 @@ from server.turn.keys import may_repeat
 from server.turn.live import Cause, LiveTurn, TurnId
 from server.turn.log import BATCH_BYTES
 from server.turn.window import Window
-from server.turn.wire import failed_frame, relay_response, told, turn_frame
+from server.turn.wire import failed_frame, frame_of, relay_response, told, turn_frame
 
 
 @dataclass(slots=True)
 class _Seat:
     """One turn on the Relay. It has no watcher while it is looked for, no `turn` where none runs here.
 
-    `said` is what it is told while it is looked for: it hears of that when it is found.
+    `frame` is what its frames have in common. `said` is what it is told while it is looked for: it hears of
+    that when it is found.
     """
 
+    frame: bytes
     turn: LiveTurn | None = None
     watcher: AnyWatcher | None = None
     looking: asyncio.Task[None] | None = None
@@ -118,7 +120,7 @@ class Relay:
         """Start or watch a turn; what goes wrong is told in its frame."""
         if tag in self._seats:
             raise _violation(f"tag {tag} is in use")
-        seat = self._seats[tag] = _Seat()
+        seat = self._seats[tag] = _Seat(frame_of(tag))
         if request.HasField("start") and not may_repeat(request.start):
             try:
                 check_start(request.start)
@@ -147,9 +149,12 @@ class Relay:
         wake()
 
     def _waker(self, tag: int) -> Callable[[], None]:
+        ready, stir = self._ready, self._stirred.set
+
         def wake() -> None:
-            self._ready[tag] = None
-            self._stirred.set()
+            if not ready:  # else the others' reading comes to it, too
+                stir()
+            ready[tag] = None
 
         return wake
 
@@ -215,13 +220,14 @@ class Relay:
             frames.append(_failed(tag, error))
             return 0
         seat.window.spend(piece.size)
-        if watcher.done:
+        frame = turn_frame(seat.frame, first_seq if piece.count else 0, piece.fields)
+        ends = watcher.ends
+        if ends and watcher.done:
             self._leave(tag, seat)
-        if watcher.told or (watcher.done and not piece.count):
-            frames.append(told(turn_frame(tag, first_seq if piece.count else 0, piece.fields)))
+            frames.append(told(frame) if watcher.told or not piece.count else frame)
         elif piece.count:
-            frames.append(turn_frame(tag, first_seq, piece.fields))
-            if watcher.behind and not watcher.done:
+            frames.append(frame)
+            if piece.more or ends:
                 self._ready[tag] = None
         return piece.size
 

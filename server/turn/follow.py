@@ -178,11 +178,13 @@ class Follower:
         if machine.ended:
             reached.last = events
             return True
-        if events:
-            self._live.tell(events)
+        if not events:
+            return machine.severed is not None
+        self._live.tell(events)
+        if machine.owed:
             for reply in machine.to_send():
                 self._send(self._spelled(reply))
-        return machine.severed is not None
+        return False
 
     def _heed(self, frame: Frame, on_sign: Callable[[], None]) -> None:
         self.deaf = self.deaf and isinstance(frame, Silent)

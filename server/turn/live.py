@@ -218,6 +218,7 @@ class LiveTurn:
     def _keep_alive(self) -> None:
         if self.start.HasField("keep_alive"):
             seconds = self.start.keep_alive.ToMilliseconds() / 1000
+            self._told_at = self._clock()
             self._pulse = Pulse(seconds, lambda: self._told_at, self._beat)
 
     def _beat(self) -> None:
@@ -247,7 +248,8 @@ class LiveTurn:
 
     def tell(self, events: list[TaskEvent]) -> None:
         """Append events to the log; those that the platform did not date happen now."""
-        self._told_at = self._clock()
+        if self._pulse is not None:
+            self._told_at = self._clock()
         if self.listener is not None:
             self.listener(events)
         if self._held is not None:

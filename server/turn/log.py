@@ -7,9 +7,9 @@ Of these no more than CAP_BYTES stay in memory: what is older is in the store, a
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, Protocol
 
+import msgspec
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_event_pb2 import TaskEvent
 
@@ -43,13 +43,16 @@ class Reader(Protocol):
     wake: Callable[[], None]
 
 
-@dataclass(slots=True)
-class Piece:
-    """Events to be sent: fields in bytes, how many there are, and their size without the fields' heads."""
+class Piece(msgspec.Struct, frozen=True, gc=False):
+    """Events to be sent: fields in bytes, how many there are, and their size without the fields' heads.
+
+    `more` says that there may be more to read at once.
+    """
 
     fields: list[bytes]
     count: int
     size: int
+    more: bool = False
 
 
 NOTHING: Final = Piece([], 0, 0)
@@ -88,23 +91,26 @@ class TurnLog:
         """
         if self._newest_bytes > SPAN_BYTES:  # before these: who keeps up has read what goes into the span
             self._join_newest()
+        seq = self.next_seq
         for event in events:
-            event.seq = self.next_seq
+            event.seq = seq
             if not event.time_unix_ms:
                 event.time_unix_ms = now_ms
-            self.next_seq += 1
+            seq += 1
             spelled = event.SerializeToString()
             size = len(spelled)
             self._newest.append(first_field(spelled))
             self._sizes.append(size)
             self._newest_bytes += size
+        self.next_seq = seq
         if show:
             self.show()
 
     def show(self) -> None:
         """Show the watchers what was appended."""
         self.shown = self.next_seq
-        self.wake()
+        for watcher in self._watchers:
+            watcher.wake()
 
     def wake(self) -> None:
         """Have the watchers look whether there is something to read."""
@@ -216,12 +222,12 @@ class TurnLog:
         start = cursor - self._newest_from
         if start < 0:
             return None
-        end = until - self._newest_from
+        end = last = until - self._newest_from
         size = sum(self._sizes[start:end])
         while size > limit and end > start + 1:
             end -= 1
             size -= self._sizes[end]
-        return Piece(self._newest[start:end], end - start, size)
+        return Piece(self._newest[start:end], end - start, size, end < last)
 
     def span_of(self, seq: int) -> Span | None:
         """Return the span in memory that holds an event."""

@@ -31,8 +31,7 @@ class Saying:
     def hear(self, events: list[TaskEvent]) -> None:
         """Take what the turn tells."""
         for event in events:
-            if event.HasField("text_delta"):
-                text = event.text_delta.text
+            if text := event.text_delta.text:
                 self._words.add(text)
                 if self.known.keeps:
                     self._texts.append(text)

@@ -6,7 +6,7 @@ credit holds nothing more than its place.
 
 import asyncio
 from collections.abc import Callable
-from math import inf
+from sys import maxsize
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -17,6 +17,7 @@ from server.turn.log import BATCH_BYTES, NOTHING, Piece, TurnLog
 from server.turn.wire import behind_fields, cut_fields
 
 _NO_EVENT: Final = Span(0, 0, b"")
+_NEVER: Final = maxsize  # a seq that no log comes to
 
 
 class Watcher:
@@ -36,7 +37,7 @@ class Watcher:
         self.cursor = after_seq + 1
         self.wake = wake
         self._log = log
-        self._until = log.shown if until_now else inf
+        self._until = log.shown if until_now else _NEVER
         self._span = _NO_EVENT
         self._offset = 0  # of the cursor in the span's events
         self._batch: list[Span] = []  # what was read back, without what was taken
@@ -66,14 +67,13 @@ class Watcher:
         """
         if self._error is not None:
             raise self._error
-        until = min(self._log.shown, self._until)
+        log, until = self._log, self._log.shown
+        until = min(until, self._until)
         if self.cursor >= until:
-            if self._log.ended:
-                self._log.raise_failure()
+            if log.ended:
+                log.raise_failure()
             return NOTHING
-        piece = self._log.newest(self.cursor, int(until), limit)
-        if piece is None:
-            piece = self._take_older(int(until), limit)
+        piece = log.newest(self.cursor, until, limit) or self._take_older(until, limit)
         self.cursor += piece.count
         return piece
 
@@ -85,7 +85,7 @@ class Watcher:
         self._offset, count, size = cut_fields(
             span.events, start, min(span.behind, until) - self.cursor, limit
         )
-        return Piece([span.events[start : self._offset]], count, size)
+        return Piece([span.events[start : self._offset]], count, size, more=True)
 
     def _turn_over(self) -> bool:
         """Turn to the span that holds the cursor, of the batch or of memory; False where there is none."""
@@ -120,6 +120,11 @@ class Watcher:
     def behind(self) -> bool:
         """There is more to read, or an end to be told."""
         return self._log.shown > self.cursor or self._log.ended or self.told or self._error is not None
+
+    @property
+    def ends(self) -> bool:
+        """It is known what comes behind the last event: it may be `done` soon, or `told`, or raise."""
+        return self._log.ended or self._until != _NEVER
 
     @property
     def told(self) -> bool:

@@ -83,9 +83,14 @@ def _size_at(fields: bytes, start: int) -> tuple[int, int]:
     return size | digit << shift, place + 1
 
 
-def turn_frame(tag: int, first_seq: int, events: Iterable[bytes]) -> bytes:
+def frame_of(tag: int) -> bytes:
+    """Return what all TurnFrames of a tag that hold events have in common: see turn_frame."""
+    return b"%b%b%b" % (_TAG, varint(tag), _FIRST_SEQ)
+
+
+def turn_frame(common: bytes, first_seq: int, events: Iterable[bytes]) -> bytes:
     """Return a TurnFrame of events that are fields already."""
-    return b"%b%b%b%b%b" % (b"".join(events), _TAG, varint(tag), _FIRST_SEQ, varint(first_seq))
+    return b"%b%b%b" % (b"".join(events), common, varint(first_seq))
 
 
 def told(frame: bytes) -> bytes:

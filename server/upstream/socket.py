@@ -22,6 +22,7 @@ from server.upstream.reply import Reply, open_reply
 
 _E = ErrorReason
 _MOST_BYTES: Final = 256 << 20  # of a frame; the platform has no limit toward us (§6.1)
+_TEXT: Final = WSMsgType.TEXT
 _CONTROL: Final = (WSMsgType.PING, WSMsgType.PONG, WSMsgType.CLOSE)
 
 # Below INFO the library logs every header, and with it the cookie: never let it.
@@ -107,7 +108,7 @@ class Socket(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """See WSListener."""
         kind = frame.msg_type
-        if kind in _CONTROL:
+        if kind is not _TEXT and kind in _CONTROL:
             self._control(transport, kind, frame)
             return
         message = frame.get_payload_as_bytes()

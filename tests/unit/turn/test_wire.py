@@ -13,6 +13,7 @@ from server.turn.wire import (
     cut_fields,
     failed_frame,
     first_field,
+    frame_of,
     relay_response,
     told,
     turn_frame,
@@ -37,7 +38,7 @@ def test_events_are_a_stream_response(said: list[TaskEvent]) -> None:
 
 @given(tags, seqs, events)
 def test_a_frame_may_say_that_it_is_the_last(tag: int, seq: int, said: list[TaskEvent]) -> None:
-    frame = told(turn_frame(tag, seq, fields(said)))
+    frame = told(turn_frame(frame_of(tag), seq, fields(said)))
     assert TurnFrame.FromString(frame) == TurnFrame(tag=tag, first_seq=seq, events=said, told=True)
 
 
@@ -60,7 +61,7 @@ def test_joined_fields_are_cut_where_they_meet(messages: list[bytes], data: st.D
 
 @given(st.lists(st.tuples(tags, seqs, events), max_size=4))
 def test_frames_are_a_relay_response(frames: list[tuple[int, int, list[TaskEvent]]]) -> None:
-    spelled = relay_response(turn_frame(tag, seq, fields(said)) for tag, seq, said in frames)
+    spelled = relay_response(turn_frame(frame_of(tag), seq, fields(said)) for tag, seq, said in frames)
     wanted = [TurnFrame(tag=tag, first_seq=seq, events=said) for tag, seq, said in frames]
     assert RelayResponse.FromString(spelled) == RelayResponse(frames=wanted)
 
