@@ -1,7 +1,7 @@
 """Puts the parts of the pool together, and sees to what follows when something has changed in one of them."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from howler.pool.v1.pool_event_pb2 import PoolEvent
 
@@ -18,7 +18,8 @@ from server.pool.mirror import Mirror
 from server.pool.pieces import ActiveTask
 from server.pool.queue import Queue
 from server.pool.sessions import Authenticator
-from server.pool.tasks import Evict, Tasks
+from server.pool.stops import NEEDED, Evict, Stops
+from server.pool.tasks import Tasks
 from server.pool.terms import Terms
 from server.pool.watchers import Watchers
 
@@ -55,17 +56,18 @@ class Attendant:
             wall=now,
             new_id=new_id,
         )
-        self.queue = Queue(board, log_in=self._log_in, evict=self._start_eviction)
+        self.queue = Queue(board, log_in=self._log_in, evict=self._make_room)
         self.health = Health(desk, authenticator, changed=self.changed)
         self.leases = Leases(desk, gone=self._gone)
         self.granting = Granting(desk, self.queue, self.health, self.leases)
-        self.tasks = Tasks(desk, self.queue, self.health, self.leases, self.granting, evict)
+        self.stops = Stops(desk, self.queue, self.leases, self.granting, evict)
+        self.tasks = Tasks(desk, self.queue, self.health, self.stops)
 
     def _log_in(self, account_id: AccountId) -> None:
         self.health.logins.log_in(account_id)
 
-    def _start_eviction(self, active: ActiveTask) -> None:
-        self.tasks.start_eviction(active)
+    def _make_room(self, chosen: Collection[ActiveTask]) -> None:
+        self.stops.start(chosen, NEEDED)
 
     def _gone(self, task_id: TaskId) -> None:
         """A lease ended: its slot may be wanted, its task may have been left in the middle of a turn."""

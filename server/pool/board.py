@@ -22,8 +22,9 @@ Touch = tuple[str, str] | CooldownKey
 class Board:
     """Who has what.
 
-    `tasks` are in the order of their last use: idle ones are stopped in that order. While the books are read,
-    `touched` gathers what changes here meanwhile (see merge.py).
+    `tasks` are in the order of their last use: idle ones are stopped in that order. `stopping` are those that
+    this replica stops now. While the books are read, `touched` gathers what changes here meanwhile (see
+    merge.py).
     """
 
     def __init__(self, default_slots: int) -> None:
@@ -31,6 +32,7 @@ class Board:
         self.seats: dict[AccountId, Seat] = {}
         self.leases: dict[LeaseId, Held] = {}
         self.tasks: dict[TaskId, ActiveTask] = {}
+        self.stopping: dict[TaskId, ActiveTask] = {}
         self.coolings: dict[CooldownKey, Cooling] = {}
         self.probes = Probes()
         self.touched: set[Touch] | None = None
@@ -146,9 +148,24 @@ class Board:
         """Take a task away: its slot is free. A lease on it stays until it is ended."""
         self.touch(("task", task_id))
         active = self.tasks.pop(task_id, None)
+        self.stopping.pop(task_id, None)
         if active is not None and (seat := self.seats.get(active.account_id)):
             seat.tasks.discard(task_id)
         return active
+
+    def idle(self, now: float) -> Iterator[ActiveTask]:
+        """Yield the tasks that may be stopped, the one used longest ago first."""
+        return (active for active in self.tasks.values() if active.idle and active.evict_after <= now)
+
+    def stop(self, active: ActiveTask) -> None:
+        """Take note that a task is being stopped: it is nobody's to use."""
+        active.evicting = True
+        self.stopping[active.id] = active
+
+    def stopped(self, active: ActiveTask) -> None:
+        """Take note that a task is not being stopped any more: it has ended, or could not be."""
+        active.evicting = False
+        self.stopping.pop(active.id, None)
 
     def close_slot(self, account_id: AccountId, opens: float) -> None:
         """Close a free slot of an account until a moment."""

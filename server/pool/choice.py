@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -95,12 +95,9 @@ def evictions(board: Board, wants: Iterable[Want], now: float) -> list[ActiveTas
     """
     idle = [
         active
-        for active in board.tasks.values()
-        if (active.evicting or (active.idle and active.evict_after <= now))
-        and board.seats[active.account_id].usable
-        and board.opens(active.account_id) <= now
+        for active in chain(board.stopping.values(), board.idle(now))
+        if board.seats[active.account_id].usable and board.opens(active.account_id) <= now
     ]
-    idle.sort(key=lambda active: not active.evicting)
     chosen: list[ActiveTask] = []
     for want in wants:
         if not idle:
@@ -122,14 +119,8 @@ def surplus(board: Board, spare: Callable[[int], int], now: float) -> list[Activ
     open_now = {seat.id: seat for seat in board.seats.values() if seat.usable and board.opens(seat.id) <= now}
     short = spare(sum(seat.slots for seat in open_now.values()))
     short -= sum(max(0, seat.free(now)) for seat in open_now.values())
-    if short <= 0:
-        return []
-    short -= sum(active.evicting and active.account_id in open_now for active in board.tasks.values())
-    idle = (
-        active
-        for active in board.tasks.values()
-        if active.idle and active.evict_after <= now and active.account_id in open_now
-    )
+    short -= sum(active.account_id in open_now for active in board.stopping.values())
+    idle = (active for active in board.idle(now) if active.account_id in open_now)
     return list(islice(idle, max(short, 0)))
 
 

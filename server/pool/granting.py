@@ -1,6 +1,7 @@
 """Grants leases: on any account that would do, or on one task."""
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Final
 
@@ -118,15 +119,31 @@ class Granting:
         board.hold(held)
         return held
 
-    async def take(self, active: ActiveTask, purpose: str) -> Held | None:
-        """Lease a task that nobody uses, to stop it; None when another replica was first."""
-        lease = Lease(mode=LEASE_MODE_EXCLUSIVE, holder="howler", purpose=purpose)
-        held = self._reserve(active, lease)
-        return held if await self._grant(held, None) else None
+    async def take(self, tasks: Iterable[ActiveTask], purpose: str) -> dict[TaskId, Held]:
+        """Lease tasks that nobody uses, in one step, to stop them; return those that no replica had first."""
+        reserved = [
+            self._reserve(active, Lease(mode=LEASE_MODE_EXCLUSIVE, holder="howler", purpose=purpose))
+            for active in tasks
+        ]
+        now_us, asked_at, ttl = self._desk.now_us(), self._desk.now(), self._desk.terms.ttl
+        leases = {held.task_id: held.lease for held in reserved}
+        try:
+            tokens = await self._desk.ledger.grant_tasks(leases, ttl, now_us)
+        except BaseException:
+            for held in reserved:
+                self._desk.chores.spawn(self._leases.end(held))  # see _grant
+            raise
+        for held in reserved:
+            held.kept = True
+        return {
+            held.task_id: held
+            for held in reserved
+            if self._granted(held, tokens.get(held.task_id), asked_at, ttl, now_us)
+        }
 
     async def _grant(self, held: Held, ttl: float | None) -> bool:
         """Record a reservation; False when the ledger refuses it or the account went away meanwhile."""
-        board, now_us, asked_at = self._desk.board, self._desk.now_us(), self._desk.now()
+        now_us, asked_at = self._desk.now_us(), self._desk.now()
         held.kept = ttl is None
         seconds = self._desk.terms.ttl if ttl is None else ttl
         try:
@@ -134,11 +151,16 @@ class Granting:
         except BaseException:
             self._desk.chores.spawn(self._leases.end(held))  # recorded or not: it is ended behind the grant
             raise
+        return self._granted(held, token, asked_at, seconds, now_us)
+
+    def _granted(self, held: Held, token: int | None, asked_at: float, ttl: float, now_us: int) -> bool:
+        """Take note of what the ledger said to a reservation. See _grant."""
+        board = self._desk.board
         if token is None or held.id not in board.leases:
             board.let_go(held.id)  # nobody else is told of its slot before the books are read anew
             return False
         held.lease.token = token
-        self._leases.extend(held, asked_at, seconds)
+        self._leases.extend(held, asked_at, ttl)
         for key in board.probes.of(held.id):
             self._desk.alarm.by(board.probes[key].after)  # the others wait no longer for what it finds out
         board.used_at(held.account_id, now_us)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -227,6 +227,22 @@ class Leases:
             board.close_slot(held.account_id, self._desk.now() + close_slot)
             self._desk.alarm.by(self._desk.now() + close_slot)
         self._gone(held)
+
+    async def end_stopped(self, stopped: Collection[Held]) -> None:
+        """End leases with the tasks that were stopped under them, in one step, or each later by itself."""
+        for held in stopped:
+            held.ending = True
+        now_us = self._desk.now_us()
+        try:
+            await self._desk.ledger.end_tasks({held.task_id: held.id for held in stopped}, now_us)
+        except Exception as error:
+            _log.warning("%d tasks that were stopped could not be ended yet: %s", len(stopped), error)
+            for held in stopped:
+                self._desk.chores.spawn(self._end_later(held, held.task_id, 0.0))
+            return
+        for held in stopped:
+            self._desk.board.leave(held.task_id)
+            self._gone(held)
 
     async def _end_later(self, held: Held, ended_task: TaskId, close_slot: float) -> None:
         while True:

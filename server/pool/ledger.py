@@ -119,6 +119,14 @@ class Ledger(Protocol):
         task that was left in the middle of a turn one is granted although the account is disabled.
         """
 
+    async def grant_tasks(
+        self, leases: Mapping[TaskId, Lease], ttl: float, now_us: int
+    ) -> Mapping[TaskId, int]:
+        """Record exclusive leases on tasks in one step; return the tokens of those that were granted.
+
+        Each is granted or not as by `grant`, whatever becomes of the others.
+        """
+
     async def renew(self, leases: Mapping[LeaseId, float]) -> frozenset[LeaseId]:
         """Let each lease end so many seconds from now; return those that had not lapsed. 0 lets it lapse."""
 
@@ -155,6 +163,9 @@ class Ledger(Protocol):
         `ended_task` is ended in the same step, even where the lease has ended before. A slot that no task
         took over stays closed for `close_slot` seconds.
         """
+
+    async def end_tasks(self, leases: Mapping[TaskId, LeaseId], now_us: int) -> None:
+        """End tasks and the leases on them in one step, each as `end_lease` does."""
 
     async def lease_token(self, lease_id: LeaseId) -> int | None:
         """Return the token of a lease that is live, or that was released or lapsed in the last hour."""

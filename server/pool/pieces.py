@@ -47,16 +47,12 @@ class Held:
     foreign: bool = False
     claimed: Fence | None = None
     ending: bool = False
+    id: LeaseId = field(init=False)
+    account_id: AccountId = field(init=False)
 
-    @property
-    def id(self) -> LeaseId:
-        """The lease's id."""
-        return LeaseId(self.lease.lease_id)
-
-    @property
-    def account_id(self) -> AccountId:
-        """The lease's account."""
-        return AccountId(self.lease.account_id)
+    def __post_init__(self) -> None:
+        # They are asked for more often than a message is read at no cost.
+        self.id, self.account_id = LeaseId(self.lease.lease_id), AccountId(self.lease.account_id)
 
     @property
     def exclusive(self) -> bool:
@@ -150,11 +146,10 @@ class Seat:
     used_us: int = 0
     logging_in: bool = False
     login_after: float = 0.0
+    id: AccountId = field(init=False)
 
-    @property
-    def id(self) -> AccountId:
-        """The account's id."""
-        return self.member.account_id
+    def __post_init__(self) -> None:
+        self.id = self.member.account_id
 
     @property
     def used(self) -> int:
@@ -163,7 +158,10 @@ class Seat:
 
     def free(self, now: float) -> int:
         """Return how many slots are neither used nor closed nor withheld."""
-        return self.slots - self.used - max(self.withheld, sum(opens > now for opens in self.closed))
+        free = self.slots - len(self.tasks) - len(self.unbound)
+        if self.closed or self.withheld:
+            free -= max(self.withheld, sum(opens > now for opens in self.closed))
+        return free
 
 
 @dataclass(frozen=True, slots=True)

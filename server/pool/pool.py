@@ -38,7 +38,8 @@ from server.pool.ledger import Ledger
 from server.pool.queue import Place
 from server.pool.roster import Roster
 from server.pool.sessions import Authenticator
-from server.pool.tasks import Adopt, Evict, copied
+from server.pool.stops import Adopt, Evict
+from server.pool.tasks import copied
 from server.pool.terms import Terms
 
 _E = ErrorReason
@@ -125,7 +126,7 @@ class Pool:
 
     def offer_orphans(self, adopt: Adopt) -> None:
         """Have turns adopted whose tasks were left in the middle. To be called before the pool is opened."""
-        self._tasks.adopt = adopt
+        self._attendant.stops.adopt = adopt
 
     def place(self, priority: int) -> Place:
         """Return a place in line: of those who wait the higher priority is served first, then who came first.

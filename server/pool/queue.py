@@ -7,7 +7,7 @@ a round of the loop, and what is over by the one would not be by the other.
 import asyncio
 import time
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -56,7 +56,11 @@ class Queue:
     """
 
     def __init__(
-        self, board: Board, *, log_in: Callable[[AccountId], object], evict: Callable[[ActiveTask], object]
+        self,
+        board: Board,
+        *,
+        log_in: Callable[[AccountId], object],
+        evict: Callable[[Collection[ActiveTask]], object],
     ) -> None:
         self._board = board
         self._log_in = log_in
@@ -171,9 +175,8 @@ class Queue:
         for seat in sleepers(self._board, (waiter.want for waiter in self._waiters), now):
             self._log_in(seat.id)
         turns = (waiter.want for waiter in self._waiters if waiter.want.exclusive)
-        for active in evictions(self._board, turns, now):
-            active.evicting = True
-            self._evict(active)
+        if chosen := evictions(self._board, turns, now):
+            self._evict(chosen)
 
     def _expire(self, waiter: _Waiter, waited: float) -> None:
         if not waiter.future.done():

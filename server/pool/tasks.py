@@ -2,73 +2,35 @@
 
 import asyncio
 import logging
-from typing import Final, Protocol
+from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.pool.v1.pool_service_pb2 import Lease
 from howler.task.v1.task_service_pb2 import Task
 
-from server.errors import ServiceError, reason_name
+from server.errors import ServiceError
 from server.pool.account import AccountId, LeaseId, TaskId
 from server.pool.choice import surplus
 from server.pool.desk import Desk
-from server.pool.granting import Granting
 from server.pool.health import Health
-from server.pool.leases import Leases
-from server.pool.pieces import NO_LEASE, STOPS, ActiveTask, Held, Seat
+from server.pool.pieces import NO_LEASE, Seat
 from server.pool.queue import Queue
+from server.pool.stops import DONE_WITH, NEEDED, SPARED, Stops
 from server.pool.treatment import SLOT_CLOSED
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
 
-_NEEDED: Final = "was idle longest and its slot is needed"
-_ORPHANED: Final = "was left in the middle of a turn"
-_DONE_WITH: Final = "is needed no more"
-_SPARED: Final = "was idle longest and too few slots are free"
-_LEVELS: Final = {_SPARED: logging.DEBUG}  # of which a line tells for many
 _GATHER: Final = 0.05  # seconds in which what happens to slots gathers before it is looked at
-_EVICT_PAUSE: Final = 60.0  # seconds before a task that could not be stopped is tried again
-_TAKE_PAUSE: Final = 1.0  # the same for one that another replica had, or whose turn could not be adopted
-
-
-class Evict(Protocol):
-    """Stops a task on the platform; one that is gone there is no error."""
-
-    async def __call__(self, task: Task, lease: Lease | None = None) -> None:
-        """Stop it under a lease on it, where one is given: nothing is sent once that is lost."""
-
-
-class Adopt(Protocol):
-    """Goes on with the turn that was left in the middle on a task."""
-
-    async def __call__(self, task: Task, lease: Lease) -> bool:
-        """Take a lease on the task over, to end it when the turn is; False where the turn cannot go on."""
 
 
 class Tasks:
-    """Active tasks. `evict` stops one on the platform: when it returns the task counts as ended.
+    """Active tasks, and which of them are stopped when."""
 
-    `adopt` is asked before one is stopped that was left in the middle of a turn.
-    """
-
-    adopt: Adopt | None = None
-
-    def __init__(
-        self,
-        desk: Desk,
-        queue: Queue,
-        health: Health,
-        leases: Leases,
-        granting: Granting,
-        evict: Evict,
-    ) -> None:
+    def __init__(self, desk: Desk, queue: Queue, health: Health, stops: Stops) -> None:
         self._desk = desk
         self._queue = queue
         self._health = health
-        self._leases = leases
-        self._granting = granting
-        self._evict = evict
+        self._stops = stops
         self._sparing = False
 
     async def record(self, task: Task, lease_id: LeaseId) -> None:
@@ -103,7 +65,7 @@ class Tasks:
         """Stop a task that nobody will speak to again, in the background, unless a turn runs on it."""
         active = self._desk.board.tasks.get(task_id)
         if active is not None and active.idle:
-            self.start_eviction(active, _DONE_WITH)
+            self._stops.start([active], DONE_WITH)
 
     def stop_orphans(self) -> None:
         """Adopt or stop the tasks that a turn was cut off on: their agents may be at work still.
@@ -114,56 +76,7 @@ class Tasks:
         for active in list(self._desk.board.tasks.values()):
             reachable = active.orphaned and self._desk.board.seats[active.account_id].member.has_session
             if reachable and active.evict_after <= now:
-                self.start_eviction(active, _ORPHANED)
-
-    def start_eviction(self, active: ActiveTask, why: str = _NEEDED) -> None:
-        """Stop a task that no turn uses, in the background."""
-        active.evicting = True
-        self._desk.chores.spawn(self._stop(active, why))
-
-    async def _stop(self, active: ActiveTask, why: str) -> None:
-        """Stop a task under a lease on it, so that no replica begins a turn on it meanwhile."""
-        held: Held | None = None
-        if active.id not in self._desk.board.tasks:
-            return
-        adopts = why is _ORPHANED and self.adopt is not None
-        pause = _TAKE_PAUSE if adopts else _EVICT_PAUSE
-        try:
-            held = await self._granting.take(active, active.task.turn_id if adopts else f"{STOPS}it {why}")
-            if held is None:
-                await self._desk.mirror.refresh({active.account_id})  # another replica has it
-                if active.id in self._desk.board.tasks and not active.lease_id:
-                    self._not_before(active, _TAKE_PAUSE)
-                return
-            if why is _ORPHANED and await self._rests(active):
-                await self._leases.give_back(held.id)
-                return
-            if adopts and self.adopt is not None and await self.adopt(active.task, held.lease):
-                return
-            pause = _EVICT_PAUSE
-            _log.log(_LEVELS.get(why, logging.INFO), "task %s is stopped: it %s", active.id, why)
-            await self._evict(copied(active.task), held.lease)
-        except Exception as error:
-            reason = reason_name(error.reason) if isinstance(error, ServiceError) else type(error).__name__
-            _log.warning("task %s could not be stopped: %s", active.id, reason)
-            self._not_before(active, pause)
-            if held is not None:
-                await self._leases.give_up(held)
-        else:
-            await self._leases.give_back(held.id, ended_task=active.id)
-        finally:
-            active.evicting = False
-            self._desk.board.offer_withheld()
-            self._queue.stir()
-
-    async def _rests(self, active: ActiveTask) -> bool:
-        """Tell whether the turn on a leased task has ended, at a replica of which the board had not heard."""
-        await self._desk.mirror.refresh({active.account_id})
-        return not active.busy
-
-    def _not_before(self, active: ActiveTask, pause: float) -> None:
-        active.evict_after = self._desk.now() + pause
-        self._desk.alarm.by(active.evict_after)
+                self._stops.start_orphan(active)
 
     def keep_spare(self) -> None:
         """Stop idle tasks, soon, where too few slots are free for whoever comes next."""
@@ -177,8 +90,7 @@ class Tasks:
         spared = surplus(self._desk.board, self._desk.terms.spare, self._desk.now())
         if spared:
             _log.info("%d idle tasks are stopped: too few slots are free", len(spared))
-        for active in spared:
-            self.start_eviction(active, _SPARED)
+            self._stops.start(spared, SPARED)
 
     def refused(self, lease_id: LeaseId) -> float:
         """See to an account that the platform says is full (upstream-protocol §1.4, 10811) to a lease on it.
@@ -203,7 +115,7 @@ class Tasks:
         idle = (active for active in mine if active.idle and active.evict_after <= now)
         oldest = min(idle, key=lambda active: active.used_us, default=None)
         if oldest is not None:
-            self.start_eviction(oldest)
+            self._stops.start([oldest], NEEDED)
         return oldest is not None
 
 

@@ -194,6 +194,31 @@ class Records:
                     elsewhere.add(AccountId(row["account_id"]))
         return frozenset(renewed), frozenset(elsewhere)
 
+    def grant_tasks(
+        self, db: sqlite3.Connection, leases: Mapping[TaskId, Lease], ttl: float, now_us: int
+    ) -> dict[TaskId, int]:
+        """Grant leases on the tasks that no lease is on and return their tokens."""
+        until = clock_us() + int(ttl * 1e6)
+        asked = {task_id: rows.of_lease(lease, task_id, now_us) for task_id, lease in leases.items()}
+        taken: dict[str, list[TaskId]] = {}
+        for row in self._run(
+            db, "take_slots_of_tasks", {"asked": json.dumps(list(asked.values()))}
+        ).fetchall():
+            taken.setdefault(row["account_id"], []).append(TaskId(row["task_id"]))
+        tokens: dict[TaskId, int] = {}
+        for account_id, tasks in taken.items():
+            which = {"account_id": account_id, "count": len(tasks), "now_us": now_us}
+            last = int(self._run(db, "take_tokens", which).fetchone()["token"])
+            tokens.update(zip(tasks, range(last - len(tasks) + 1, last + 1), strict=True))
+        db.executemany(
+            self._sql["add_lease"],
+            [
+                {**asked[task_id], "replica": self._replica, "until": until, "token": token}
+                for task_id, token in tokens.items()
+            ],
+        )
+        return tokens
+
     def claim(
         self, db: sqlite3.Connection, lease_id: LeaseId, task_id: TaskId, turn_id: str
     ) -> tuple[AccountId, float] | None:
@@ -240,6 +265,21 @@ class Records:
         if ended is not None and ended["task_id"]:
             self._run(db, "rest_task", {"task_id": ended["task_id"], "now_us": now_us})
         return frozenset(changed)
+
+    def end_tasks(self, db: sqlite3.Connection, leases: Mapping[TaskId, LeaseId], now_us: int) -> Accounts:
+        """End tasks and the leases on them in order; return whose slots that changed."""
+        asked = {
+            "tasks": json.dumps(list(leases)),
+            "leases": json.dumps(list(leases.values())),
+            "now_us": now_us,
+        }
+        self._run(db, "slots_of_tasks_free", asked)
+        ended = [
+            AccountId(row["account_id"])
+            for name in ("end_tasks", "end_leases")
+            for row in self._run(db, name, asked).fetchall()
+        ]
+        return frozenset(ended)
 
     def forget_leases(self, db: sqlite3.Connection, before_us: int) -> None:
         """Forget the leases that ended before a moment."""

@@ -12,7 +12,6 @@ from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.pool.account import AccountId, LeaseId, Member, TaskId
 from server.pool.ledger import Books, Changed
-from server.pool.pieces import STOPS
 from server.store import rows
 from server.store.clock import boot_id
 from server.store.connection import connect, hurry, prepare, sqlite_path
@@ -149,10 +148,7 @@ class Store:
         return await self._writer.run(operation, lambda result: self._note(changes(result)))
 
     async def _write_soon(self, operation: Operation[T], changes: Callable[[T], Accounts]) -> T:
-        """Carry out an operation that a turn waits for: see Shortcut.
-
-        What stops tasks nobody waits for: many are stopped at once, and share the worker's transactions.
-        """
+        """Carry out an operation that a turn waits for: see Shortcut."""
         assert self._shortcut is not None
         return await self._shortcut.run(operation, lambda result: self._note(changes(result)))
 
@@ -222,10 +218,18 @@ class Store:
         """See Ledger."""
         heard = lease.mode == LEASE_MODE_EXCLUSIVE
         which = frozenset({AccountId(lease.account_id)}) if heard else NONE
-        write = self._write if lease.purpose.startswith(STOPS) else self._write_soon
-        return await write(
+        return await self._write_soon(
             lambda db: self._records.grant(db, lease, task_id, ttl, now_us),
             lambda token: which if token is not None else NONE,
+        )
+
+    async def grant_tasks(
+        self, leases: Mapping[TaskId, Lease], ttl: float, now_us: int
+    ) -> Mapping[TaskId, int]:
+        """See Ledger."""
+        return await self._write(
+            lambda db: self._records.grant_tasks(db, leases, ttl, now_us),
+            lambda tokens: frozenset(AccountId(leases[task_id].account_id) for task_id in tokens),
         )
 
     async def renew(self, leases: Mapping[LeaseId, float]) -> frozenset[LeaseId]:
@@ -266,11 +270,14 @@ class Store:
         self, lease_id: LeaseId, now_us: int, *, ended_task: TaskId = _NO_TASK, close_slot: float = 0.0
     ) -> None:
         """See Ledger."""
-        write = self._write if ended_task else self._write_soon
-        await write(
+        await self._write_soon(
             lambda db: self._records.end_lease(db, lease_id, now_us, ended_task, close_slot),
             lambda accounts: accounts,
         )
+
+    async def end_tasks(self, leases: Mapping[TaskId, LeaseId], now_us: int) -> None:
+        """See Ledger."""
+        await self._write(lambda db: self._records.end_tasks(db, leases, now_us), lambda accounts: accounts)
 
     async def reclaim(self) -> frozenset[AccountId]:
         """See Ledger."""

@@ -107,6 +107,9 @@ async def test_replicas_hear_what_changed(store: AnyStore, other: AnyStore) -> N
         "uncool": lambda: store.uncool(ANN, cooldown("")),
         "unleased task": lambda: store.record_task(task("t1"), NO_LEASE),
         "end task": lambda: store.end_task(TaskId("t1"), 3),
+        "unleased task again": lambda: store.record_task(task("t2"), NO_LEASE),
+        "grant tasks": lambda: store.grant_tasks({TaskId("t2"): lease("l3")}, TTL, 3),
+        "end tasks": lambda: store.end_tasks({TaskId("t2"): LeaseId("l3")}, 3),
         "remove": lambda: store.remove_account(ANN, 4),
     }
     for name, change in changes.items():
@@ -127,6 +130,8 @@ async def test_replicas_hear_nothing_of_what_changes_nothing(store: AnyStore, ot
     await store.end_lease(LeaseId("shared"), 2)
     await store.end_lease(LeaseId("shared"), 2)
     await store.end_task(TaskId("unknown"), 2)
+    assert await store.grant_tasks({TaskId("unknown"): lease("none")}, TTL, 2) == {}
+    await store.end_tasks({TaskId("unknown"): LeaseId("none")}, 2)
     await store.uncool(ANN, cooldown(""))
     assert not await store.put_account(replace(member(ANN), version=7))
     await store.remove_account(AccountId("acc_none"), 2)

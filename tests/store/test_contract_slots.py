@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from howler.pool.v1.pool_service_pb2 import AccountState, LeaseMode
+from howler.pool.v1.pool_service_pb2 import AccountState, Lease, LeaseMode
 from howler.task.v1.task_service_pb2 import TaskState
 
 from server.pool.account import AccountId, LeaseId, TaskId
@@ -24,6 +24,7 @@ from tests.store.records import (
     fill,
     granted,
     lease,
+    leases,
     member,
     state_of,
     task,
@@ -195,3 +196,74 @@ async def test_a_closed_slot_is_not_granted_until_it_opens(store: AnyStore, othe
     await store.record_task(task("t1"), LeaseId("l1"))
     await store.end_lease(LeaseId("l1"), 2, close_slot=60)
     assert len((await other.books()).closed) == 1, "a task took that slot over"
+
+
+async def test_many_tasks_are_leased_in_one_step_each_by_itself(store: AnyStore, other: AnyStore) -> None:
+    for name, account_id in (("busy", BOB), ("idle", BOB), ("old", ANN), ("used", ANN), ("new", ANN)):
+        assert await store.grant(lease(name, account_id), NO_TASK, TTL, 1)
+        assert await store.record_task(task(name, account_id=account_id), LeaseId(name))
+        if name != "busy":
+            await store.end_lease(LeaseId(name), 2)
+    assert await granted(other, "theirs", "used")
+    before = {name: holding.lease.token for name, holding in (await leases(store)).items()}
+    asked = {
+        TaskId(name): lease(f"stop {name}", account_id)
+        for name, account_id in (("new", ANN), ("idle", BOB), ("used", ANN), ("old", ANN), ("busy", BOB))
+    }
+    asked[TaskId("unknown")] = lease("stop unknown")
+    tokens = await store.grant_tasks(asked, TTL, 77)
+    assert set(tokens) == {"new", "idle", "old"}, "no lease is on these"
+    assert {tokens[TaskId("new")], tokens[TaskId("old")]} == {before["theirs"] + 1, before["theirs"] + 2}
+    assert tokens[TaskId("idle")] == before["busy"] + 2
+    held = await leases(other)
+    assert set(held) == {"busy", "theirs", "stop new", "stop idle", "stop old"}
+    for task_id, token in tokens.items():
+        holding = held[f"stop {task_id}"]
+        granted_lease = Lease()
+        granted_lease.CopyFrom(asked[task_id])
+        granted_lease.token = token
+        assert (holding.lease, holding.task_id, holding.replica) == (granted_lease, task_id, store.replica)
+        assert 0 < holding.left <= TTL
+    assert {member.last_used_us for member in (await store.books()).members} == {77}
+    assert await store.grant_tasks(asked, TTL, 78) == {}
+    assert await store.grant_tasks({}, TTL, 78) == {}
+
+
+async def test_an_account_out_of_use_keeps_its_idle_tasks(store: AnyStore) -> None:
+    for name in ("idle", "left"):
+        await granted(store, name)
+        await store.record_task(task(name), LeaseId(name))
+    await store.end_lease(LeaseId("idle"), 2)
+    await store.renew({LeaseId("left"): 0})
+    await store.lapse(LeaseId("left"), 2)
+    now = (await store.books([ANN])).members[0]
+    assert await store.put_account(replace(now, enabled=False))
+    asked = {TaskId("idle"): lease("a"), TaskId("left"): lease("b")}
+    assert set(await store.grant_tasks(asked, TTL, 3)) == {"left"}
+    await store.end_lease(LeaseId("b"), 4)
+    now = (await store.books([ANN])).members[0]
+    assert await store.put_account(replace(now, enabled=True, state=AccountState.ACCOUNT_STATE_EXPIRED))
+    assert await store.grant_tasks(asked, TTL, 5) == {}
+
+
+async def test_many_tasks_end_in_one_step_with_their_leases(store: AnyStore, other: AnyStore) -> None:
+    for name in ("one", "two", "ended"):
+        assert await granted(store, name)
+        assert await store.record_task(task(name), LeaseId(name))
+        await store.end_lease(LeaseId(name), 2)
+    asked = {TaskId(name): lease(f"stop {name}") for name in ("one", "two", "ended")}
+    assert set(await store.grant_tasks(asked, TTL, 3)) == set(asked)
+    await other.end_task(TaskId("ended"), 4)
+    assert await granted(other, "new"), "its slot is free, though a lease is on it"
+    ended = {task_id: LeaseId(asked[task_id].lease_id) for task_id in asked}
+    await store.end_tasks(ended, 5)
+    await store.end_tasks(ended, 6)
+    await store.end_tasks({}, 7)
+    assert set(await leases(other)) == {"new"}
+    assert await busy_tasks(other) == {}
+    for task_id in asked:
+        assert await state_of(store, task_id) == TaskState.TASK_STATE_ENDED
+        assert await granted(other, f"on {task_id}", task_id) is None
+    assert await granted(other, "second")
+    assert await granted(other, "third")
+    assert await granted(other, "fourth") is None, "the slot that was taken meanwhile stays taken"

@@ -234,6 +234,33 @@ class PostgresStore:
 
         return await self._in_order([lease.account_id, lease.lease_id, task_id], work)
 
+    async def grant_tasks(
+        self, leases: Mapping[TaskId, Lease], ttl: float, now_us: int
+    ) -> Mapping[TaskId, int]:
+        """See Ledger."""
+        columns = [rows.of_lease(lease, task_id, now_us) for task_id, lease in leases.items()]
+        asked: Parameters = {
+            name: [column[name] for column in columns]
+            for name in ("lease_id", "account_id", "mode", "holder", "purpose", "task_id")
+        }
+        asked |= {"ttl_us": _us(ttl), "now_us": now_us}
+        tried = False
+
+        async def work(connection: Connection) -> dict[TaskId, int]:
+            nonlocal tried
+            found: list[asyncpg.Record] = []
+            if tried:  # as of `grant`
+                found = await self._fetch(connection, "granted_tasks", asked)
+            tried = True
+            try:
+                found = found or await self._fetch(connection, "grant_tasks", asked)
+            except asyncpg.UniqueViolationError:
+                found = await self._fetch(connection, "granted_tasks", asked)
+            return {TaskId(row["task_id"]): int(row["token"]) for row in found}
+
+        keys = {*asked["account_id"], *asked["lease_id"], *leases}
+        return await self._in_order(keys, work)
+
     async def renew(self, leases: Mapping[LeaseId, float]) -> frozenset[LeaseId]:
         """See Ledger."""
         asked = {"leases": list(leases), "ttls_us": [_us(seconds) for seconds in leases.values()]}
@@ -273,6 +300,11 @@ class PostgresStore:
             "close_us": _us(close_slot),
         }
         await self._do([lease_id, ended_task], "end_lease", ended)
+
+    async def end_tasks(self, leases: Mapping[TaskId, LeaseId], now_us: int) -> None:
+        """See Ledger."""
+        ended = {"tasks": list(leases), "leases": list(leases.values()), "now_us": now_us}
+        await self._do([*leases, *leases.values()], "end_tasks", ended)
 
     async def reclaim(self) -> frozenset[AccountId]:
         """See Ledger."""

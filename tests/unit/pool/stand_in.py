@@ -43,6 +43,7 @@ class Platform:
         self.login_error: ServiceError | None = None
         self.whoami_error: ServiceError | None = None
         self.evict_error: Exception | None = None
+        self.unstoppable: set[str] = set()
         self.gate = asyncio.Event()  # logins and stops wait for it
         self.gate.set()
 
@@ -75,6 +76,8 @@ class Platform:
         await self.gate.wait()
         if self.evict_error is not None:
             raise self.evict_error
+        if task.task_id in self.unstoppable:
+            raise ServiceError(ErrorReason.ERROR_REASON_UPSTREAM_ERROR, "no")
         self.stopped.append(task.task_id)
 
 

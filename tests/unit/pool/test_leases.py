@@ -11,6 +11,8 @@ from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.errors import ServiceError
 from server.pool.account import AccountId, Credentials, TaskId
+from server.pool.terms import Terms
+from server.store.errors import StoreError
 from tests.unit.pool.stand_in import SHARED, Platform, give, idle_task, pool_in, take, until, with_accounts
 
 E = ErrorReason
@@ -260,6 +262,42 @@ async def test_one_task_is_stopped_per_caller(tmp_path: Path) -> None:
         platform.gate.set()
         await asyncio.gather(*callers)
         assert sorted(platform.stopped) == ["t0", "t1"]
+
+
+async def test_of_tasks_that_are_stopped_together_each_ends_or_stays_by_itself(tmp_path: Path) -> None:
+    platform = Platform()
+    platform.unstoppable = {"t1"}
+    async with pool_in(tmp_path, platform, Terms(free_slots=3)) as (pool, store):
+        await with_accounts(pool, platform, "ann", slots=4)
+        leases = [await take(pool) for _ in range(4)]
+        for number, lease in enumerate(leases):
+            await pool.record_task(Task(task_id=f"t{number}"), lease)
+        for lease in leases:
+            await pool.give_back(lease)
+        board = pool._desk.board
+        await until(lambda: set(board.tasks) == {"t1"} and not board.leases)
+        await until(lambda: not board.stopping)
+        assert sorted(platform.stopped) == ["t0", "t2", "t3"]
+        assert not board.tasks[TaskId("t1")].evicting
+        books = await store.books()
+        assert ([work.task.task_id for work in books.tasks], books.leases) == (["t1"], [])
+
+
+async def test_a_stopped_task_ends_later_where_the_ledger_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = Platform()
+    async with pool_in(tmp_path, platform) as (pool, store):
+        await with_accounts(pool, platform, "ann")
+        await idle_task(pool, "t")
+
+        async def away(leases: object, now_us: int) -> None:
+            raise StoreError("away")
+
+        monkeypatch.setattr(store, "end_tasks", away)
+        assert (await take(pool, wait=20)).token
+        assert platform.stopped == ["t"]
+        assert not (await store.books()).tasks
 
 
 async def test_a_task_that_becomes_idle_makes_room_for_who_waits(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -260,12 +260,14 @@ async def test_a_task_that_another_replica_had_for_a_moment_makes_room_soon(
     async with pool_in(tmp_path, platform) as (pool, store):
         await with_accounts(pool, platform, "ann")
         await idle_task(pool, "t")
-        grant, tries = store.grant, list[TaskId]()
+        grant_tasks, tries = store.grant_tasks, list[list[TaskId]]()
 
-        async def taken_at_first(lease: Lease, task_id: TaskId, ttl: float, now_us: int) -> int | None:
-            tries.append(task_id)
-            return await grant(lease, task_id, ttl, now_us) if len(tries) > 1 else None
+        async def taken_at_first(
+            leases: Mapping[TaskId, Lease], ttl: float, now_us: int
+        ) -> Mapping[TaskId, int]:
+            tries.append(list(leases))
+            return await grant_tasks(leases, ttl, now_us) if len(tries) > 1 else {}
 
-        monkeypatch.setattr(store, "grant", taken_at_first)
+        monkeypatch.setattr(store, "grant_tasks", taken_at_first)
         assert (await take(pool, wait=20)).token
-        assert (platform.stopped, tries) == (["t"], ["t", "t", ""])
+        assert (platform.stopped, tries) == (["t"], [["t"], ["t"]])

@@ -44,7 +44,8 @@ def board_of(
         made = Task(task_id=f"{kind}{number}", account_id="a", last_used_time=timestamp(number))
         board.enter(made, busy=kind == "busy")
         active = board.tasks[TaskId(made.task_id)]
-        active.evicting = kind == "evicting"
+        if kind == "evicting":
+            board.stop(active)
         active.lease_id = LeaseId("l" if kind == "leased" else "")
         active.evict_after = NOW + 1 if kind == "failed" else 0.0
     return board

@@ -54,6 +54,51 @@ WITH own AS (
 )
 SELECT token, pg_notify('howler', :replica || ',' || account_id) FROM granted;
 
+-- name: grant_tasks
+-- The same for many tasks: of each its columns, in arrays. Rows of a kind are locked in their order.
+WITH asked AS (
+  SELECT *
+    FROM unnest(:lease_id :: TEXT [], :account_id :: TEXT [], :mode :: INTEGER [], :holder :: TEXT [],
+                :purpose :: TEXT [], :task_id :: TEXT [])
+      AS asked (lease_id, account_id, mode, holder, purpose, task_id)
+), own AS (
+  SELECT slot.number, asked.*
+    FROM slot JOIN asked ON asked.account_id = slot.account_id AND asked.task_id = slot.task_id
+   WHERE slot.lease_id = ''
+   ORDER BY slot.account_id, slot.number
+     FOR UPDATE OF slot
+), usable AS (
+  SELECT account_id, enabled
+    FROM account
+   WHERE account_id IN (SELECT account_id FROM own) AND state IN (1, 2)
+   ORDER BY account_id
+     FOR UPDATE
+), free AS (
+  SELECT own.*, row_number() OVER (PARTITION BY own.account_id ORDER BY own.number) AS nth
+    FROM own JOIN usable ON usable.account_id = own.account_id
+   WHERE usable.enabled = 1
+      OR EXISTS (SELECT FROM task WHERE task.task_id = own.task_id AND task.busy = 1)
+), granted AS (
+  UPDATE account
+     SET token = token + wanted.count, last_used_us = :now_us
+    FROM (SELECT account_id, count(*) AS count FROM free GROUP BY account_id) AS wanted
+   WHERE account.account_id = wanted.account_id
+  RETURNING account.account_id, account.token - wanted.count AS before,
+            pg_notify('howler', :replica || ',' || account.account_id)
+), taken AS (
+  UPDATE slot SET lease_id = free.lease_id
+    FROM free
+   WHERE slot.account_id = free.account_id AND slot.number = free.number
+)
+INSERT INTO lease (lease_id, account_id, mode, token, holder, purpose, task_id, replica, until, grant_us)
+SELECT lease_id, free.account_id, mode, before + nth, holder, purpose, task_id, :replica, :now + :ttl_us, :now_us
+  FROM free JOIN granted ON granted.account_id = free.account_id
+RETURNING task_id, token;
+
+-- name: granted_tasks
+-- The tokens of leases that have not ended. See `granted`.
+SELECT task_id, token FROM lease WHERE lease_id = ANY(:lease_id :: TEXT []) AND end_us IS NULL;
+
 -- name: grant_shared
 -- A shared lease: takes no slot, and nobody need hear of it.
 WITH granted AS (
@@ -189,3 +234,43 @@ WITH ended AS (
 SELECT pg_notify('howler', :replica || ',' || account_id)
   FROM (SELECT account_id FROM ended WHERE mode = 2
          UNION SELECT account_id FROM rested WHERE end_us IS NOT NULL) AS changed;
+
+-- name: end_tasks
+-- Tasks that were stopped are over, and the leases on them. Rows of a kind are locked in their order.
+WITH asked AS (
+  SELECT * FROM unnest(:tasks :: TEXT [], :leases :: TEXT []) AS asked (task_id, lease_id)
+), live AS (
+  SELECT lease.lease_id
+    FROM lease JOIN asked ON asked.lease_id = lease.lease_id
+   WHERE lease.end_us IS NULL
+   ORDER BY lease.lease_id
+     FOR UPDATE OF lease
+), forgotten AS (
+  DELETE FROM lease USING live WHERE lease.lease_id = live.lease_id
+  RETURNING lease.account_id
+), own AS (
+  SELECT slot.account_id, slot.number
+    FROM asked JOIN task ON task.task_id = asked.task_id
+               JOIN slot ON slot.account_id = task.account_id AND slot.task_id = task.task_id
+   WHERE (SELECT count(*) FROM forgotten) >= 0 -- leases are locked before slots, slots before tasks
+   ORDER BY slot.account_id, slot.number
+     FOR UPDATE OF slot
+), freed AS (
+  UPDATE slot SET lease_id = '', task_id = ''
+    FROM own
+   WHERE slot.account_id = own.account_id AND slot.number = own.number
+  RETURNING slot.number
+), active AS (
+  SELECT task.task_id
+    FROM task JOIN asked ON asked.task_id = task.task_id
+   WHERE task.end_us IS NULL AND (SELECT count(*) FROM freed) >= 0
+   ORDER BY task.task_id
+     FOR UPDATE OF task
+), ended AS (
+  UPDATE task SET busy = 0, end_us = :now_us
+    FROM active
+   WHERE task.task_id = active.task_id
+  RETURNING task.account_id
+)
+SELECT pg_notify('howler', :replica || ',' || account_id)
+  FROM (SELECT account_id FROM forgotten UNION SELECT account_id FROM ended) AS changed;

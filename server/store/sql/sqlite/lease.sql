@@ -23,11 +23,27 @@ UPDATE slot INDEXED BY slot_task SET lease_id = :lease_id
                   AND account.state IN (1, 2))
 RETURNING number;
 
+-- name: take_slots_of_tasks
+-- The same for many tasks: `asked` is JSON, of each its account, its id and the lease.
+UPDATE slot INDEXED BY slot_task SET lease_id = asked.value ->> 'lease_id'
+  FROM json_each(:asked) AS asked
+ WHERE slot.account_id = asked.value ->> 'account_id' AND slot.task_id = asked.value ->> 'task_id'
+   AND slot.lease_id = ''
+   AND EXISTS (SELECT 1 FROM account JOIN task ON task.account_id = account.account_id
+                WHERE task.task_id = slot.task_id AND (account.enabled = 1 OR task.busy = 1)
+                  AND account.state IN (1, 2))
+RETURNING account_id, task_id;
+
 -- name: take_token
 -- The account, if it is usable, is granted once more; a lease on a task has asked that with the slot.
 UPDATE account
    SET token = token + 1, last_used_us = :now_us
  WHERE account_id = :account_id AND (enabled = 1 OR :task_id <> '') AND state IN (1, 2)
+RETURNING token;
+
+-- name: take_tokens
+-- An account is granted so many times more; the slots of the leases have asked whether it is usable.
+UPDATE account SET token = token + :count, last_used_us = :now_us WHERE account_id = :account_id
 RETURNING token;
 
 -- name: add_lease
@@ -68,6 +84,11 @@ RETURNING account_id, task_id, end_us;
 -- A lease was given back in order: nobody will ask for it.
 DELETE FROM lease WHERE lease_id = :lease_id AND end_us IS NULL
 RETURNING account_id, mode, task_id;
+
+-- name: end_leases
+-- The same for many: `leases` is JSON.
+DELETE FROM lease WHERE lease_id IN (SELECT value FROM json_each(:leases)) AND end_us IS NULL
+RETURNING account_id;
 
 -- name: lapse_lease
 -- A lease of this replica whose time is up has ended.

@@ -39,6 +39,18 @@ HAVING NOT EXISTS (SELECT 1 FROM slot WHERE account_id = :account_id AND task_id
 -- A task was stopped, or the platform ended it.
 UPDATE task SET end_us = :now_us, busy = 0 WHERE task_id = :task_id AND end_us IS NULL RETURNING account_id;
 
+-- name: end_tasks
+-- The same for many: `tasks` is JSON.
+UPDATE task SET end_us = :now_us, busy = 0
+ WHERE task_id IN (SELECT value FROM json_each(:tasks)) AND end_us IS NULL
+RETURNING account_id;
+
 -- name: slot_of_task_free
 -- The slot of a task that has ended is free, whoever has a lease on it.
 UPDATE slot SET task_id = '', lease_id = '' WHERE account_id = :account_id AND task_id = :task_id;
+
+-- name: slots_of_tasks_free
+-- The same for many: `tasks` is JSON.
+UPDATE slot INDEXED BY slot_task SET task_id = '', lease_id = ''
+  FROM json_each(:tasks) AS ended JOIN task ON task.task_id = ended.value
+ WHERE slot.account_id = task.account_id AND slot.task_id = task.task_id;
