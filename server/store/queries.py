@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 _NAME: Final = re.compile(r"^-- name: (\w+)$")
+_PARAMETER: Final = re.compile(r"(?<![:\w]):([a-z_]+)")
 _FOLDER: Final = Path(__file__).with_name("sql")
 
 
@@ -24,6 +25,13 @@ def load_queries(dialect: str, folder: Path = _FOLDER) -> Mapping[str, str]:
             elif not line.startswith("--"):
                 lines.append(line)
     return queries
+
+
+def numbered(query: str, mark: str) -> tuple[str, tuple[str, ...]]:
+    """Return a query with each `:name` as `mark` and a number from 1, and the names in that order."""
+    numbers: dict[str, int] = {}
+    text = _PARAMETER.sub(lambda found: f"{mark}{numbers.setdefault(found[1], len(numbers) + 1)}", query)
+    return text, tuple(numbers)
 
 
 def _query(where: str, lines: list[str]) -> str:

@@ -21,6 +21,7 @@ from server.store.clock import clock_us
 from server.store.keyring import KeyRing
 from server.store.rows import Parameters
 from server.store.seal import Key
+from server.store.sqlite_statements import Statements
 
 Accounts = frozenset[AccountId]
 NONE: Final[Accounts] = frozenset()
@@ -33,7 +34,7 @@ class Records:
     """
 
     def __init__(
-        self, sql: Mapping[str, str], replica: str, ring: KeyRing, default_slots: int, reclaim: float
+        self, sql: Statements, replica: str, ring: KeyRing, default_slots: int, reclaim: float
     ) -> None:
         self._sql = sql
         self._replica = replica
@@ -42,7 +43,7 @@ class Records:
         self._reclaim_us = int(reclaim * 1e6)
 
     def _run(self, db: sqlite3.Connection, name: str, parameters: Parameters) -> sqlite3.Cursor:
-        return db.execute(self._sql[name], parameters)
+        return self._sql[name].run(db, parameters)
 
     def _one(self, db: sqlite3.Connection, name: str, parameters: Parameters) -> sqlite3.Row | None:
         found: sqlite3.Row | None = self._run(db, name, parameters).fetchone()
@@ -210,13 +211,11 @@ class Records:
             which = {"account_id": account_id, "count": len(tasks), "now_us": now_us}
             last = int(self._run(db, "take_tokens", which).fetchone()["token"])
             tokens.update(zip(tasks, range(last - len(tasks) + 1, last + 1), strict=True))
-        db.executemany(
-            self._sql["add_lease"],
-            [
-                {**asked[task_id], "replica": self._replica, "until": until, "token": token}
-                for task_id, token in tokens.items()
-            ],
+        granted = (
+            {**asked[task_id], "replica": self._replica, "until": until, "token": token}
+            for task_id, token in tokens.items()
         )
+        self._sql["add_lease"].run_each(db, granted)
         return tokens
 
     def claim(

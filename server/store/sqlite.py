@@ -17,13 +17,13 @@ from server.store.clock import boot_id
 from server.store.connection import connect, hurry, prepare, sqlite_path
 from server.store.keyring import KeyRing
 from server.store.pages import Cursor, page
-from server.store.queries import load_queries
 from server.store.records import NONE, Accounts, Records
 from server.store.replicas import Replicas
 from server.store.rows import Parameters
 from server.store.schema import migrate
 from server.store.seal import Key
 from server.store.shortcut import Shortcut
+from server.store.sqlite_statements import statements
 from server.store.sqlite_turns import Turns
 from server.store.worker import Operation, T, Worker
 
@@ -47,7 +47,7 @@ class Store:
         Raises DatabaseUrlError. Nothing is opened before `__aenter__`.
         """
         self._path = sqlite_path(url)
-        self._sql: Mapping[str, str] = load_queries("sqlite")
+        self._sql = statements()
         self._replicas = Replicas(self._path, self._told, self._died)
         self._records = Records(self._sql, self.replica, ring, default_slots, reclaim)
         self.turns: Final = Turns(self._sql, self.replica, self._write, self.read)
@@ -154,17 +154,17 @@ class Store:
 
     async def write(self, key: str, name: str, parameters: Parameters) -> Sequence[rows.Row]:
         """See Tables; here all writes keep their order."""
-        return await self._write(lambda db: db.execute(self._sql[name], parameters).fetchall())
+        return await self._write(lambda db: self._sql[name].run(db, parameters).fetchall())
 
     async def write_soon(self, key: str, name: str, parameters: Parameters) -> Sequence[rows.Row]:
         """See Tables."""
         assert self._shortcut is not None
-        return await self._shortcut.run(lambda db: db.execute(self._sql[name], parameters).fetchall())
+        return await self._shortcut.run(lambda db: self._sql[name].run(db, parameters).fetchall())
 
     async def read(self, name: str, parameters: Parameters) -> Sequence[rows.Row]:
         """See Tables."""
         assert self._reader is not None
-        return await self._reader.run(lambda db: db.execute(self._sql[name], parameters).fetchall())
+        return await self._reader.run(lambda db: self._sql[name].run(db, parameters).fetchall())
 
     # Accounts.
 
@@ -303,7 +303,7 @@ class Store:
     async def touch_task(self, task_id: TaskId, turn_id: str, now_us: int) -> None:
         """See Ledger."""
         asked = {"task_id": task_id, "turn_id": turn_id, "now_us": now_us}
-        await self._write(lambda db: db.execute(self._sql["touch_task"], asked).rowcount)
+        await self._write(lambda db: self._sql["touch_task"].run(db, asked).rowcount)
 
     async def end_task(self, task_id: TaskId, now_us: int) -> None:
         """See Ledger."""

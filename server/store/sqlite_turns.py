@@ -2,10 +2,11 @@
 
 import json
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from server.store.rows import Parameters, Row
+from server.store.sqlite_statements import Statements
 from server.store.turns import Span, StoredTurn, TurnChange, of_turn, span_of, turn_of
 from server.store.worker import Operation
 
@@ -16,7 +17,7 @@ Read = Callable[[str, Parameters], Awaitable[Sequence[Row]]]
 class Turns:
     """Implements TurnStore by the store's writer and reader."""
 
-    def __init__(self, sql: Mapping[str, str], replica: str, write: Write, read: Read) -> None:
+    def __init__(self, sql: Statements, replica: str, write: Write, read: Read) -> None:
         self._sql = sql
         self._replica = replica
         self._write = write
@@ -25,7 +26,7 @@ class Turns:
     async def begin(self, turn: StoredTurn) -> None:
         """See TurnStore."""
         columns = of_turn(turn, self._replica)
-        await self._write(lambda db: db.execute(self._sql["add_turn"], columns).rowcount)
+        await self._write(lambda db: self._sql["add_turn"].run(db, columns).rowcount)
 
     async def write(self, spans: Sequence[tuple[str, Span]], changes: Sequence[TurnChange]) -> frozenset[str]:
         """See TurnStore."""
@@ -41,10 +42,10 @@ class Turns:
                     "events": span.events,
                     "replica": replica,
                 }
-                if db.execute(add, asked).rowcount:
+                if add.run(db, asked).rowcount:
                     ours.add(turn_id)
             for changed in changes:
-                db.execute(change, {"replica": replica, **changed._asdict()})
+                change.run(db, {"replica": replica, **changed._asdict()})
             return frozenset(ours)
 
         written: frozenset[str] = await self._write(operation)
@@ -76,7 +77,7 @@ class Turns:
             "lease_id": lease_id,
             "replica": self._replica,
         }
-        claimed = await self._write(lambda db: db.execute(self._sql["claim_turn"], asked).fetchall())
+        claimed = await self._write(lambda db: self._sql["claim_turn"].run(db, asked).fetchall())
         return bool(claimed)
 
     async def strays(self) -> dict[str, str]:
@@ -93,7 +94,7 @@ class Turns:
         which = {"ended_us": ended_us, "made_us": made_us, "limit": limit}
 
         def operation(db: sqlite3.Connection) -> int:
-            old = [row["turn_id"] for row in db.execute(self._sql["old_turns"], which)]
+            old = [row["turn_id"] for row in self._sql["old_turns"].run(db, which)]
             self._drop(db, old)
             return len(old)
 
@@ -103,4 +104,4 @@ class Turns:
     def _drop(self, db: sqlite3.Connection, turn_ids: list[str]) -> None:
         which = {"turns": json.dumps(turn_ids)}
         for name in ("forget_spans", "forget_turns"):
-            db.execute(self._sql[name], which)
+            self._sql[name].run(db, which)

@@ -8,9 +8,9 @@ from typing import Any, Final, Self
 import asyncpg
 
 from server.store.postgres.connections import Connection
-from server.store.queries import load_queries
+from server.store.queries import load_queries, numbered
 
-_NAME: Final = re.compile(r"(?<![:\w]):([a-z_]+)")
+_NOW: Final = re.compile(r"(?<![:\w]):now\b")
 _CLOCK: Final = "(extract(epoch FROM clock_timestamp()) * 1000000) :: BIGINT"
 """Microseconds. Asked for anew in each row, and again once a row that was waited for is locked."""
 
@@ -25,17 +25,7 @@ class Statement:
     @classmethod
     def of(cls, query: str) -> Self:
         """Read a query with named parameters."""
-        names: list[str] = []
-
-        def numbered(found: re.Match[str]) -> str:
-            if found[1] == "now":
-                return f"({_CLOCK})"
-            if found[1] not in names:
-                names.append(found[1])
-            return f"${names.index(found[1]) + 1}"
-
-        text = _NAME.sub(numbered, query.removesuffix(";"))
-        return cls(text, tuple(names))
+        return cls(*numbered(_NOW.sub(f"({_CLOCK})", query.removesuffix(";")), "$"))
 
     def arguments(self, parameters: Mapping[str, Any]) -> list[Any]:
         """Return the values in order. PostgreSQL keeps no NUL in a text; one becomes U+FFFD."""
