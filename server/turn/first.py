@@ -16,9 +16,10 @@ from howler.task.v1.task_event_pb2 import TaskEvent
 
 from server.acp.uplink import Dialect, FrameTooLarge, prompt_frame
 from server.errors import ServiceError
-from server.pool.account import Session, TaskId
+from server.pool.account import Session
 from server.turn.boot import Boot
 from server.turn.follow import Follower
+from server.turn.grant import Grant
 from server.turn.live import LiveTurn
 from server.turn.rooms import Rooms
 from server.upstream.platform import Socket
@@ -32,8 +33,8 @@ _DEAF: Final = 0.1  # share of the first event's time after which a stream that 
 class FirstTurn:
     """Attaches, looks after the VM while nothing comes, and follows the turn to its end.
 
-    `approval` is the frame that says what becomes of requests for approval;
-    `sockets` owns what is opened, `session` gives what its calls need.
+    `grant` has the task, and its stream where that was asked for. `approval` is the frame that says what
+    becomes of requests for approval; `sockets` owns what is opened, `session` gives what its calls need.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class FirstTurn:
         follower: Follower,
         sockets: AsyncExitStack,
         *,
-        task_id: TaskId,
+        grant: Grant,
         session: Callable[[], Session],
         approval: str,
         prompt: str,
@@ -52,7 +53,7 @@ class FirstTurn:
         self._rooms = rooms
         self._follower = follower
         self._sockets = sockets
-        self._task_id = task_id
+        self._grant = grant
         self._session = session
         self._approval = approval
         self._prompt = prompt
@@ -144,9 +145,10 @@ class FirstTurn:
         return _PAUSES[0]
 
     async def _follow_once(self, mode: Literal["attach", "new"], *frames: str) -> list[TaskEvent]:
-        self._socket = socket = await self._sockets.enter_async_context(
-            self._rooms.platform.stream(self._session(), self._task_id, mode)
-        )
+        stream, self._grant.stream = self._grant.stream, None
+        if stream is None:
+            stream = self._rooms.platform.stream(self._session(), self._grant.task_id, mode)
+        self._socket = socket = await self._sockets.enter_async_context(stream)
         with suppress(ServiceError):  # a socket that is closed already may hold what to read
             socket.send(self._approval)
         for frame in frames:
@@ -161,7 +163,7 @@ class FirstTurn:
         if self._rooms.spoken.dialect is Dialect.NATIVE:
             return False
         try:
-            stored = await self._rooms.platform.rounds(self._session(), self._task_id)
+            stored = await self._rooms.platform.rounds(self._session(), self._grant.task_id)
         except ServiceError:
             return False  # not known to be idle: better silent than run twice
         return all(chunk.event == "user-input" for chunk in stored)

@@ -29,7 +29,7 @@ from server.turn.enclosures import Enclosures
 from server.turn.live import Cause, LiveTurn
 from server.turn.rooms import Rooms
 from server.turn.totals import NOTHING
-from server.upstream.platform import NewTask, TaskInfo
+from server.upstream.platform import NewTask, Opening, TaskInfo
 from server.upstream.tasks import Tokens
 
 _log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ class Grant:
     `held` is True for a lease of the caller's own: it is neither renewed nor released here. `fence` is what
     everything that is sent under the lease must pass. `active_at` is the platform's time, in unix seconds,
     at which the task was last at work before this turn; `before` is what it had used by then, None where
-    that is not known.
+    that is not known. `stream` is a new task's, until somebody enters it: it was asked for already.
     """
 
     lease: Lease
@@ -91,6 +91,7 @@ class Grant:
     task_id: TaskId
     active_at: int = 0
     before: Tokens | None = None
+    stream: Opening | None = None
 
     @property
     def account_id(self) -> AccountId:
@@ -233,7 +234,10 @@ class Grants:
         return self._rooms.pool.session(grant.account_id, grant.lease)
 
     async def _create_on(self, grant: Grant, wanted: Wanted) -> Grant:
-        """Create the task and record it. Once it is created no failure may lead to another try."""
+        """Create the task and record it. Once it is created no failure may lead to another try.
+
+        Its stream is asked for first: the platform answers while the store writes.
+        """
         rooms, live, model = self._rooms, self._live, wanted.choice.model
         await live.begin(grant.lease, wanted.prompt, wanted.instructions)
         session = self.session()
@@ -246,6 +250,8 @@ class Grants:
         except ServiceError as error:
             await rooms.pool.report(grant.account_id, error, model.upstream_id, session)
             raise
+        grant.stream = rooms.platform.stream(session, grant.task_id, "attach")
+        grant.stream.begin()
         now = Timestamp()
         now.FromNanoseconds(time.time_ns())
         record = Task(
@@ -330,9 +336,8 @@ class Grants:
 
     async def give_up(self) -> None:
         """End the lease, and leave the task in the middle of the turn."""
-        grant, self.current = self.current, None
+        grant = await self._let_go()
         if grant is not None:
-            grant.fence.unwatch(self._lost)
             with suppress(StoreError):  # it lapses by itself
                 await self._rooms.pool.give_up(grant.lease)
 
@@ -341,14 +346,22 @@ class Grants:
 
         `ended_task` was stopped on the platform; `refusal` is why it made none. See Pool.give_back.
         """
-        grant, self.current = self.current, None
+        grant = await self._let_go()
         if grant is None:
             return
         pool = self._rooms.pool
-        grant.fence.unwatch(self._lost)
         if not grant.held:
             await pool.give_back(grant.lease, ended_task=ended_task, refusal=refusal)
             return
         if ended_task:
             await pool.task_ended(ended_task)
         await pool.unclaim(grant.lease.lease_id, self._live.id, refusal=refusal)
+
+    async def _let_go(self) -> Grant | None:
+        """Hold nothing any more; return what was held."""
+        grant, self.current = self.current, None
+        if grant is not None:
+            grant.fence.unwatch(self._lost)
+            if grant.stream is not None:
+                await grant.stream.close()
+        return grant

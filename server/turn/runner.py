@@ -130,7 +130,7 @@ class Runner:
             self._rooms,
             self._follower,
             self._sockets,
-            task_id=self._ground.grant.task_id,
+            grant=self._ground.grant,
             session=self._grants.session,
             approval=self._approval(),
             prompt=self._ground.prompt,

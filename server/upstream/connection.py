@@ -32,7 +32,7 @@ class TooLong(Exception):
 
 
 class Connection(asyncio.Protocol):
-    """One connection. `idle_since` is when its last reply was whole, by the loop's clock."""
+    """One connection. `idle_since` is when its last reply was whole, or it was made, by the loop's clock."""
 
     def __init__(self) -> None:
         self.idle_since = 0.0
@@ -68,6 +68,14 @@ class Connection(asyncio.Protocol):
                 self._replied = None
                 self.close()
 
+    def hand_over(self, protocol: asyncio.BufferedProtocol) -> None:
+        """Leave the connection, which no request has used, to another protocol for good."""
+        assert self._transport is not None
+        transport, self._transport = self._transport, None
+        del self._parser  # it refers back
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+
     def close(self) -> None:
         """Close it, whatever is under way."""
         if self._transport is not None:
@@ -77,6 +85,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
+        self.idle_since = self._loop.time()
 
     def data_received(self, data: bytes) -> None:
         """See asyncio.Protocol."""

@@ -178,3 +178,12 @@ _WORDS: Final[dict[ErrorReason, str]] = {
 def words_for(reason: ErrorReason) -> str:
     """Return what a reason of the table means, for people."""
     return _WORDS[reason]
+
+
+def of_task(refusal: Refusal) -> ServiceError:
+    """Read the platform's word for a task that is unknown or another account's: code 500, or 10002 (§1.4)."""
+    if refusal.code not in (500, 10002):
+        return refusal
+    return ServiceError(
+        _E.ERROR_REASON_TASK_NOT_FOUND, "the platform does not know the task as this account's"
+    )

@@ -5,7 +5,6 @@ redirect is followed, and no proxy of the environment is used.
 """
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
@@ -18,7 +17,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from server.errors import ServiceError
 from server.pool.account import USER_COOKIE
 from server.pool.fence import Fence
-from server.upstream.connection import REPLY_BYTES, Connection, Lost, TooLong, Unreadable
+from server.upstream.connection import REPLY_BYTES, Lost, TooLong, Unreadable
 from server.upstream.connections import Connections
 from server.upstream.errors import Undecided
 from server.upstream.reply import Reply, open_reply
@@ -53,27 +52,16 @@ class Call:
 
 
 class Http:
-    """The platform's HTTP surface. `connect_timeout` and `read_timeout` in seconds."""
+    """The platform's HTTP surface. `read_timeout` in seconds."""
 
     def __init__(
-        self,
-        base_url: str,
-        headers: Mapping[str, str],
-        connect_timeout: float,
-        read_timeout: float,
-        tls: ssl.SSLContext | None,
+        self, base_url: str, headers: Mapping[str, str], connections: Connections, read_timeout: float
     ) -> None:
-        parts = urlsplit(base_url)
-        self._path = parts.path + API
-        lines = {"Host": parts.netloc.encode("idna").decode(), **_CODINGS, **headers}
+        self._path = urlsplit(base_url).path + API
+        lines = {"Host": connections.host, **_CODINGS, **headers}
         self._head = " HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
-        self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
-        self._connections = Connections(base_url, tls, connect_timeout)
-
-    def close(self) -> None:
-        """Close every connection that is idle."""
-        self._connections.close()
+        self._connections = connections
 
     async def repeatable(self, call: Call) -> Any:
         """Make a call that does no harm when made twice; see `twice`. Raises as `once` does."""
@@ -122,7 +110,7 @@ class Http:
             connection = self._connections.kept(**within)
             is_new = connection is None
             if connection is None:
-                connection = await self._connect()
+                connection = await self._connections.new()
             try:
                 if call.fence is not None:
                     call.fence.check()
@@ -132,14 +120,6 @@ class Http:
                     raise
             finally:
                 self._connections.give_back(connection)
-
-    async def _connect(self) -> Connection:
-        try:
-            return await self._connections.new()
-        except TimeoutError:
-            raise connect_timeout(self._connect_timeout) from None
-        except OSError as error:
-            raise unreachable(error) from None
 
     def _spelled(self, call: Call) -> bytes:
         """Spell a request (RFC 9112 §3). Raises ValueError for what would break out of its place."""
@@ -184,20 +164,3 @@ async def twice(attempt: Callable[[], Awaitable[_T]]) -> _T:
             raise
     await asyncio.sleep(_AGAIN_AFTER)
     return await attempt()
-
-
-def connect_timeout(seconds: float | None) -> ServiceError:
-    """Return the failure of a connection that did not come about in time."""
-    return ServiceError(
-        _E.ERROR_REASON_CONNECT_TIMEOUT,
-        f"no connection to the platform in {seconds:g} s (HOWLER_CONNECT_TIMEOUT)",
-    )
-
-
-def unreachable(error: OSError) -> ServiceError:
-    """Return the failure of a connection that could not be made: nothing was sent."""
-    if isinstance(error, ssl.SSLError):
-        cause = f"TLS: {error.reason or type(error).__name__}"
-    else:
-        cause = error.strerror or type(error).__name__
-    return ServiceError(_E.ERROR_REASON_UPSTREAM_UNAVAILABLE, f"the platform cannot be reached: {cause}")

@@ -1,10 +1,10 @@
 """The platform, one method per call (upstream-protocol §1-8)."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Final, Literal, Self
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlsplit
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1.model_service_pb2 import Model
@@ -12,16 +12,18 @@ from howler.model.v1.model_service_pb2 import Model
 from server.errors import ServiceError
 from server.pool.account import USER_COOKIE, Session, TaskId
 from server.upstream.address import basic, checked_url, trusting
+from server.upstream.connections import Connections
 from server.upstream.control import Control
-from server.upstream.errors import Refusal, Undecided
+from server.upstream.errors import Refusal, Undecided, of_task
 from server.upstream.headers import PLAIN, Profiles, spoken
-from server.upstream.http import API, Call, Http, twice
+from server.upstream.http import API, Call, Http
 from server.upstream.models import read_model
+from server.upstream.opening import Asked, Opening
 from server.upstream.pages import rows
 from server.upstream.places import Places
 from server.upstream.sessions import log_in, user_of
 from server.upstream.shapes import objects_in
-from server.upstream.socket import Socket, open_socket
+from server.upstream.socket import Socket
 from server.upstream.subscription import Subscription, Wallet, subscription_of, wallet_of
 from server.upstream.tasks import (
     Chunk,
@@ -35,7 +37,18 @@ from server.upstream.tasks import (
 from server.upstream.uploads import Uploads
 from server.upstream.users import User
 
-__all__ = ["Chunk", "Control", "NewTask", "Platform", "Socket", "Subscription", "TaskInfo", "User", "Wallet"]
+__all__ = [
+    "Chunk",
+    "Control",
+    "NewTask",
+    "Opening",
+    "Platform",
+    "Socket",
+    "Subscription",
+    "TaskInfo",
+    "User",
+    "Wallet",
+]
 
 _E = ErrorReason
 _TASKS: Final = "/users/tasks"
@@ -79,12 +92,14 @@ class Platform:
         self._read_timeout = read_timeout
         passing = {"Authorization": basic(basic_auth)} if basic_auth else {}
         self._handshake = spoken(profiles.websocket, self._base_url) | passing
-        self._tls = trusting(ca_file) if self._base_url.startswith("https:") else None
+        self._sockets = f"{urlsplit(self._base_url).path}{API}{_TASKS}/"
+        tls = trusting(ca_file) if self._base_url.startswith("https:") else None
         headers = spoken(profiles.api, self._base_url) | passing
-        self._http = Http(self._base_url, headers, connect_timeout, read_timeout, self._tls)
+        self._connections = Connections(self._base_url, tls, connect_timeout)
+        self._http = Http(self._base_url, headers, self._connections, read_timeout)
         self._places = Places(self._http, image_id, host_id)
         agent = profiles.api["User-Agent"]
-        self._uploads = Uploads(self._http, self._base_url, agent, passing, connect_timeout, self._tls)
+        self._uploads = Uploads(self._http, self._base_url, agent, passing, connect_timeout, tls)
 
     async def __aenter__(self) -> Self:
         self._uploads.open()
@@ -94,7 +109,7 @@ class Platform:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._uploads.close()
-        self._http.close()
+        self._connections.close()
 
     async def login(self, email: str, password: str) -> str:
         """Log in by password and return the session cookie's value.
@@ -142,10 +157,18 @@ class Platform:
         Never tried twice. A refusal is raised as what it is (after UPSTREAM_ERROR
         a stray pending task may remain, §5.2). Raises UPSTREAM_UNAVAILABLE or
         CONNECT_TIMEOUT when the request surely never reached the platform and
-        ACCEPTANCE_UNKNOWN when it may have.
+        ACCEPTANCE_UNKNOWN when it may have. Meanwhile a connection is opened for the task's stream.
         """
         body = create_body(task, await self.pick_image(session), await self.pick_host(session))
         secrets = (task.content, task.system_prompt)
+        self._connections.prepare()
+        try:
+            return await self._create(session, body, secrets)
+        except BaseException:
+            self._connections.spare()
+            raise
+
+    async def _create(self, session: Session, body: dict[str, Any], secrets: tuple[str, ...]) -> TaskId:
         try:
             data = await self._http.once(
                 Call("POST", _TASKS, session.cookie, body=body, secrets=secrets, fence=session.fence)
@@ -191,7 +214,7 @@ class Platform:
         try:
             await self._http.once(Call("DELETE", _path_of(task_id), session.cookie, fence=session.fence))
         except Refusal as refusal:
-            raise _task_not_found(refusal) from None
+            raise of_task(refusal) from None
 
     async def rounds(self, session: Session, task_id: TaskId, limit: int = 1) -> list[Chunk]:
         """Return the stored messages of the task's newest turns, oldest first. Raises TASK_NOT_FOUND."""
@@ -204,11 +227,11 @@ class Platform:
         try:
             return await self._http.repeatable(call)
         except Refusal as refusal:
-            raise _task_not_found(refusal) from None
+            raise of_task(refusal) from None
 
-    def stream(self, session: Session, task_id: TaskId, mode: Literal["attach", "new"]) -> "Opening":
+    def stream(self, session: Session, task_id: TaskId, mode: Literal["attach", "new"]) -> Opening:
         """Open the task's stream for a while. Raises TASK_NOT_FOUND for a task that is not the account's."""
-        return self._socket(session, "stream", {"id": task_id, "mode": mode})
+        return self._opening(session, f"stream?id={quote(task_id, safe='')}&mode={mode}")
 
     @asynccontextmanager
     async def control(self, session: Session, task_id: TaskId) -> AsyncIterator[Control]:
@@ -216,51 +239,18 @@ class Platform:
 
         A VM that hibernates needs a moment; its calls fail until then. Raises as `stream` does.
         """
-        async with self._socket(session, "control", {"id": task_id}) as socket:
+        async with self._opening(session, f"control?id={quote(task_id, safe='')}") as socket:
             with Control.over(socket, timeout=self._read_timeout) as control:
                 yield control
 
-    def _socket(
-        self, session: Session, name: Literal["stream", "control"], query: Mapping[str, str]
-    ) -> "Opening":
-        url = f"ws{self._base_url.removeprefix('http')}{API}{_TASKS}/{name}?{urlencode(query)}"
+    def _opening(self, session: Session, name: str) -> Opening:
         headers = {**self._handshake, "Cookie": f"{USER_COOKIE}={session.cookie}"}
-        return Opening(
-            lambda: open_socket(
-                url, headers, (session.cookie,), self._connect_timeout, self._tls, session.fence
-            )
-        )
-
-
-class Opening:
-    """A socket on a task, opened at the begin of `async with` and closed at its end."""
-
-    def __init__(self, attempt: Callable[[], Awaitable[Socket]]) -> None:
-        self._attempt = attempt
-        self._socket: Socket
-
-    async def __aenter__(self) -> Socket:
-        try:
-            self._socket = await twice(self._attempt)
-        except Refusal as refusal:
-            raise _task_not_found(refusal) from None
-        return self._socket
-
-    async def __aexit__(self, *_: object) -> None:
-        self._socket.close()
+        asked = Asked(self._sockets + name, headers, (session.cookie,), session.fence)
+        return Opening(asked, self._connections, self._connect_timeout)
 
 
 def _path_of(task_id: TaskId) -> str:
     return f"{_TASKS}/{quote(task_id, safe='')}"
-
-
-def _task_not_found(refusal: Refusal) -> ServiceError:
-    """Read the platform's word for a task that is unknown or another account's: code 500, or 10002 (§1.4)."""
-    if refusal.code not in (500, 10002):
-        return refusal
-    return ServiceError(
-        _E.ERROR_REASON_TASK_NOT_FOUND, "the platform does not know the task as this account's"
-    )
 
 
 def _unknown(why: str) -> ServiceError:

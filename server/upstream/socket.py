@@ -5,29 +5,18 @@ task and no wake-up stands between the socket and a turn (docs/decisions/0006).
 """
 
 import asyncio
-import logging
-import ssl
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from typing import Final
 
-import httptools
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from picows import WSCloseCode, WSFrame, WSHandshakeError, WSListener, WSMsgType, WSTransport, ws_connect
+from picows import WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from server.errors import ServiceError
 from server.pool.fence import Fence
-from server.upstream.errors import Undecided
-from server.upstream.http import connect_timeout, unreachable
-from server.upstream.reply import Reply, open_reply
 
 _E = ErrorReason
-_MOST_BYTES: Final = 256 << 20  # of a frame; the platform has no limit toward us (§6.1)
 _TEXT: Final = WSMsgType.TEXT
 _CONTROL: Final = (WSMsgType.PING, WSMsgType.PONG, WSMsgType.CLOSE)
-
-# Below INFO the library logs every header, and with it the cookie: never let it.
-_wire_log = logging.getLogger("howler.wire")
-_wire_log.setLevel(logging.ERROR)
 
 Take = Callable[[bytes], bool]
 """Takes a frame, text or binary, as the bytes that came, unchecked. True wants no more: what comes all the
@@ -156,82 +145,3 @@ class Socket(WSListener):
         number = code.value if isinstance(code, WSCloseCode) else code
         how = f"the platform closed it with code {number}" if number is not None else "without a word"
         return ServiceError(_E.ERROR_REASON_UPSTREAM_LOST, f"the stream was lost: {how}")
-
-
-async def open_socket(
-    url: str,
-    headers: Mapping[str, str],
-    secrets: Collection[str],
-    timeout: float,
-    tls: ssl.SSLContext | None,
-    fence: Fence | None = None,
-) -> Socket:
-    """Open a socket. `timeout`, in seconds, is that of the connection and its handshake.
-
-    Raises CONNECT_TIMEOUT, UPSTREAM_UNAVAILABLE, UPSTREAM_PROTOCOL, LEASE_LOST where the fence
-    is lost, and Refusal for an HTTP reply in place of a socket, whose status may be 200 (§6.1).
-    """
-    if fence is not None:
-        fence.check()
-    socket = Socket(fence)
-    try:
-        async with asyncio.timeout(timeout):
-            await ws_connect(
-                lambda: socket,
-                url,
-                ssl_context=tls,
-                websocket_handshake_timeout=None,
-                logger_name=_wire_log,
-                enable_auto_pong=False,  # a pong minds the fence, too
-                max_frame_size=_MOST_BYTES,
-                extra_headers=headers,
-                max_redirects=0,  # a session is the business of one host
-                use_aiofastnet=False,
-            )
-    except WSHandshakeError as error:
-        raise _refused(error, secrets) from None
-    except TimeoutError:
-        raise connect_timeout(timeout) from None
-    except OSError as error:
-        raise unreachable(error) from None
-    if not socket.opened:
-        raise ServiceError(
-            _E.ERROR_REASON_UPSTREAM_UNAVAILABLE, "the platform hung up before it opened the stream"
-        )
-    return socket
-
-
-class _Answer:
-    """An HTTP answer in place of a socket."""
-
-    def __init__(self, data: bytes) -> None:
-        """Raises HttpParserError for what is no HTTP, HttpParserUpgrade for a socket."""
-        self.headers: dict[str, str] = {}
-        self.body = b""
-        parser = httptools.HttpResponseParser(self)
-        parser.feed_data(data)
-        self.status: int = parser.get_status_code()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
-
-    def on_body(self, body: bytes) -> None:
-        self.body += body
-
-
-def _refused(error: WSHandshakeError, secrets: Collection[str]) -> ServiceError:
-    """Return what the platform said in place of opening a socket."""
-    try:
-        answer = _Answer(b"%b\r\n\r\n%b" % (error.raw_header or b"", error.raw_body or b""))
-    except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-        return ServiceError(
-            _E.ERROR_REASON_UPSTREAM_PROTOCOL, "the platform's WebSocket handshake could not be read"
-        )
-    try:
-        open_reply(Reply(answer.status, answer.body, answer.headers), secrets)
-    except ServiceError as refusal:
-        return refusal
-    return Undecided(  # a success, but no socket
-        _E.ERROR_REASON_UPSTREAM_PROTOCOL,
-        f"the platform answered HTTP {answer.status} where it should have opened a stream",
-    )

@@ -5,8 +5,9 @@ Against the scripted upstream; each test has a server of its own, for a pool rem
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from howler.task.v1.task_service_pb2 import CancelTurnRequest, StopTaskRequest, 
 
 from tests.support.howler import Howler, accounts_file, reason_of, text_of
 from tests.support.script import ENDED, STARTED, TURN, Drop, Until, frame, says
-from tests.support.scripted import COOKIE, OTHER_COOKIE, Refuse, Scripted
+from tests.support.scripted import COOKIE, OTHER_COOKIE, Refuse, Scripted, Slow
 
 COMPLETED = EndReason.END_REASON_COMPLETED
 KEEP, STOP = TaskRetention.TASK_RETENTION_KEEP, TaskRetention.TASK_RETENTION_STOP
@@ -319,6 +320,29 @@ async def test_a_lease_that_lapses_ends_the_turn_without_another_word(start: Sta
             ErrorReason.ERROR_REASON_LEASE_LOST,
         )
         assert "user-cancel" not in upstream.sockets[-1].types()
+
+
+async def test_a_task_that_cannot_be_recorded_is_stopped_and_its_stream_closed(
+    start: Start, tmp_path: Path
+) -> None:
+    """Its stream is asked for while the store writes; nobody is told a word of it."""
+    async with start(ONE) as (upstream, howler):
+        upstream.creates = [Slow(0.3)]
+        with closing(sqlite3.connect(tmp_path / "howler.db", isolation_level=None)) as other:
+            turn = asyncio.create_task(howler.turn("not on the books"))
+            async with asyncio.timeout(60):
+                while not upstream.asked("POST", "tasks"):
+                    await asyncio.sleep(0.01)
+                other.execute("BEGIN IMMEDIATE")  # nobody else can write now
+                while not [task for task in upstream.tasks.values() if task.status == "finished"]:
+                    await asyncio.sleep(0.01)
+                other.execute("ROLLBACK")
+                with pytest.raises(grpc.aio.AioRpcError) as raised:
+                    await turn
+                (socket,) = upstream.sockets
+                await socket.closed.wait()
+        assert raised.value.code() == grpc.StatusCode.INTERNAL
+        assert not socket.heard
 
 
 async def test_the_dialect_of_an_older_backend_is_learned(start: Start) -> None:
