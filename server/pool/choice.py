@@ -44,13 +44,13 @@ class Want:
         return self.names(account_id) and account_id not in self.avoid
 
 
-def open_seats(board: Board, now: float) -> dict[AccountId, Seat]:
-    """Return the accounts that have a free slot and are not cooling, in the order of their registration."""
-    return {
-        seat.id: seat
+def open_seats(board: Board, now: float) -> Iterator[Seat]:
+    """Yield the accounts that have a free slot and are not cooling, in the order of their registration."""
+    return (
+        seat
         for seat in board.seats.values()
         if seat.usable and seat.free(now) > 0 and board.opens(seat.id) <= now
-    }
+    )
 
 
 def choose(board: Board, want: Want, free: Iterable[Seat], now: float) -> Seat | None:

@@ -40,15 +40,14 @@ class Granting:
     async def acquire(
         self, want: Want, lease: Lease, *, wait: float, ttl: float | None, place: Place | None = None
     ) -> Lease:
-        """Wait for what is wanted and grant it; `lease` says for whom. See Pool.acquire."""
+        """Wait for what is wanted and grant it; `lease` says for whom, and is kept. See Pool.acquire."""
         deadline = self._desk.now() + wait
         self._desk.alarm.catch_up()  # what time has opened is for those who waited for it
         place = place or self._queue.place()
         stale = 0
         while True:
-            asked = copied(lease)
-            asked.lease_id = self._desk.new_id("lease")
-            held = await self._queue.wait(want, asked, deadline - self._desk.now(), place)
+            lease.lease_id = self._desk.new_id("lease")
+            held = await self._queue.wait(want, lease, deadline - self._desk.now(), place)
             if await self._grant(held, ttl):
                 return copied(held.lease)
             # Another replica was first: with a board that shows it the caller waits on, at its old place.

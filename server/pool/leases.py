@@ -31,7 +31,8 @@ class Leases:
     def extend(self, held: Held, asked_at: float, ttl: float) -> None:
         """Believe in a lease that the ledger granted or renewed for `ttl` after it was asked to."""
         held.extend(asked_at + ttl, asked_at + self._desk.terms.belief(ttl))
-        held.lease.expire_time.FromMicroseconds(self._desk.now_us() + int(ttl * 1e6))
+        if not held.kept:  # its caller is to know
+            held.lease.expire_time.FromMicroseconds(self._desk.now_us() + int(ttl * 1e6))
         self._desk.alarm.by(held.fence.until)
 
     async def renew(self, lease_id: LeaseId, token: int, ttl: float) -> Lease:
@@ -122,7 +123,7 @@ class Leases:
         """
         held = self._desk.board.leases.get(lease_id)
         if held is not None and not held.ending and not held.fence.fallen:
-            await self._desk.chores.settle(self.end(held, ended_task, close_slot))
+            await self.end(held, ended_task, close_slot)
         elif ended_task:
             await self._desk.ledger.end_task(ended_task, self._desk.now_us())
             self._desk.board.leave(ended_task)
@@ -206,14 +207,17 @@ class Leases:
         await self._lapse(held)
 
     async def end(self, held: Held, ended_task: TaskId = NO_TASK, close_slot: float = 0.0) -> None:
-        """End a lease in order: by release, or because its caller was cancelled."""
+        """End a lease in order: by release, or because its caller was cancelled.
+
+        Whoever is cancelled meanwhile leaves nothing behind: it is ended once more, which does no harm.
+        """
         if held.ending:
             return
         held.ending = True
         try:
             await self._write_end(held, ended_task, close_slot)
-        except Exception:
-            self._desk.chores.spawn(self._end_later(held, ended_task, close_slot))
+        except BaseException:
+            self._desk.chores.spawn(self._end_surely(held, ended_task, close_slot))
             raise
 
     async def _write_end(self, held: Held, ended_task: TaskId, close_slot: float) -> None:
@@ -238,19 +242,19 @@ class Leases:
         except Exception as error:
             _log.warning("%d tasks that were stopped could not be ended yet: %s", len(stopped), error)
             for held in stopped:
-                self._desk.chores.spawn(self._end_later(held, held.task_id, 0.0))
+                self._desk.chores.spawn(self._end_surely(held, held.task_id, 0.0))
             return
         for held in stopped:
             self._desk.board.leave(held.task_id)
             self._gone(held)
 
-    async def _end_later(self, held: Held, ended_task: TaskId, close_slot: float) -> None:
+    async def _end_surely(self, held: Held, ended_task: TaskId, close_slot: float) -> None:
         while True:
-            await asyncio.sleep(_RETRY_PAUSE)
             try:
                 return await self._write_end(held, ended_task, close_slot)
             except Exception as error:
                 _log.warning("lease %s could not be ended yet: %s", held.id, error)
+            await asyncio.sleep(_RETRY_PAUSE)
 
     def _gone(self, held: Held) -> None:
         self._desk.board.let_go(held.id)

@@ -170,11 +170,14 @@ class Ledger(Protocol):
     async def lease_token(self, lease_id: LeaseId) -> int | None:
         """Return the token of a lease that is live, or that was released or lapsed in the last hour."""
 
-    async def record_task(self, task: Task, lease_id: LeaseId) -> bool:
+    async def record_task(
+        self, task: Task, lease_id: LeaseId, recorded: Callable[[bool], None] | None = None
+    ) -> bool:
         """Record an active task on which a turn runs, in the slot of the lease that it was made under.
 
         Where the lease has ended, or has a task already, the task takes a free slot of its account, else one
-        beyond its limit; False then. Where the account is gone it is recorded as ended.
+        beyond its limit; False then. Where the account is gone it is recorded as ended. `recorded` is told
+        the same in the loop, even when the caller is cancelled meanwhile.
         """
 
     async def touch_task(self, task_id: TaskId, turn_id: str, now_us: int) -> None:

@@ -245,7 +245,7 @@ class Pool:
         """
         made = copied(task)
         made.account_id = lease.account_id
-        await self._desk.chores.settle(self._tasks.record(made, LeaseId(lease.lease_id)))
+        await self._tasks.record(made, LeaseId(lease.lease_id))
 
     async def touch_task(self, task_id: TaskId, *, turn_id: str) -> None:
         """Record that a turn begins on a task."""

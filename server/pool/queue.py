@@ -27,7 +27,7 @@ from server.pool.choice import (
     refusal,
     sleepers,
 )
-from server.pool.pieces import ActiveTask, Held
+from server.pool.pieces import ActiveTask, Held, Seat
 
 
 class Place(NamedTuple):
@@ -82,23 +82,22 @@ class Queue:
 
         Raises NO_ACCOUNT and POOL_EXHAUSTED.
         """
-        loop = asyncio.get_running_loop()
         now = time.monotonic()
+        # All others were tried when something changed last; nothing that is free would do for them.
+        if held := self._reserve(want, lease, open_seats(self._board, now), now):
+            return held
         deadline = now + max(0.0, seconds)
         if error := refusal(self._board, want, now, deadline):
             raise error
+        if seconds <= 0:
+            raise exhausted(self._board, want, now, 0.0)
+        loop = asyncio.get_running_loop()
         waiter = _Waiter(place or self.place(), want, lease, loop.create_future(), deadline)
         insort(self._waiters, waiter, key=_place)
         self._shared += not want.exclusive
-        expiry: asyncio.TimerHandle | None = None
+        expiry = loop.call_at(deadline, self._expire, waiter, seconds)
         try:
-            # All others were tried when something changed last; nothing that is free would do for them.
-            self._serve([waiter], now)
-            if not waiter.future.done():
-                if seconds <= 0:
-                    raise exhausted(self._board, want, now, 0.0)
-                self._provoke(now)
-                expiry = loop.call_at(deadline, self._expire, waiter, seconds)
+            self._provoke(now)
             return await waiter.future
         except asyncio.CancelledError:
             future = waiter.future
@@ -107,15 +106,14 @@ class Queue:
                 self.stir()
             raise
         finally:
-            if expiry is not None:
-                expiry.cancel()
+            expiry.cancel()
             self._drop(waiter)
 
     def stir(self) -> None:
         """Serve the waiters: something came free, or a task became idle."""
         if self._waiters:
             now = time.monotonic()
-            self._serve(self._waiters, now)
+            self._serve(now)
             self._provoke(now)
 
     def recheck(self) -> None:
@@ -136,33 +134,40 @@ class Queue:
     def _pending(self) -> list[_Waiter]:
         return [waiter for waiter in self._waiters if not waiter.future.done()]
 
-    def _serve(self, waiters: Iterable[_Waiter], now: float) -> None:
+    def _serve(self, now: float) -> None:
         """Reserve what is free for the waiters that it would do for."""
-        free = open_seats(self._board, now)
+        free = {seat.id: seat for seat in open_seats(self._board, now)}
         served: list[_Waiter] = []
-        for waiter in waiters:
+        for waiter in self._waiters:
+            if not free and not self._shared:
+                break
             if waiter.future.done():
                 continue
-            if waiter.want.exclusive:
-                seat = choose(self._board, waiter.want, free.values(), now) if free else None
-            else:
-                seat = choose_shared(self._board, waiter.want, now)
-            if seat is None:
+            held = self._reserve(waiter.want, waiter.lease, free.values(), now)
+            if held is None:
                 continue
-            waiter.lease.account_id = seat.id
-            held = Held(waiter.lease)
-            self._board.hold(held)
-            self._board.used_now(seat)
-            if held.exclusive:
-                self._board.let_through(held, waiter.want.upstream_model_id, now)
             waiter.future.set_result(held)
             served.append(waiter)
-            if seat.free(now) <= 0:
-                free.pop(seat.id, None)
-                if not free and not self._shared:
-                    break
+            if self._board.seats[held.account_id].free(now) <= 0:
+                free.pop(held.account_id, None)
         for waiter in served:
             self._drop(waiter)
+
+    def _reserve(self, want: Want, lease: Lease, free: Iterable[Seat], now: float) -> Held | None:
+        """Put a lease on the board, on the account that is chosen for it; None where none would do."""
+        if want.exclusive:
+            seat = choose(self._board, want, free, now)
+        else:
+            seat = choose_shared(self._board, want, now)
+        if seat is None:
+            return None
+        lease.account_id = seat.id
+        held = Held(lease)
+        self._board.hold(held)
+        self._board.used_now(seat)
+        if held.exclusive:
+            self._board.let_through(held, want.upstream_model_id, now)
+        return held
 
     def _drop(self, waiter: _Waiter) -> None:
         index = bisect_left(self._waiters, waiter.place, key=_place)

@@ -34,15 +34,20 @@ class Tasks:
         self._sparing = False
 
     async def record(self, task: Task, lease_id: LeaseId) -> None:
-        """Record a task made under a lease.
+        """Record a task made under a lease, whatever becomes of the caller.
 
         Raises LEASE_LOST; the task is recorded all the same, and stopped.
         """
-        task_id, account_id = TaskId(task.task_id), AccountId(task.account_id)
-        bound = await self._desk.ledger.record_task(task, lease_id)
-        self._desk.board.enter(task, lease_id if bound else NO_LEASE)
-        await self._health.proven(account_id, lease_id)
-        active = self._desk.board.tasks.get(task_id)
+        board = self._desk.board
+
+        def recorded(bound: bool) -> None:
+            board.enter(task, lease_id if bound else NO_LEASE)
+            if not bound:
+                self.stop_orphans()
+
+        await self._desk.ledger.record_task(task, lease_id, recorded)
+        await self._health.proven(AccountId(task.account_id), lease_id)
+        active = board.tasks.get(TaskId(task.task_id))
         if active is None or active.lease_id != lease_id:
             self.stop_orphans()
             raise ServiceError(_E.ERROR_REASON_LEASE_LOST, "the lease lapsed while the task was made")

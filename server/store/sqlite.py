@@ -293,12 +293,18 @@ class Store:
 
     # Tasks.
 
-    async def record_task(self, task: Task, lease_id: LeaseId) -> bool:
+    async def record_task(
+        self, task: Task, lease_id: LeaseId, recorded: Callable[[bool], None] | None = None
+    ) -> bool:
         """See Ledger."""
         which = frozenset({AccountId(task.account_id)})
-        return await self._write_soon(
-            lambda db: self._records.record_task(db, task, lease_id), lambda bound: NONE if bound else which
-        )
+
+        def changes(bound: bool) -> Accounts:
+            if recorded is not None:
+                recorded(bound)
+            return NONE if bound else which
+
+        return await self._write_soon(lambda db: self._records.record_task(db, task, lease_id), changes)
 
     async def touch_task(self, task_id: TaskId, turn_id: str, now_us: int) -> None:
         """See Ledger."""

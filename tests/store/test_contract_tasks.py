@@ -1,11 +1,13 @@
 """What every store must do for replicas that share it: tasks, and TaskService's reads."""
 
+import asyncio
+
 from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.pool.account import LeaseId, TaskId
 from server.store.open import AnyStore
 from server.store.pages import behind_task
-from tests.store.records import ANN, NO_LEASE, busy_tasks, granted, rest, state_of, task
+from tests.store.records import ANN, NO_LEASE, SECONDS, busy_tasks, granted, rest, state_of, task
 
 
 async def test_states_of_a_task(store: AnyStore, other: AnyStore) -> None:
@@ -54,3 +56,21 @@ async def test_tasks_are_listed_by_last_use_in_pages(store: AnyStore) -> None:
     assert await store.tasks(TaskState.TASK_STATE_RUNNING, "", 9) == []
     books = await store.books([ANN])
     assert [work.task.task_id for work in books.tasks] == [f"t{number}" for number in range(9)]
+
+
+async def test_how_a_task_was_recorded_is_told_though_the_caller_left(store: AnyStore) -> None:
+    told = list[bool]()
+    await granted(store, "l1")
+    assert await store.record_task(task("t1"), LeaseId("l1"), told.append)
+    assert told == [True]
+    calls = [
+        asyncio.ensure_future(store.record_task(task(name), NO_LEASE, told.append)) for name in ("t2", "t3")
+    ]
+    await asyncio.sleep(0)
+    for call in calls:
+        call.cancel()
+    await asyncio.gather(*calls, return_exceptions=True)
+    async with asyncio.timeout(SECONDS):
+        while told != [True, False, False]:
+            await asyncio.sleep(0.005)
+    assert await busy_tasks(store) == dict.fromkeys(("t1", "t2", "t3"), True)

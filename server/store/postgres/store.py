@@ -318,9 +318,12 @@ class PostgresStore:
 
     # Tasks.
 
-    async def record_task(self, task: Task, lease_id: LeaseId) -> bool:
+    async def record_task(
+        self, task: Task, lease_id: LeaseId, recorded: Callable[[bool], None] | None = None
+    ) -> bool:
         """See Ledger."""
         asked = {**rows.of_task(task), "lease_id": lease_id}
+        keys = (task.account_id, task.task_id, lease_id)
 
         async def work(connection: Connection) -> bool:
             if lease_id and await self._fetch(connection, "record_leased_task", asked):
@@ -328,7 +331,13 @@ class PostgresStore:
             await self._fetch(connection, "record_task", asked)
             return False
 
-        return await self._in_order([task.account_id, task.task_id, lease_id], work)
+        async def operation() -> bool:
+            bound = await self._connections.run(work, again=True)
+            if recorded is not None:
+                recorded(bound)
+            return bound
+
+        return await self._order.run([key for key in keys if key], operation)
 
     async def touch_task(self, task_id: TaskId, turn_id: str, now_us: int) -> None:
         """See Ledger."""

@@ -10,7 +10,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.task_service_pb2 import Task, TaskState
 
 from server.errors import ServiceError
-from server.pool.account import AccountId, Credentials, TaskId
+from server.pool.account import AccountId, Credentials, LeaseId, TaskId
 from server.pool.terms import Terms
 from server.store.errors import StoreError
 from tests.unit.pool.stand_in import SHARED, Platform, give, idle_task, pool_in, take, until, with_accounts
@@ -281,6 +281,33 @@ async def test_of_tasks_that_are_stopped_together_each_ends_or_stays_by_itself(t
         assert not board.tasks[TaskId("t1")].evicting
         books = await store.books()
         assert ([work.task.task_id for work in books.tasks], books.leases) == (["t1"], [])
+
+
+async def test_a_caller_that_leaves_while_it_gives_back_leaves_no_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform = Platform()
+    async with pool_in(tmp_path, platform) as (pool, store):
+        await with_accounts(pool, platform, "ann")
+        lease = await take(pool)
+        await pool.record_task(Task(task_id="t"), lease)
+        end_lease, calls = store.end_lease, list[LeaseId]()
+
+        async def slow_at_first(lease_id: LeaseId, now_us: int, **more: object) -> None:
+            calls.append(lease_id)
+            if len(calls) == 1:
+                await asyncio.Event().wait()
+            await end_lease(lease_id, now_us, **more)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(store, "end_lease", slow_at_first)
+        giving = asyncio.create_task(pool.give_back(lease))
+        await until(lambda: calls)
+        giving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await giving
+        await until(lambda: not pool._desk.board.leases)
+        books = await store.books()
+        assert (books.leases, [work.busy for work in books.tasks]) == ([], [False])
 
 
 async def test_a_stopped_task_ends_later_where_the_ledger_is_away(
