@@ -8,16 +8,15 @@ import signal
 import socket
 import sys
 from collections.abc import Generator
-from typing import Final, cast
+from typing import Final
 
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from facade.app import create_app
 from facade.backend import Backend
 from facade.config import Settings, SettingsError, host_and_port
+from facade.http import Connection
 from facade.openai.start import Rules
 from facade.routes.front import Front
 from facade.routes.lines import Lines
@@ -30,16 +29,6 @@ _PONG_TIMEOUT: Final = 60
 
 _KEEP_ALIVE: Final = 75
 """Seconds that an idle connection is kept: longer than clients' pools keep theirs, or the two race."""
-
-
-class Connection(HttpToolsProtocol):
-    """uvicorn's, but for the addresses of both ends: it looks them up, and nobody here asks for them."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take a new connection."""
-        self.connections.add(self)
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
-        self.flow, self.scheme = FlowControl(self.transport), "http"
 
 
 class Listener(uvicorn.Server):

@@ -7,7 +7,7 @@ ways of answering (sse) read a dialogue as they read a turn.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Protocol
 
 from howler.conversation.v1.conversation_service_pb2 import RetellRequest
@@ -24,6 +24,9 @@ class AgentTurn(Protocol):
     """A running turn, as the server tells it (sse.Turn says how one is read)."""
 
     def __aiter__(self) -> AsyncIterator[Sequence[TaskEvent]]: ...
+
+    def at_once(self, take: Callable[[Sequence[TaskEvent]], bool]) -> None:
+        """Let `take` have batches as they come."""
 
     def leave(self) -> None:
         """Leave it, which ends the iteration."""
@@ -105,6 +108,9 @@ class Dialogue:
             await self._retell()
             if told:
                 return told
+
+    def at_once(self, take: Callable[[Sequence[Heard]], bool]) -> None:
+        """Offer nothing: what goes on is the script's to say, which may have to wait."""
 
     def leave(self) -> None:
         """Leave the turn that runs, and start no other."""

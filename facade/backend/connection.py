@@ -86,7 +86,7 @@ class Connection:
     async def _read(self) -> None:
         async for response in self._call:
             self.heard = True
-            for frame in response.frames:
+            for frame in response.frames[:]:  # a list: to iterate over protobuf's own costs twice as much
                 self._receive(frame)
 
     async def _write(self) -> None:
@@ -106,21 +106,23 @@ class Connection:
         seat = self._seats.get(tag)
         if seat is None:
             return  # it crossed the Detach
-        self._tags.hear(tag)
-        inbox, events = seat.inbox, frame.events
+        if not seat.heard:
+            seat.heard = True
+            self._tags.hear(tag)
+        inbox, events = seat.inbox, frame.events[:]
         if events:
             if frame.first_seq != inbox.last_seq + 1:
                 _log.error("events %d… of a turn came after %d", frame.first_seq, inbox.last_seq)
                 self.detach(tag)
                 inbox.fail(internal())
                 return
-            inbox.put(events)
+            if inbox.put(events):
+                seat.passed_on(events)
         if frame.HasField("failed") and not _goes_on(frame.failed, inbox):
             inbox.fail(_failure(frame.failed, inbox))
         if frame.told:
             inbox.end()
-        if inbox.over:
-            del self._seats[tag]
+        if inbox.over and self._seats.pop(tag, None) is not None:  # who took the events may have left
             self._tags.end(tag)
             self._outbox.forget(tag)
 
@@ -129,9 +131,10 @@ class Seat:
     """One turn's place on a Relay: its tag, and what its window is owed.
 
     `unasked` is the request until it is written; from then on the turn may run.
+    `heard` says that a frame came for it.
     """
 
-    __slots__ = ("_after", "_connection", "_passed", "_tag", "inbox", "unasked")
+    __slots__ = ("_after", "_connection", "_passed", "_tag", "heard", "inbox", "unasked")
 
     def __init__(self, connection: Connection, request: RelayRequest, inbox: Inbox) -> None:
         self._connection = connection
@@ -140,12 +143,13 @@ class Seat:
         self._after = inbox.last_seq  # events up to here came over another Relay, from another window
         self._passed = 0  # bytes of events passed on since the last grant
         self.inbox = inbox
+        self.heard = False
 
     def passed_on(self, events: Sequence[TaskEvent]) -> None:
         """Take note of events that were written on, so that the server may send more of them."""
         if self.inbox.over:
             return
-        if events[0].seq <= self._after:
+        if self._after and events[0].seq <= self._after:
             events = [event for event in events if event.seq > self._after]
         self._passed += sum(map(TaskEvent.ByteSize, events))
         if self._passed >= GRANT_BYTES:

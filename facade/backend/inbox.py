@@ -1,7 +1,7 @@
 """What came of one turn and was not read yet."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from howler.task.v1.relay_pb2 import TurnFrame
 from howler.task.v1.task_event_pb2 import TaskEvent
@@ -14,22 +14,24 @@ class Inbox:
 
     `turn_id` is the server's id of the turn, empty until it was accepted;
     `last_seq` the `seq` of the last event that came, 0 before; `over` says that
-    nothing more comes.
+    nothing more comes. While the one who answers waits, `take` is offered what
+    comes; what it takes is passed on by then, and was never here.
     """
 
-    __slots__ = ("_error", "_more", "_ready", "_wake", "last_seq", "over", "turn_id")
+    __slots__ = ("_error", "_more", "_ready", "_wake", "last_seq", "over", "take", "turn_id")
 
     def __init__(self) -> None:
         self.turn_id = ""
         self.last_seq = 0
         self.over = False
+        self.take: Callable[[Sequence[TaskEvent]], bool] | None = None
         self._ready: Sequence[TaskEvent] = ()
         self._more: TurnFrame | None = None
         self._error: ApiError | None = None
         self._wake: asyncio.Future[None] | None = None
 
-    def put(self, events: Sequence[TaskEvent]) -> None:
-        """Take the turn's next events, at least one. `ended` makes it over.
+    def put(self, events: Sequence[TaskEvent]) -> bool:
+        """Take the turn's next events, at least one; say whether they were passed on. `ended` makes it over.
 
         The first batch that waits is kept as it came. More of them are copied:
         each keeps its whole message alive, with what it holds of other turns.
@@ -37,14 +39,18 @@ class Inbox:
         if not self.turn_id:
             self.turn_id = events[0].accepted.turn_id
         self.last_seq += len(events)
+        if events[-1].HasField("ended"):
+            self.over = True
+        elif self.take is not None and self._wake is not None and self.take(events):
+            return True
         if not self._ready:
             self._ready = events
         else:
             if self._more is None:
                 self._more = TurnFrame()
             self._more.events.extend(events)
-        self.over = self.over or events[-1].HasField("ended")
         self._rouse()
+        return False
 
     def fail(self, error: ApiError) -> None:
         """Make it over by a failure that is raised after what came before; nothing where it is over."""
@@ -60,7 +66,7 @@ class Inbox:
 
     def close(self) -> None:
         """Make it over and drop what nobody will read."""
-        self.over = True
+        self.over, self.take = True, None
         self._ready, self._more = (), None
         self._rouse()
 
@@ -78,5 +84,6 @@ class Inbox:
         return events
 
     def _rouse(self) -> None:
-        if self._wake is not None and not self._wake.done():
-            self._wake.set_result(None)
+        wake, self._wake = self._wake, None
+        if wake is not None and not wake.done():  # as where the one who waited was cancelled
+            wake.set_result(None)

@@ -76,6 +76,13 @@ class RunningTurn:
             raise StopAsyncIteration
         return self._given
 
+    def at_once(self, take: Callable[[Sequence[TaskEvent]], bool]) -> None:
+        """Offer `take` each batch but the last, where it comes while the next one is waited for.
+
+        It must neither wait nor raise. A batch counts as passed on when it says that it took it.
+        """
+        self._inbox.take = take
+
     def leave(self) -> None:
         """Stop following it; the server cancels a turn that is not over."""
         self._part()

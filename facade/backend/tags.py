@@ -31,7 +31,7 @@ class Tags:
         return tag
 
     def hear(self, tag: int) -> None:
-        """Take note that a frame came for a tag that is taken."""
+        """Take note that a frame came for a tag that is taken; the first one suffices."""
         entered = self._unheard.pop(tag, 0)
         while self._detached and self._detached[0][1] < entered:
             self._free.append(self._detached.popleft()[0])

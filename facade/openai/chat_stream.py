@@ -2,8 +2,8 @@
 
 Frames are `data: <chunk>`; the role first, then deltas, one `finish_reason`,
 the usage where it was asked for, `[DONE]`. After a failure: the error's frame,
-then `[DONE]`, no `finish_reason`. A delta is spliced into a chunk made once:
-that is the hot path of the facade.
+then `[DONE]`, no `finish_reason`. A delta stands between bytes that were made once, and
+all are joined at the end: that is the hot path of the facade.
 """
 
 from collections.abc import Iterable
@@ -49,7 +49,7 @@ class ChatStream:
         self._both_fields = presentation.reasoning_field is ReasoningField.BOTH
         self._turn = ChatTurn(self, presentation)
         self._out: list[bytes] = []
-        self._head = self._delta_head = b""
+        self._head = self._delta_head = self._content_head = b""
 
     @property
     def finished(self) -> bool:
@@ -86,11 +86,12 @@ class ChatStream:
         }
         self._head = b'data: %b,"choices":[' % _encode(common)[:-1]
         self._delta_head = self._head + b'{"index":0,"delta":{'
+        self._content_head = self._delta_head + b'"content":'
         self._out.append(self._chunk(_ROLE))
 
     def content(self, text: str) -> None:
         """Tell more of the answer."""
-        self._out.append(b'%b"content":%b%b' % (self._delta_head, _encode(text), _TAIL))
+        self._out += self._content_head, _encode(text), _TAIL
 
     def reasoning(self, text: str) -> None:
         """Tell more of what stands beside the answer."""

@@ -73,6 +73,7 @@ class ChatTurn:
 
     def receive(self, events: Iterable[Heard]) -> None:
         """Take events in order."""
+        content = self._sink.content
         for event in events:
             if self.finished:
                 return
@@ -83,7 +84,11 @@ class ChatTurn:
             if not self._begun:
                 self.begin(event.accepted.model.id if kind == "accepted" else "")
             if kind == "text_delta":
-                self._say(event.text_delta.text)
+                if self._beside is not None:
+                    self._hush()
+                if text := event.text_delta.text:
+                    self._answered = True
+                    content(text)
             elif kind == "thought_delta":
                 if self._thoughts is not None:
                     self._turn_to(self._thoughts).think(event.thought_delta.text)
@@ -122,13 +127,6 @@ class ChatTurn:
                 self._sink.idle()
             case "ended":
                 self._end(event.ended)
-
-    def _say(self, text: str) -> None:
-        if self._beside is not None:
-            self._hush()
-        if text:
-            self._answered = True
-            self._sink.content(text)
 
     def _hush(self) -> None:
         if self._beside is not None:

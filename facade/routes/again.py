@@ -88,6 +88,9 @@ class _SecondTurn:
             self._turn = self._find()
             self._events = aiter(self._turn)
 
+    def at_once(self, take: Callable[[Sequence[TaskEvent]], bool]) -> None:
+        """Offer nothing: whether it was started is learned from what is read."""
+
     def leave(self) -> None:
         """Leave it; look for it no more."""
         self._left = True

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Final
 
 from howler.response.v1.response_service_pb2 import Response
@@ -26,6 +26,7 @@ class KeptTurn:
         self._events = aiter(turn)
         self._response: Response | None = response
         self._backend = backend
+        self._take: Callable[[Sequence[Heard]], bool] | None = None
 
     def __aiter__(self) -> AsyncIterator[Sequence[Heard]]:
         return self
@@ -39,7 +40,13 @@ class KeptTurn:
                 if isinstance(event, TaskEvent) and event.accepted.turn_id:
                     response.turn_id = event.accepted.turn_id  # an earlier one, where this was a retry
             await self._backend.memory.keep(response)
+            if self._take is not None:
+                self._turn.at_once(self._take)
         return events
+
+    def at_once(self, take: Callable[[Sequence[Heard]], bool]) -> None:
+        """Let `take` have batches as they come, once the response is kept."""
+        self._take = take
 
     def leave(self) -> None:
         """See Turn."""

@@ -24,6 +24,12 @@ class Turn(Protocol):
 
     def __aiter__(self) -> AsyncIterator[Sequence[Heard]]: ...
 
+    def at_once(self, take: Callable[[Sequence[Heard]], bool]) -> None:
+        """Let `take` have batches as they come, while the next one is waited for; never the last.
+
+        It neither waits nor raises. What it says it did not take is read; a turn may offer it nothing.
+        """
+
     def leave(self) -> None:
         """Leave it, which ends the iteration; the server cancels it then, unless it is over."""
 

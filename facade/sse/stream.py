@@ -6,10 +6,13 @@ the other: what a turn tells waits for a keep-alive that is being written, and n
 is written while something else is. A bug is told like any failure, by the id of an
 incident whose whole is in the log: the middleware above could only cut off an
 answer that has begun.
+
+Nearly all that a turn tells is told at once, by whoever it comes from: no task is
+woken for it. The task that tells is there for what must wait, the first and the last.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Protocol
 
 from starlette.types import Receive, Scope, Send
@@ -54,6 +57,7 @@ class TurnStream:
         self._stream = stream
         self._extra = headers
         self._pace = pace
+        self._patience = pace.keep_alive_after
         self._begun = False
         self._writing = False  # what the turn tells
         self._loop = asyncio.get_running_loop()
@@ -64,7 +68,9 @@ class TurnStream:
         self._send: Send
         self._send_on: Send
         self._filling: asyncio.Task[None] | None = None
-        self._untended: Exception | None = None  # why nobody fills the silences any more
+        self._untended: Exception | None = None  # why the turn was left
+        self._put: Callable[[bytes], bool]
+        self._flows = False  # the answer has begun, and its reader keeps up
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Tell the turn until it ends or the caller leaves.
@@ -72,7 +78,11 @@ class TurnStream:
         The telling is a task of its own: each batch wakes it alone, not the whole pile of middleware.
         """
         # What follows the answer's start is nobody's business on the way to the socket (app.Edge).
-        self._send, self._send_on = send, scope["state"].get("send", send)
+        state = scope["state"]
+        self._send, self._send_on = send, state.get("send", send)
+        if (put := state.get("write")) is not None:
+            self._put = put
+            self._turn.at_once(self._tell_at_once)
         telling = self._loop.create_task(self._tell(scope))
         self._silence = self._loop.call_at(self._minds_at, self._mind_silence)
         try:
@@ -102,12 +112,25 @@ class TurnStream:
                 await self._filling
             await self._fail(told_by(error, scope))
 
+    def _tell_at_once(self, events: Sequence[Heard]) -> bool:
+        """Tell what comes while `_tell` waits for it, unless something is in the way; say whether it was."""
+        if not self._flows or (self._filling is not None and not self._filling.done()):
+            return False
+        try:
+            if data := self._stream.receive(events):
+                self._flows = self._put(data)
+                self._speaks_at = self._clock() + self._patience
+        except Exception as error:
+            self._untended = error
+            self._turn.leave()
+        return True
+
     def _mind_silence(self) -> None:
         """Speak where nobody did for long; else lie down again, which is cheaper than a timer per batch."""
         if self._begun and self._pace.keep_alive is KeepAlive.OFF:
             return
         if self._writing:  # which its reader holds up
-            self._speaks_at = self._clock() + self._pace.keep_alive_after
+            self._speaks_at = self._clock() + self._patience
         if self._clock() < self._speaks_at:
             self._lie_down()
         else:
@@ -123,7 +146,7 @@ class TurnStream:
         try:
             if not self._stream.finished:
                 await self._write(self._filler())
-                self._speaks_at = self._clock() + self._pace.keep_alive_after
+                self._speaks_at = self._clock() + self._patience
                 self._mind_silence()
         except Exception as error:
             self._untended = error
@@ -145,11 +168,12 @@ class TurnStream:
             return
         if not self._begun:
             self._begun = True
-            self._speaks_at = self._clock() + self._pace.keep_alive_after
+            self._speaks_at = self._clock() + self._patience
             if self._speaks_at < self._minds_at:  # a handle of uvloop may have no `when`
                 self._lie_down()
             headers = [*_STREAM_HEADERS, *self._extra]
             await self._send({"type": "http.response.start", "status": 200, "headers": headers})
         more = not self._stream.finished
         await self._send_on({"type": "http.response.body", "body": data, "more_body": more})
-        self._speaks_at = self._clock() + self._pace.keep_alive_after
+        self._flows = True
+        self._speaks_at = self._clock() + self._patience

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from facade.app import create_app
 from facade.backend import Backend
 from facade.backend.relay import Patience
+from facade.http import Connection
 from facade.openai.start import Rules
 from facade.routes.front import Front
 from facade.sse import Pace, Padding
@@ -110,7 +111,7 @@ async def served(app: ASGIApp, max_message_bytes: int = 10_000_000) -> AsyncIter
     config = uvicorn.Config(
         app,
         port=0,
-        http="httptools",
+        http=Connection,
         ws="websockets-sansio",
         ws_max_size=max_message_bytes,
         ws_per_message_deflate=False,

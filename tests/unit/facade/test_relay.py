@@ -1,12 +1,13 @@
 """The facade's turns over one Relay, against a scripted peer on a real socket."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
 from howler.task.v1.relay_pb2 import RelayResponse, TurnFrame, WatchTurn
 from howler.task.v1.start_turn_pb2 import StartTurn
+from howler.task.v1.task_event_pb2 import TaskEvent
 
 from facade.backend import Backend
 from facade.backend.connection import GRANT_BYTES
@@ -154,6 +155,72 @@ async def test_credit_is_granted_as_events_are_passed_on(peer: Peer, backend: Ba
     assert sum(granted) <= sent
     assert sum(granted) > sent - WINDOW
     assert min(granted) >= GRANT_BYTES
+
+
+async def test_what_comes_while_it_is_waited_for_is_offered_at_once(peer: Peer, backend: Backend) -> None:
+    """The last batch is not: who reads the turn hears its end. What was not taken is read."""
+    script = spoken("x")
+    peer.script = script
+    turn, said, offered = start(backend), list[TaskEvent](), list[TaskEvent]()
+
+    def take(events: Sequence[TaskEvent]) -> bool:
+        offered.extend(events)
+        if len(offered) % 2:
+            said.extend(events)
+        return len(offered) % 2 == 1
+
+    turn.at_once(take)
+    async for batch in turn:
+        said += batch
+    assert [event.seq for event in said] == list(range(1, len(said) + 1))
+    assert "".join(event.text_delta.text for event in said) == text_of(script)
+    assert offered
+    assert not any(event.HasField("ended") for event in offered)
+
+
+async def test_credit_is_granted_for_what_is_taken_at_once(peer: Peer, backend: Backend) -> None:
+    """Issue 3: four windows of it."""
+    script = [[accepted()], *[[text("x" * 3000)] * 5 for _ in range(70)], [ended()]]
+    peer.script = script
+    turn, taken = start(backend), list[str]()
+
+    def take(events: Sequence[TaskEvent]) -> bool:
+        taken.extend(event.text_delta.text for event in events)
+        return True
+
+    turn.at_once(take)
+    rest = await read(turn)
+    assert len("".join(taken) + rest) == len(text_of(script))
+    granted = [request.grant.bytes for request in peer.of_kind("grant")]
+    sent = sum(event.ByteSize() for event in peer.turns["turn_1"].events)
+    assert sent - WINDOW < sum(granted) <= sent
+
+
+async def test_leaving_while_taking_at_once_leaves_that_turn_alone(peer: Peer, backend: Backend) -> None:
+    go_on = asyncio.Event()
+    last = {"left": asyncio.Event(), "other": [ended()]}
+    peer.script_of = lambda asked: [
+        [accepted(), text("a")],
+        go_on,
+        [text("b")],
+        [text("c")],
+        last[asked.prompt],
+    ]
+    turn, other = start(backend, "left"), start(backend, "other")
+
+    def take(_: Sequence[TaskEvent]) -> bool:
+        turn.leave()
+        return True
+
+    for each in (turn, other):
+        await read_until(each, "a")
+    turn.at_once(take)
+    waiting = asyncio.create_task(read(turn))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await asyncio.gather(waiting, read(other)) == ["", "bc"]
+    await peer.left.wait()
+    assert peer.relays == 1
 
 
 async def test_turn_that_is_not_read_is_not_sent_past_its_credit(peer: Peer, backend: Backend) -> None:
