@@ -3,6 +3,8 @@
 import asyncio
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx2
@@ -29,6 +31,12 @@ async def test_starts_without_its_server_and_ends_on_sigint(tmp_path: Path) -> N
         program.signal(signal.SIGINT)
         assert await program.ended() == 0
     assert "Traceback" not in program.errors
+
+
+def test_grpc_knows_what_it_is_asked_to_leave_out() -> None:
+    """Decision 0029; a grpcio that does not says so."""
+    told = subprocess.run([sys.executable, "-c", "import facade.__main__"], capture_output=True, check=True)
+    assert told.stderr == b""
 
 
 async def test_running_turns_are_told_of_the_end(tmp_path: Path) -> None:
