@@ -9,7 +9,6 @@ import logging
 import re
 import time
 from collections.abc import Iterable
-from os import urandom
 from typing import Final
 
 from fastapi import FastAPI
@@ -22,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facade.cors import AllowedOrigins
 from facade.errors import ApiError, internal
+from facade.ids import new_id
 from facade.routes.chat import chat_routes
 from facade.routes.completions import completion_routes
 from facade.routes.conversations import conversation_routes
@@ -115,7 +115,7 @@ async def _tell(_: Request, error: Exception) -> Response:
 
 async def _tell_bug(request: Request, _: Exception) -> Response:
     """Answer a bug in a route; it is raised on to Edge, which logs it under the same id."""
-    request.state.incident = incident = urandom(16).hex()
+    request.state.incident = incident = new_id()
     return _told(internal(incident))
 
 
@@ -180,7 +180,7 @@ class Edge:
         except ClientDisconnect:
             status = status or 499  # nobody is there to read it; nginx's word for the log
         except Exception:
-            incident = scope["state"].get("incident") or urandom(16).hex()
+            incident = scope["state"].get("incident") or new_id()
             _log.exception("incident %s in request %s", incident, request_id)
             if not status and scope["type"] == "http":
                 error = internal(incident)
@@ -194,7 +194,7 @@ class Edge:
 
 
 def _request_id(given: str) -> str:
-    return given if _REQUEST_ID.fullmatch(given) else f"req_{urandom(16).hex()}"
+    return given if _REQUEST_ID.fullmatch(given) else f"req_{new_id()}"
 
 
 def _plain(path: str) -> str:

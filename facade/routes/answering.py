@@ -4,7 +4,6 @@ import logging
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from os import urandom
 from typing import NamedTuple
 
 from howler.conversation.v1.conversation_service_pb2 import RetellRequest
@@ -14,6 +13,7 @@ from msgspec import Raw
 from starlette.types import ASGIApp
 
 from facade.errors import ApiError
+from facade.ids import new_id
 from facade.openai.attempts import mark_attempt
 from facade.openai.auxiliary import auxiliary_answer
 from facade.openai.compaction import compacted
@@ -112,7 +112,7 @@ class Answering:
         if not echo.background:  # which is answered at once, and asked about by its id
             mark_attempt(start, hints)
         shown = front.presentation.asked_by(caller.headers)
-        unique, now = urandom(16).hex(), int(time.time())
+        unique, now = new_id(), int(time.time())
         kept = None
         if echo.store or echo.conversation:
             logs_silence = front.pace.keep_alive is KeepAlive.EVENT

@@ -1,11 +1,11 @@
 """POST /v1/chat/completions."""
 
 import time
-from os import urandom
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 
+from facade.ids import new_id
 from facade.openai.attempts import mark_attempt
 from facade.openai.auxiliary import auxiliary_answer
 from facade.openai.chat_request import read_chat
@@ -32,7 +32,7 @@ def chat_routes(front: Front) -> list[BaseRoute]:
         start = start_turn(asked, front.rules, caller.principal, caller.request_id, memory)
         mark_attempt(start, hints)
         headers = ignored_header(ignored_of(asked, front.rules))
-        completion_id, created, model = f"chatcmpl-{urandom(16).hex()}", int(time.time()), asked.named()
+        completion_id, created, model = f"chatcmpl-{new_id()}", int(time.time()), asked.named()
         shown = front.presentation.asked_by(caller.headers)
         answer = auxiliary_answer(asked, hints)
         turn = (

@@ -1,11 +1,11 @@
 """POST /v1/completions, for clients of the API before chats."""
 
 import time
-from os import urandom
 
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
 
+from facade.ids import new_id
 from facade.openai.completion_request import read_completion
 from facade.openai.completion_stream import CompletionFold, CompletionStream
 from facade.openai.hints import read_hints
@@ -25,7 +25,7 @@ def completion_routes(front: Front) -> list[BaseRoute]:
         memory = memory_of(asked.conversation.messages, hints, keep_chats=False)  # a prompt tells no history
         start = start_turn(asked, front.rules, caller.principal, caller.request_id, memory)
         headers = ignored_header(ignored_of(asked, front.rules))
-        told = f"cmpl-{urandom(16).hex()}", int(time.time()), asked.named()
+        told = f"cmpl-{new_id()}", int(time.time()), asked.named()
         shown = front.presentation.asked_by(caller.headers)
         turn = front.backend.start(start)
         if asked.stream:

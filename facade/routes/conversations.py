@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from os import urandom
 from typing import Any
 
 import msgspec
@@ -13,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from facade.errors import ApiError
+from facade.ids import new_id
 from facade.openai.continuation import References, resolved, responses_of
 from facade.openai.shown_items import added_items
 from facade.openai.wire import ConversationBody, ItemsBody, MetadataBody, parse
@@ -97,7 +97,7 @@ class _Answers:
     async def _read_items(self, items: Sequence[Raw], who: str) -> list[dict[str, object]]:
         """Return items as they are kept, with what they refer to. Raises the 400."""
         said = await self._library.said(References("", responses_of(items, "items")), who, {})
-        return added_items(resolved(items, said, "items"), [urandom(16).hex() for _ in items])
+        return added_items(resolved(items, said, "items"), [new_id() for _ in items])
 
 
 def _or_404(handle: Handle) -> Handle:

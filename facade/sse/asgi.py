@@ -3,12 +3,12 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from os import urandom
 from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
 from facade.errors import ApiError, internal
+from facade.ids import new_id
 from facade.openai.heard import Heard
 
 _log = logging.getLogger(__name__)
@@ -61,6 +61,6 @@ def told_by(error: Exception, scope: Scope) -> ApiError:
     """Return what the client is told of a failure; one that is no ApiError is logged whole as an incident."""
     if isinstance(error, ApiError):
         return error
-    incident = urandom(16).hex()
+    incident = new_id()
     _log.error("incident %s in request %s", incident, scope["state"]["request_id"], exc_info=error)
     return internal(incident)
