@@ -73,7 +73,6 @@ class ChatTurn:
 
     def receive(self, events: Iterable[Heard]) -> None:
         """Take events in order."""
-        content = self._sink.content
         for event in events:
             if self.finished:
                 return
@@ -88,7 +87,7 @@ class ChatTurn:
                     self._hush()
                 if text := event.text_delta.text:
                     self._answered = True
-                    content(text)
+                    self._sink.content(text)
             elif kind == "thought_delta":
                 if self._thoughts is not None:
                     self._turn_to(self._thoughts).think(event.thought_delta.text)
@@ -99,9 +98,9 @@ class ChatTurn:
         """End the turn by a failure that no event tells."""
         if not self.finished:
             self.begin()
-            self.finished = True
             self._hush()
             self._sink.fail(error)
+            self._finish()
 
     def _take(self, event: TaskEvent, kind: str | None) -> None:
         match kind:
@@ -164,13 +163,19 @@ class ChatTurn:
     def _end(self, ended: Ended) -> None:
         if ended.usage.HasField("tokens"):
             self._tokens = ended.usage.tokens
-        self.finished = True
         self._hush()
         failure = failure_of(ended)
         if failure is not None:
             self._sink.fail(failure)
         else:
             self._sink.finish(self._finish_reason(ended), self._tokens)
+        self._finish()
+
+    def _finish(self) -> None:
+        """Let go of the sink, which holds this turn: only the collector would end such a circle."""
+        self.finished = True
+        self._thoughts = self._lines = None
+        del self._sink
 
     def _hand_over(self, call: ClientCall) -> None:
         self._hush()

@@ -1,5 +1,8 @@
 """The chat machine: what a client of a chat understands of a turn, streamed and whole."""
 
+import gc
+import weakref
+
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1 import task_event_pb2 as pb
@@ -101,6 +104,19 @@ def test_nothing_follows_the_end() -> None:
     assert stream.finished
     late = [text("late"), ended(), failed()]
     assert stream.receive(late) + stream.keep_alive() + stream.abandon(ApiError.of(1)) == b""
+
+
+def test_a_stream_that_is_over_needs_no_collector() -> None:
+    """Issue 3: nothing of a request stands in a circle when it is answered."""
+    stream = ChatStream("chatcmpl-1", 1_795_000_000, "asked", Presentation(), include_usage=False)
+    stream.receive(BUSY_TURN)
+    gone = weakref.ref(stream)
+    gc.disable()
+    try:
+        del stream
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_opened_before_it_was_accepted() -> None:
