@@ -7,6 +7,7 @@ import logging
 import signal
 import socket
 import sys
+import time
 from collections.abc import Generator
 from typing import Final
 
@@ -29,6 +30,20 @@ _PONG_TIMEOUT: Final = 60
 
 _KEEP_ALIVE: Final = 75
 """Seconds that an idle connection is kept: longer than clients' pools keep theirs, or the two race."""
+
+
+class _Lines(logging.Formatter):
+    """Formats lines of the log; each second is spelled once, for the local time takes a system call."""
+
+    _second = 0
+    _spelled = ""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """Return when it was, as logging itself would."""
+        second = int(record.created)
+        if second != self._second:
+            self._second, self._spelled = second, time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
+        return f"{self._spelled},{int(record.msecs):03d}"
 
 
 class Listener(uvicorn.Server):
@@ -129,9 +144,9 @@ def main() -> int:
     except SettingsError as error:
         print(f"facade: {error}", file=sys.stderr)
         return 2
-    logging.basicConfig(
-        level=settings.level(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    to_stderr = logging.StreamHandler()
+    to_stderr.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=settings.level(), handlers=[to_stderr])
     logging.getLogger("uvicorn.error").setLevel(max(settings.level(), logging.WARNING))
     # A line tells neither who wrote it nor where: that need not be found out for it.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
