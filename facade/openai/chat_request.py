@@ -1,7 +1,6 @@
 """Reads a request of POST /v1/chat/completions: body in, turn to ask for out."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec import Raw
 
@@ -32,8 +31,7 @@ _HONOURED: Final = frozenset(
 _OF_TOOLS: Final = frozenset({"tools", "functions", "parallel_tool_calls"})
 
 
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
+class ChatRequest(NamedTuple):
     """A chat request: what it asks of the agent and how the answer is to be told."""
 
     asked: Asked

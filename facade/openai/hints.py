@@ -5,8 +5,7 @@ stand in the body of a response; they rank between `session` and `client_session
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Raw, Struct
@@ -31,8 +30,7 @@ class _Clues(Struct):
     prompt_cache_key: Raw = _NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Hints:
+class Hints(NamedTuple):
     """What a request tells of its conversation; each is empty where it tells nothing.
 
     `session` is what the caller names on purpose. `client_session` is the

@@ -6,8 +6,7 @@ what was said, which the server recognises. A session and a chat are of the call
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from howler.task.v1.start_turn_pb2 import Message, Role, TaskRetention
 
@@ -18,8 +17,7 @@ _STOP: Final = TaskRetention.TASK_RETENTION_STOP
 _ASSISTANT: Final = Role.ROLE_ASSISTANT
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
+class Memory(NamedTuple):
     """How a turn is bound to what was said before it: fields of StartTurn."""
 
     recognise_history: bool = False
@@ -33,8 +31,7 @@ ALONE: Final = Memory()
 """Of a request that nothing follows: its task is stopped when it is over."""
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(NamedTuple):
     """What a request names in the API's own words: the response that it continues, by the turns that may have
     told it, or a conversation."""
 

@@ -74,11 +74,13 @@ class Presentation:
     def asked_by(self, headers: Mapping[str, str]) -> "Presentation":
         """Return it as the request's headers want it, their names in lower case; raises the 400."""
         codex = headers.get("originator", "").lower().startswith("codex")
+        if not codex and TOOL_DISPLAY_HEADER not in headers and THINKING_HEADER not in headers:
+            return self
         return Presentation(
             _chosen(headers, TOOL_DISPLAY_HEADER, self.tools),
             _chosen(headers, THINKING_HEADER, self.thinking),
             self.reasoning_field,
-            Audience.CODEX if codex else Audience.ANY,
+            Audience.CODEX if codex else self.audience,
         )
 
 

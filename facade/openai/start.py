@@ -2,7 +2,7 @@
 
 import enum
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from howler.task.v1.start_turn_pb2 import (
     ApprovalPolicy,
@@ -88,8 +88,7 @@ class Rules:
                 return not asked.declares_tools or asked.client_tools is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What a request asks of the agent, read from either API.
 
     `model` is empty where none is named; `ignored` names the fields that have

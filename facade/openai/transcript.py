@@ -9,7 +9,7 @@ follow make sense.
 import enum
 from typing import Final
 
-from howler.task.v1.start_turn_pb2 import Message, Role, Transcript
+from howler.task.v1.start_turn_pb2 import Role, Transcript
 
 from facade.errors import ApiError, invalid, unsupported
 from facade.openai.asides import is_own_call, strip_added
@@ -66,7 +66,8 @@ class TranscriptWriter:
     def __init__(self, param: str, style: CallStyle = CallStyle.NOTES) -> None:
         self._param = param
         self._style = style
-        self._messages: list[Message] = []
+        self._conversation = Transcript()
+        self._messages = self._conversation.messages
         self._instructions: list[str] = []
         self._tools: dict[str, str] = {}
         self._last = ("", param)
@@ -88,7 +89,7 @@ class TranscriptWriter:
         if known == _TOOL:
             text = text or _NO_OUTPUT
         if text:
-            self._messages.append(Message(role=known, text=text, name=checked_text(name, f"{param}.name")))
+            self._messages.add(role=known, text=text, name=checked_text(name, f"{param}.name"))
 
     def call(self, name: str, arguments: str, call_id: str | None, param: str) -> None:
         """Add an assistant's call of a tool of the client, which its result may name by `call_id`."""
@@ -136,7 +137,7 @@ class TranscriptWriter:
             raise invalid("The last message must be the user's or a tool's, not the assistant's.", param)
         if not self._messages or self._messages[-1].role == _ASSISTANT:
             raise invalid("The last message holds no text.", param)
-        return Transcript(messages=self._messages)
+        return self._conversation
 
     def _nothing(self) -> ApiError:
         return invalid(f"`{self._param}` holds no message for the agent.", self._param)

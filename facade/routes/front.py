@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Self
+from types import MappingProxyType
+from typing import Final, NamedTuple, Self
 
 import msgspec
 from starlette.requests import ClientDisconnect, HTTPConnection, Request
@@ -41,8 +42,7 @@ class Front:
     """Those WebSockets."""
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Who asks, and how: what app.Edge noted, and `spoken`, which is what the connection remembers.
 
     `principal` is the one on whose behalf the request comes: the SHA-256 of its key, which may be any, or
@@ -52,7 +52,7 @@ class Caller:
     headers: Mapping[str, str]
     principal: str
     request_id: str
-    spoken: Mapping[str, Said] = field(default_factory=dict)
+    spoken: Mapping[str, Said] = MappingProxyType({})
 
     @classmethod
     def of(cls, connection: HTTPConnection) -> Self:

@@ -3,14 +3,13 @@
 import asyncio
 import contextlib
 import time
-from dataclasses import replace
-from os import urandom
 from typing import Final
 
 from starlette.responses import Response
 from starlette.types import Message
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from facade.ids import new_id
 from facade.openai.hints import COUNT_HEADER
 from facade.openai.kept import response_id
 from facade.openai.socket_frame import read_creation, steer_of, successor, warmed
@@ -38,7 +37,7 @@ class Line:
         self._spoken = Spoken(front.max_body_bytes)
         # An SDK's count of attempts is that of the connection, not of what is asked on it.
         headers = {name: value for name, value in socket.headers.items() if name != COUNT_HEADER}
-        self._caller = caller = replace(Caller.of(socket), headers=headers, spoken=self._spoken.known)
+        self._caller = caller = Caller.of(socket)._replace(headers=headers, spoken=self._spoken.known)
         self._steering = Steering(lambda turn_id: front.backend.cancel(turn_id, caller.request_id))
         self._idle = front.socket_idle
         self._most = front.max_body_bytes
@@ -53,7 +52,7 @@ class Line:
         answering = asyncio.create_task(self._answer_all())
         try:
             while (data := await self._hear()) is not None:
-                if (steer := steer_of(data, urandom(16).hex())) is not None:
+                if (steer := steer_of(data, new_id())) is not None:
                     await self._framed().say(self._steering.take(steer))
                     continue
                 self._waiting += len(data)
@@ -102,7 +101,7 @@ class Line:
             body = await self._respond(body)
 
     async def _warm(self, body: bytes) -> None:
-        whole, unique = (await self._answering.written_out(self._caller, body)).body, urandom(16).hex()
+        whole, unique = (await self._answering.written_out(self._caller, body)).body, new_id()
         warm = Response(warmed(response_id(unique), int(time.time()), whole))
         await self._framed().tell(warm, self._socket.scope)
         self._spoken.keep(response_id(unique), whole, [])
