@@ -92,9 +92,8 @@ def _check_attachments(files: Sequence[Attachment]) -> None:
 def _check_enums(message: Message, path: str) -> None:
     """Refuse numbers that no value of the enum has; proto3 itself lets them through."""
     for field, value in message.ListFields():
-        name = f"{path}.{field.name}"
         if field.message_type is not None:
             for inner in value if field.is_repeated else (value,):
-                _check_enums(inner, name)
+                _check_enums(inner, f"{path}.{field.name}")
         elif field.enum_type is not None and value not in field.enum_type.values_by_number:
-            raise invalid(f"{name}: {value} is no {field.enum_type.name}")
+            raise invalid(f"{path}.{field.name}: {value} is no {field.enum_type.name}")

@@ -5,7 +5,6 @@ An upload is of use to the account alone that made it, so it is made under the t
 
 import mimetypes
 import time
-import uuid
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Final, NamedTuple
@@ -15,6 +14,7 @@ from howler.task.v1.start_turn_pb2 import Attachment
 
 from server.acp.uplink import Dialect, Enclosed, FrameTooLarge, prompt_frame
 from server.errors import ServiceError
+from server.ids import new_id
 from server.pool.account import AccountId, Session
 from server.turn.dialect import Spoken
 from server.upstream.platform import Platform
@@ -88,7 +88,7 @@ class Enclosures:
 
     async def _enclosed(self, session: Session, name: str, data: bytes) -> Enclosed:
         # The platform keys an upload by its user and its name: the same one would overwrite another turn's.
-        url = await self._platform.upload(session, f"{uuid.uuid4().hex}-{name}", data)
+        url = await self._platform.upload(session, f"{new_id('file')}-{name}", data)
         return Enclosed(url, name)
 
 

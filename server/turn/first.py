@@ -7,7 +7,7 @@ and brings its first words sooner than a question after the VM would.
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from math import inf
 from typing import Final, Literal
 
@@ -16,12 +16,12 @@ from howler.task.v1.task_event_pb2 import TaskEvent
 
 from server.acp.uplink import Dialect, FrameTooLarge, prompt_frame
 from server.errors import ServiceError
-from server.pool.account import Session
+from server.pool.account import Session, TaskId
 from server.turn.boot import Boot
 from server.turn.follow import Follower
-from server.turn.grant import Grant
 from server.turn.live import LiveTurn
 from server.turn.rooms import Rooms
+from server.turn.stream import Stream
 from server.upstream.platform import Socket
 
 _E = ErrorReason
@@ -33,8 +33,8 @@ _DEAF: Final = 0.1  # share of the first event's time after which a stream that 
 class FirstTurn:
     """Attaches, looks after the VM while nothing comes, and follows the turn to its end.
 
-    `grant` has the task, and its stream where that was asked for. `approval` is the frame that says what
-    becomes of requests for approval; `sockets` owns what is opened, `session` gives what its calls need.
+    `approval` is the frame that says what becomes of requests for approval; `session` gives what its calls
+    need.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class FirstTurn:
         live: LiveTurn,
         rooms: Rooms,
         follower: Follower,
-        sockets: AsyncExitStack,
+        stream: Stream,
         *,
-        grant: Grant,
+        task_id: TaskId,
         session: Callable[[], Session],
         approval: str,
         prompt: str,
@@ -52,8 +52,8 @@ class FirstTurn:
         self._live = live
         self._rooms = rooms
         self._follower = follower
-        self._sockets = sockets
-        self._grant = grant
+        self._stream = stream
+        self._task_id = task_id
         self._session = session
         self._approval = approval
         self._prompt = prompt
@@ -129,7 +129,7 @@ class FirstTurn:
             if self._follower.began or self._clock() + pause > self._until:
                 raise lost
             self._socket = None
-            await self._sockets.aclose()
+            await self._stream.close()
             pause = await self._paused(pause)
 
     async def _paused(self, seconds: float) -> float:
@@ -145,10 +145,8 @@ class FirstTurn:
         return _PAUSES[0]
 
     async def _follow_once(self, mode: Literal["attach", "new"], *frames: str) -> list[TaskEvent]:
-        stream, self._grant.stream = self._grant.stream, None
-        if stream is None:
-            stream = self._rooms.platform.stream(self._session(), self._grant.task_id, mode)
-        self._socket = socket = await self._sockets.enter_async_context(stream)
+        asked = self._stream.asked or self._rooms.platform.stream(self._session(), self._task_id, mode)
+        self._socket = socket = await self._stream.open(asked)
         with suppress(ServiceError):  # a socket that is closed already may hold what to read
             socket.send(self._approval)
         for frame in frames:
@@ -163,7 +161,7 @@ class FirstTurn:
         if self._rooms.spoken.dialect is Dialect.NATIVE:
             return False
         try:
-            stored = await self._rooms.platform.rounds(self._session(), self._grant.task_id)
+            stored = await self._rooms.platform.rounds(self._session(), self._task_id)
         except ServiceError:
             return False  # not known to be idle: better silent than run twice
         return all(chunk.event == "user-input" for chunk in stored)
@@ -173,6 +171,6 @@ class FirstTurn:
             frame = prompt_frame(self._prompt, self._rooms.spoken.dialect)
         except FrameTooLarge as error:
             raise ServiceError(_E.ERROR_REASON_PROMPT_TOO_LARGE, f"the prompt makes {error}") from None
-        await self._sockets.aclose()
+        await self._stream.close()
         self._follower.ask_anew()
         return await self._follow_once("new", frame)

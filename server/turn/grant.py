@@ -28,8 +28,9 @@ from server.store.errors import StoreError
 from server.turn.enclosures import Enclosures
 from server.turn.live import Cause, LiveTurn
 from server.turn.rooms import Rooms
+from server.turn.stream import Stream
 from server.turn.totals import NOTHING
-from server.upstream.platform import NewTask, Opening, TaskInfo
+from server.upstream.platform import NewTask, TaskInfo
 from server.upstream.tasks import Tokens
 
 _log = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ class Grant:
     `held` is True for a lease of the caller's own: it is neither renewed nor released here. `fence` is what
     everything that is sent under the lease must pass. `active_at` is the platform's time, in unix seconds,
     at which the task was last at work before this turn; `before` is what it had used by then, None where
-    that is not known. `stream` is a new task's, until somebody enters it: it was asked for already.
+    that is not known.
     """
 
     lease: Lease
@@ -91,7 +92,6 @@ class Grant:
     task_id: TaskId
     active_at: int = 0
     before: Tokens | None = None
-    stream: Opening | None = None
 
     @property
     def account_id(self) -> AccountId:
@@ -119,11 +119,12 @@ class Wanted:
 
 
 class Grants:
-    """Gets and gives back what one turn runs on. `current` is what it holds now."""
+    """Gets and gives back what one turn runs on. `current` is what it holds now, `stream` is the turn's."""
 
-    def __init__(self, live: LiveTurn, rooms: Rooms) -> None:
+    def __init__(self, live: LiveTurn, rooms: Rooms, stream: Stream) -> None:
         self._live = live
         self._rooms = rooms
+        self._stream = stream
         self.current: Grant | None = None
 
     async def choice(self, usual: str = "") -> Choice:
@@ -250,10 +251,9 @@ class Grants:
         except ServiceError as error:
             await rooms.pool.report(grant.account_id, error, model.upstream_id, session)
             raise
-        grant.stream = rooms.platform.stream(session, grant.task_id, "attach")
-        grant.stream.begin()
-        now = Timestamp()
-        now.FromNanoseconds(time.time_ns())
+        self._stream.ask(rooms.platform.stream(session, grant.task_id, "attach"))
+        seconds, nanos = divmod(time.time_ns(), 1_000_000_000)
+        now = Timestamp(seconds=seconds, nanos=nanos)
         record = Task(
             task_id=grant.task_id,
             account_id=grant.account_id,
@@ -336,8 +336,9 @@ class Grants:
 
     async def give_up(self) -> None:
         """End the lease, and leave the task in the middle of the turn."""
-        grant = await self._let_go()
+        grant, self.current = self.current, None
         if grant is not None:
+            grant.fence.unwatch(self._lost)
             with suppress(StoreError):  # it lapses by itself
                 await self._rooms.pool.give_up(grant.lease)
 
@@ -346,22 +347,14 @@ class Grants:
 
         `ended_task` was stopped on the platform; `refusal` is why it made none. See Pool.give_back.
         """
-        grant = await self._let_go()
+        grant, self.current = self.current, None
         if grant is None:
             return
         pool = self._rooms.pool
+        grant.fence.unwatch(self._lost)
         if not grant.held:
             await pool.give_back(grant.lease, ended_task=ended_task, refusal=refusal)
             return
         if ended_task:
             await pool.task_ended(ended_task)
         await pool.unclaim(grant.lease.lease_id, self._live.id, refusal=refusal)
-
-    async def _let_go(self) -> Grant | None:
-        """Hold nothing any more; return what was held."""
-        grant, self.current = self.current, None
-        if grant is not None:
-            grant.fence.unwatch(self._lost)
-            if grant.stream is not None:
-                await grant.stream.close()
-        return grant

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -22,6 +21,7 @@ from server.turn.grant import Grants
 from server.turn.live import LiveTurn
 from server.turn.recall import Recall
 from server.turn.rooms import Rooms
+from server.turn.stream import Stream
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
@@ -43,7 +43,7 @@ _FINAL: Final = (
 
 
 class Reattach:
-    """Attaches again when a turn's socket is lost. `sockets` owns what is opened.
+    """Attaches again when a turn's socket is lost.
 
     `is_away` is True while there is no socket.
     """
@@ -53,7 +53,7 @@ class Reattach:
         live: LiveTurn,
         rooms: Rooms,
         follower: Follower,
-        sockets: AsyncExitStack,
+        stream: Stream,
         grants: Grants,
         recall: Recall,
         *,
@@ -62,7 +62,7 @@ class Reattach:
         self._live = live
         self._rooms = rooms
         self._follower = follower
-        self._sockets = sockets
+        self._stream = stream
         self._grants = grants
         self._recall = recall
         self._approval = approval
@@ -104,7 +104,7 @@ class Reattach:
             while True:
                 _log.info("turn %s: %s; attaching again", self._live.id, lost.message)
                 self._notice_soon()
-                await self._sockets.aclose()
+                await self._stream.close()
                 try:
                     if events := await self._try(pause):
                         return events
@@ -146,7 +146,7 @@ class Reattach:
             async with self._live.waiting():
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - it spreads, it hides nothing
                 session = self._grants.session()
-                socket = await self._sockets.enter_async_context(
+                socket = await self._stream.open(
                     self._rooms.platform.stream(session, TaskId(self._live.task_id), "attach")
                 )
         except ServiceError as error:

@@ -8,7 +8,6 @@ failure is the event `ended`, and nothing is ever run twice.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from typing import Final
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -33,6 +32,7 @@ from server.turn.reattach import Reattach
 from server.turn.recall import Recall
 from server.turn.rooms import Rooms
 from server.turn.settle import Settlement
+from server.turn.stream import Stream
 
 _log = logging.getLogger(__name__)
 _E = ErrorReason
@@ -60,11 +60,11 @@ class Runner:
         """`left` is what another process left of the turn."""
         self._live = live
         self._rooms = rooms
-        self._grants = grants = Grants(live, rooms)
+        self._stream = Stream()
+        self._grants = grants = Grants(live, rooms, self._stream)
         self._enclosures = Enclosures(live.start.attachments, rooms.platform, rooms.spoken)
         self._adopted = Adopted(live, rooms, grants, left) if left is not None else None
         self._place = self._adopted or place_of(live, rooms, grants, self._enclosures)
-        self._sockets = AsyncExitStack()
         self._ground: Ground
         self._follower: Follower
 
@@ -85,7 +85,7 @@ class Runner:
         finally:
             deadline.cancel()
             try:
-                await self._sockets.aclose()
+                await self._stream.close()
                 await self._place.left()
                 if failure is not None and live.is_kept and not live.over.is_set():
                     await self._grants.give_up()
@@ -129,8 +129,8 @@ class Runner:
             self._live,
             self._rooms,
             self._follower,
-            self._sockets,
-            grant=self._ground.grant,
+            self._stream,
+            task_id=self._ground.grant.task_id,
             session=self._grants.session,
             approval=self._approval(),
             prompt=self._ground.prompt,
@@ -145,9 +145,7 @@ class Runner:
                 grant.lease, ground.prompt, ground.instructions, grant.task_id, active_at=grant.active_at
             )
         session = self._grants.session()
-        socket = await self._sockets.enter_async_context(
-            self._rooms.platform.stream(session, grant.task_id, "new")
-        )
+        socket = await self._stream.open(self._rooms.platform.stream(session, grant.task_id, "new"))
         socket.send(self._approval())
         if live.cause is not None:
             raise Interrupted(live.cause)
@@ -194,7 +192,7 @@ class Runner:
         recall = Recall(self._rooms.platform, self._grants.session, grant.task_id)
         follower.joining.recall = recall
         reattach = Reattach(
-            live, self._rooms, follower, self._sockets, self._grants, recall, approval=self._approval()
+            live, self._rooms, follower, self._stream, self._grants, recall, approval=self._approval()
         )
         try:
             events = await follow(reattach)
@@ -267,6 +265,6 @@ class Runner:
                 incident(error, live.id)
         live.tell(events)
         live.end(ended.reason)
-        await self._sockets.aclose()
+        await self._stream.close()
         if not stays and await self._rooms.stopper.stop(grant.task_id, grant.lease):
             await self._grants.give_back(ended_task=grant.task_id)

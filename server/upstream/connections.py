@@ -48,11 +48,17 @@ class Connections:
         """Open a connection. Raises CONNECT_TIMEOUT and UPSTREAM_UNAVAILABLE."""
         try:
             async with asyncio.timeout(self._connect_timeout):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    Connection, self._address, self._port, ssl=self._tls
-                )
+                return await self._open()
         except TimeoutError:
             raise connect_timeout(self._connect_timeout) from None
+
+    async def _open(self) -> Connection:
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                Connection, self._address, self._port, ssl=self._tls
+            )
+        except TimeoutError:
+            raise  # who waits says how long that was
         except OSError as error:
             raise unreachable(error) from None
         return connection
@@ -60,7 +66,7 @@ class Connections:
     def prepare(self) -> None:
         """Begin to open a connection that `ready` or `unused` returns: somebody will need one soon."""
         self._forget_stale()
-        opening = asyncio.create_task(self.new())
+        opening = asyncio.create_task(self._open())
         opening.add_done_callback(_heard)
         self._ahead.append(opening)
 
@@ -75,9 +81,12 @@ class Connections:
         return self._ahead.popleft().result() if self._ahead and self._ahead[0].done() else None
 
     async def unused(self) -> Connection:
-        """Return a connection that was prepared, or a new one. Raises as `new` does."""
+        """Return a connection that was prepared, or a new one; the caller minds the time.
+
+        Raises UPSTREAM_UNAVAILABLE.
+        """
         self._forget_stale()
-        return await (self._ahead.popleft() if self._ahead else self.new())
+        return await (self._ahead.popleft() if self._ahead else self._open())
 
     def _forget_stale(self) -> None:
         """Forget what was prepared first, where it failed, was lost, or waited too long."""

@@ -32,7 +32,16 @@ _NO_PINGS: Final = (10, 10, WSAutoPingStrategy.PING_WHEN_IDLE)  # how they would
 # Below INFO the library logs every header, and with it the cookie: never let it.
 _wire_log = logging.getLogger("howler.wire")
 _wire_log.setLevel(logging.ERROR)
-_log = logging.LoggerAdapter(_wire_log)  # of a logger the library makes another one for each socket
+
+
+class _Silent(logging.LoggerAdapter[logging.Logger]):
+    """The library's log but for its information; of a plain logger it makes another one for each socket."""
+
+    def info(self, *_: object, **__: object) -> None:
+        """Say nothing."""
+
+
+_log = _Silent(_wire_log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ class Asked:
 class Opening:
     """A socket on a task, opened at the begin of `async with` and closed at its end.
 
-    It may be begun with before that, and is to be closed then whether it is entered or not. `timeout`, in
+    It may be begun with before that, and is to be closed then whether it is opened or not. `timeout`, in
     seconds, is that of the connection and its handshake.
     """
 
@@ -66,7 +75,7 @@ class Opening:
             self._begun = _Handshake(self._asked, self._connections.host, connection)
         return self._begun is not None
 
-    async def __aenter__(self) -> Socket:
+    async def open(self) -> Socket:
         """Return the socket.
 
         Raises CONNECT_TIMEOUT, UPSTREAM_UNAVAILABLE, UPSTREAM_PROTOCOL, LEASE_LOST where the fence is lost,
@@ -77,6 +86,9 @@ class Opening:
         except Refusal as refusal:
             raise of_task(refusal) from None
         return self._socket
+
+    async def __aenter__(self) -> Socket:
+        return await self.open()
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
@@ -90,6 +102,8 @@ class Opening:
 
     async def _attempt(self) -> Socket:
         begun, self._begun = self._begun, None
+        if begun is not None and begun.socket.opened:
+            return begun.socket
         try:
             async with asyncio.timeout(self._timeout):
                 return await (begun or await self._asking()).over()
@@ -112,7 +126,7 @@ class _Handshake:
 
     def __init__(self, asked: Asked, host: str, connection: Connection) -> None:
         self._secrets = asked.secrets
-        self._socket = socket = Socket(asked.fence)
+        self.socket = socket = Socket(asked.fence)
         self._protocol: Any = WSProtocol(
             host,
             asked.path,
@@ -140,18 +154,18 @@ class _Handshake:
         except WSHandshakeError as error:
             raise _refused(error, self._secrets) from None
         finally:
-            if not self._socket.opened:
+            if not self.socket.opened:
                 self._protocol.transport.disconnect(graceful=False)
-        if not self._socket.opened:
+        if not self.socket.opened:
             raise ServiceError(
                 _E.ERROR_REASON_UPSTREAM_UNAVAILABLE, "the platform hung up before it opened the stream"
             )
-        return self._socket
+        return self.socket
 
     async def break_off(self) -> None:
         """Close the socket, or do without it."""
-        if self._socket.opened:
-            self._socket.close()
+        if self.socket.opened:
+            self.socket.close()
         else:
             self._protocol.transport.disconnect(graceful=False)
             with suppress(WSHandshakeError):  # it may have been refused by then
