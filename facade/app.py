@@ -145,8 +145,8 @@ class Edge:
     The id is the caller's `x-request-id` where that is plain text of at most
     128 characters, else a fresh `req_…`. It stands in `scope["state"]["request_id"]`; beside
     it as `headers` the request's, by their names in lower case, of a repeated one the first,
-    and as `send` the way to the socket, for the many pieces of a stream that has begun; http.Connection
-    put there `write`, which is shorter still.
+    and as `send` the way to the socket, for the many pieces of a stream that has begun; `wire` is there
+    from http.Connection.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -187,7 +187,7 @@ class Edge:
                 await send_json(tell, error.status, error.body(), error.headers())
         finally:
             del scope["state"]["send"]  # which holds the scope itself: only the collector would end that
-            scope["state"].pop("write", None)  # likewise
+            scope["state"].pop("wire", None)  # likewise
             taken = (time.monotonic() - began) * 1000
             method, path = scope.get("method", "WEBSOCKET"), _plain(scope["path"])
             _log.info("%s %s %d %.0f ms %s", method, path, status, taken, request_id)

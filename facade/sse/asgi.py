@@ -41,8 +41,29 @@ async def send_json(send: Send, status: int, body: bytes, headers: list[Header])
     await send({"type": "http.response.body", "body": body})
 
 
-async def until_gone(receive: Receive, leave: Callable[[], None]) -> None:
-    """Wait until the caller has left, or the answer is over; leave the turn then."""
+class Wire(Protocol):
+    """A caller's connection, where it is one of http.py's: what ASGI does with a task is a call there."""
+
+    def write(self, body: bytes) -> bool:
+        """Put a piece of a chunked answer on its way, which has begun and goes on; it is not empty.
+
+        Return whether the caller keeps up: who writes more where he does not waits first, by ASGI's `send`.
+        """
+
+    def when_gone(self, leave: Callable[[], None]) -> None:
+        """Call it when the caller has left before the answer is over, or now if he has."""
+
+
+def watch(scope: Scope, receive: Receive, leave: Callable[[], None]) -> asyncio.Task[None] | None:
+    """Have the turn left when the caller has; return the task that waits for it, where one must."""
+    wire: Wire | None = scope["state"].get("wire")
+    if wire is None:
+        return asyncio.create_task(_until_gone(receive, leave))
+    wire.when_gone(leave)
+    return None
+
+
+async def _until_gone(receive: Receive, leave: Callable[[], None]) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     leave()

@@ -30,7 +30,7 @@ class FramedAnswer:
     async def tell(self, answer: ASGIApp, scope: Scope) -> None:
         """Tell an answer of HTTP until it ends."""
         state = {**scope["state"], "send": self._take}
-        state.pop("write", None)
+        state.pop("wire", None)  # it carries no frames
         await answer({**scope, "type": "http", "state": state}, self._wait, self._take)
 
     async def fail(self, error: ApiError) -> None:

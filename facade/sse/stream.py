@@ -8,7 +8,7 @@ incident whose whole is in the log: the middleware above could only cut off an
 answer that has begun.
 
 Nearly all that a turn tells is told at once, by whoever it comes from: no task is
-woken for it. The task that tells is there for what must wait, the first and the last.
+woken for it. What must wait, the first and the last, is left to the request's own task.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from facade.errors import ApiError
 from facade.openai.heard import Heard
-from facade.sse.asgi import Header, Turn, cancelled, send_json, told_by, until_gone
+from facade.sse.asgi import Header, Turn, Wire, cancelled, send_json, told_by, watch
 from facade.sse.pace import COMMENT, KeepAlive, Pace
 
 _STREAM_HEADERS: Final[list[Header]] = [
@@ -73,25 +73,22 @@ class TurnStream:
         self._flows = False  # the answer has begun, and its reader keeps up
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Tell the turn until it ends or the caller leaves.
-
-        The telling is a task of its own: each batch wakes it alone, not the whole pile of middleware.
-        """
+        """Tell the turn until it ends or the caller leaves."""
         # What follows the answer's start is nobody's business on the way to the socket (app.Edge).
         state = scope["state"]
         self._send, self._send_on = send, state.get("send", send)
-        if (put := state.get("write")) is not None:
-            self._put = put
+        wire: Wire | None = state.get("wire")
+        if wire is not None:
+            self._put = wire.write
             self._turn.at_once(self._tell_at_once)
-        telling = self._loop.create_task(self._tell(scope))
+        gone = watch(scope, receive, self._turn.leave)
         self._silence = self._loop.call_at(self._minds_at, self._mind_silence)
         try:
-            await until_gone(receive, self._turn.leave)  # which the end of the answer counts as, too
-            await telling
+            await self._tell(scope)
         finally:
             self._silence.cancel()
             self._turn.leave()
-            await cancelled(telling, self._filling)
+            await cancelled(gone, self._filling)
 
     async def _tell(self, scope: Scope) -> None:
         stream, write = self._stream, self._write

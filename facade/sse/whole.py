@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from facade.errors import ApiError
 from facade.openai.heard import Heard
-from facade.sse.asgi import Header, Turn, cancelled, send_json, told_by, until_gone
+from facade.sse.asgi import Header, Turn, cancelled, send_json, told_by, watch
 from facade.sse.pace import Padding
 
 
@@ -46,7 +46,7 @@ class TurnAnswer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer when the turn is over; nobody is answered who left before."""
-        gone = asyncio.create_task(until_gone(receive, self._turn.leave))
+        gone = watch(scope, receive, self._turn.leave)
         padding = None if self._padding is None else asyncio.create_task(self._pad(send, self._padding))
         try:
             outcome = await self._outcome(scope)
