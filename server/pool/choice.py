@@ -37,11 +37,13 @@ class Want:
 
     def names(self, account_id: AccountId) -> bool:
         """The account is one of those asked for, tried or not."""
-        return self.account_id in (None, account_id) and (self.among is None or account_id in self.among)
+        return (self.account_id is None or self.account_id == account_id) and (
+            self.among is None or account_id in self.among
+        )
 
     def takes(self, account_id: AccountId) -> bool:
         """The account would do."""
-        return self.names(account_id) and account_id not in self.avoid
+        return account_id not in self.avoid and self.names(account_id)
 
 
 def open_seats(board: Board, now: float) -> Iterator[Seat]:
