@@ -229,6 +229,33 @@ async def test_many_tasks_are_leased_in_one_step_each_by_itself(store: AnyStore,
     assert await store.grant_tasks({}, TTL, 78) == {}
 
 
+async def test_a_task_that_many_want_is_leased_to_one_and_ended_by_it(
+    store: AnyStore, other: AnyStore
+) -> None:
+    tasks = {
+        TaskId(f"{account_id} {number}"): account_id for account_id in (ANN, BOB) for number in range(SLOTS)
+    }
+    for turn in range(5):
+        for name, account_id in tasks.items():
+            made = f"{name} {turn}"
+            assert await store.grant(lease(made, account_id), NO_TASK, TTL, 1)
+            assert await store.record_task(task(name, account_id=account_id), LeaseId(made))
+            await store.end_lease(LeaseId(made), 2)
+
+        async def stop(replica: AnyStore, caller: int) -> list[TaskId]:
+            wanted = list(tasks)[caller:] + list(tasks)[:caller]  # each in another order
+            asked = {name: lease(f"{replica.replica} {caller} {name}", tasks[name]) for name in wanted}
+            had = await replica.grant_tasks(asked, TTL, 3)
+            await replica.end_tasks({name: LeaseId(asked[name].lease_id) for name in had}, 4)
+            return list(had)
+
+        calls = (stop(replica, caller) for caller in range(len(tasks)) for replica in (store, other))
+        stopped = [name for had in await asyncio.gather(*calls) for name in had]
+        assert sorted(stopped) == sorted(tasks)
+        books = await other.books()
+        assert (books.tasks, books.leases) == ([], [])
+
+
 async def test_an_account_out_of_use_keeps_its_idle_tasks(store: AnyStore) -> None:
     for name in ("idle", "left"):
         await granted(store, name)
