@@ -306,7 +306,7 @@ class Grants:
         """
         pool, session = self._rooms.pool, self.session()
         try:
-            info = await self._rooms.platform.task(session, grant.task_id)
+            info = await self._rooms.platform.task_of_turn(session, grant.task_id)
         except ServiceError as error:
             if error.reason != _E.ERROR_REASON_TASK_NOT_FOUND:
                 await pool.report(grant.account_id, error, session=session)

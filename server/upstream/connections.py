@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Awaitable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,7 +18,10 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 
 class Connections:
-    """Connections to one origin; any number may be in use. `host` is its name as a request spells it."""
+    """Connections to one origin; any number may be in use.
+
+    `host` is its name as a request spells it, `connect_timeout` how many seconds connecting may take.
+    """
 
     def __init__(self, base_url: str, tls: ssl.SSLContext | None, connect_timeout: float) -> None:
         parts = urlsplit(base_url)
@@ -25,7 +29,7 @@ class Connections:
         self._address = parts.hostname or ""
         self._port = parts.port or _PORTS[parts.scheme]
         self._tls = tls
-        self._connect_timeout = connect_timeout
+        self.connect_timeout = connect_timeout
         self._idle: list[Connection] = []  # the one used last comes last
         self._ahead: deque[asyncio.Task[Connection]] = deque()
 
@@ -46,11 +50,14 @@ class Connections:
 
     async def new(self) -> Connection:
         """Open a connection. Raises CONNECT_TIMEOUT and UPSTREAM_UNAVAILABLE."""
+        return await self._in_time(self._open())
+
+    async def _in_time(self, opening: Awaitable[Connection]) -> Connection:
         try:
-            async with asyncio.timeout(self._connect_timeout):
-                return await self._open()
+            async with asyncio.timeout(self.connect_timeout):
+                return await opening
         except TimeoutError:
-            raise connect_timeout(self._connect_timeout) from None
+            raise connect_timeout(self.connect_timeout) from None
 
     async def _open(self) -> Connection:
         try:
@@ -81,12 +88,10 @@ class Connections:
         return self._ahead.popleft().result() if self._ahead and self._ahead[0].done() else None
 
     async def unused(self) -> Connection:
-        """Return a connection that was prepared, or a new one; the caller minds the time.
-
-        Raises UPSTREAM_UNAVAILABLE.
-        """
-        self._forget_stale()
-        return await (self._ahead.popleft() if self._ahead else self._open())
+        """Return a connection that was prepared, or a new one. Raises as `new` does."""
+        if (connection := self.ready()) is not None:
+            return connection
+        return await self._in_time(self._ahead.popleft() if self._ahead else self._open())
 
     def _forget_stale(self) -> None:
         """Forget what was prepared first, where it failed, was lost, or waited too long."""

@@ -3,7 +3,6 @@
 Where a connection was prepared the asking takes no wait: docs/decisions/0028.
 """
 
-import asyncio
 import logging
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -57,14 +56,12 @@ class Asked:
 class Opening:
     """A socket on a task, opened at the begin of `async with` and closed at its end.
 
-    It may be begun with before that, and is to be closed then whether it is opened or not. `timeout`, in
-    seconds, is that of the connection and its handshake.
+    It may be begun with before that, and is to be closed then whether it is opened or not.
     """
 
-    def __init__(self, asked: Asked, connections: Connections, timeout: float) -> None:
+    def __init__(self, asked: Asked, connections: Connections) -> None:
         self._asked = asked
         self._connections = connections
-        self._timeout = timeout
         self._begun: _Handshake | None = None
         self._socket: Socket | None = None
 
@@ -72,7 +69,7 @@ class Opening:
         """Ask for the socket now, where a connection is ready and the lease is believed in; tell whether."""
         fence = self._asked.fence
         if (fence is None or fence.holds) and (connection := self._connections.ready()) is not None:
-            self._begun = _Handshake(self._asked, self._connections.host, connection)
+            self._begun = _Handshake(self._asked, self._connections, connection)
         return self._begun is not None
 
     async def open(self) -> Socket:
@@ -102,13 +99,7 @@ class Opening:
 
     async def _attempt(self) -> Socket:
         begun, self._begun = self._begun, None
-        if begun is not None and begun.socket.opened:
-            return begun.socket
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await (begun or await self._asking()).over()
-        except TimeoutError:
-            raise connect_timeout(self._timeout) from None
+        return await (begun or await self._asking()).over()
 
     async def _asking(self) -> "_Handshake":
         connection = await self._connections.unused()
@@ -118,23 +109,24 @@ class Opening:
         except ServiceError:
             self._connections.give_back(connection)
             raise
-        return _Handshake(self._asked, self._connections.host, connection)
+        return _Handshake(self._asked, self._connections, connection)
 
 
 class _Handshake:
-    """A socket that was asked for."""
+    """A socket that was asked for. It may take as long as connecting."""
 
-    def __init__(self, asked: Asked, host: str, connection: Connection) -> None:
+    def __init__(self, asked: Asked, connections: Connections, connection: Connection) -> None:
         self._secrets = asked.secrets
+        self._seconds = connections.connect_timeout
         self.socket = socket = Socket(asked.fence)
         self._protocol: Any = WSProtocol(
-            host,
+            connections.host,
             asked.path,
             True,  # we are the client
             lambda *_: socket,
             _log,
             True,  # what a callback raises ends the connection
-            None,  # seconds: who waits for the handshake minds the time
+            self._seconds,
             False,  # it sends no pings
             *_NO_PINGS,
             False,  # nor pongs: one minds the fence, too
@@ -147,10 +139,17 @@ class _Handshake:
     async def over(self) -> Socket:
         """Return the socket once it is open; after any failure nothing is left of it.
 
-        Raises what the platform said in its place.
+        Raises CONNECT_TIMEOUT and what the platform said in its place.
         """
+        if not self.socket.opened:
+            await self._until_open()
+        return self.socket
+
+    async def _until_open(self) -> None:
         try:
             await self._protocol.wait_until_handshake_complete()
+        except TimeoutError:
+            raise connect_timeout(self._seconds) from None
         except WSHandshakeError as error:
             raise _refused(error, self._secrets) from None
         finally:
@@ -160,7 +159,6 @@ class _Handshake:
             raise ServiceError(
                 _E.ERROR_REASON_UPSTREAM_UNAVAILABLE, "the platform hung up before it opened the stream"
             )
-        return self.socket
 
     async def break_off(self) -> None:
         """Close the socket, or do without it."""
@@ -168,7 +166,7 @@ class _Handshake:
             self.socket.close()
         else:
             self._protocol.transport.disconnect(graceful=False)
-            with suppress(WSHandshakeError):  # it may have been refused by then
+            with suppress(WSHandshakeError, TimeoutError):  # it may have been refused by then
                 await self._protocol.wait_until_handshake_complete()
 
 

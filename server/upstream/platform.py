@@ -1,9 +1,9 @@
 """The platform, one method per call (upstream-protocol §1-8)."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -51,6 +51,7 @@ __all__ = [
 ]
 
 _E = ErrorReason
+_T = TypeVar("_T")
 _TASKS: Final = "/users/tasks"
 _STALE_CHOICE: Final = (
     _E.ERROR_REASON_HOST_UNAVAILABLE,
@@ -88,7 +89,6 @@ class Platform:
     ) -> None:
         """Raises ValueError for a base_url or a ca_file that cannot be meant, naming no secret."""
         self._base_url = checked_url(base_url)
-        self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
         passing = {"Authorization": basic(basic_auth)} if basic_auth else {}
         self._handshake = spoken(profiles.websocket, self._base_url) | passing
@@ -161,9 +161,13 @@ class Platform:
         """
         body = create_body(task, await self.pick_image(session), await self.pick_host(session))
         secrets = (task.content, task.system_prompt)
+        return await self._ahead_of_stream(self._create(session, body, secrets))
+
+    async def _ahead_of_stream(self, call: Awaitable[_T]) -> _T:
+        """Return what a call returns; meanwhile a connection is opened for the stream that comes next."""
         self._connections.prepare()
         try:
-            return await self._create(session, body, secrets)
+            return await call
         except BaseException:
             self._connections.spare()
             raise
@@ -196,6 +200,10 @@ class Platform:
         return read_task(
             await self._of_task(Call("GET", _path_of(task_id), session.cookie, fence=session.fence))
         )
+
+    async def task_of_turn(self, session: Session, task_id: TaskId) -> TaskInfo:
+        """Return a task, as `task` does, whose stream is opened next: its connection is opened meanwhile."""
+        return await self._ahead_of_stream(self.task(session, task_id))
 
     async def tasks(self, session: Session, statuses: Sequence[str], size: int = 100) -> list[TaskInfo]:
         """Return the account's newest tasks in these states, at most `size` of them."""
@@ -246,7 +254,7 @@ class Platform:
     def _opening(self, session: Session, name: str) -> Opening:
         headers = {**self._handshake, "Cookie": f"{USER_COOKIE}={session.cookie}"}
         asked = Asked(self._sockets + name, headers, (session.cookie,), session.fence)
-        return Opening(asked, self._connections, self._connect_timeout)
+        return Opening(asked, self._connections)
 
 
 def _path_of(task_id: TaskId) -> str:

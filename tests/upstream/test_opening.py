@@ -163,6 +163,15 @@ async def test_a_stream_that_nobody_began_goes_over_the_connection_that_was_prep
     assert front.connections == 3
 
 
+async def test_a_task_that_takes_another_turn_has_its_connection_opened_too() -> None:
+    front = Front()
+    async with front.platform() as made:
+        await made.task_of_turn(SESSION, TASK)
+        opening = made.stream(SESSION, TASK, "new")
+        await soon(opening.begin)  # it was prepared
+        assert await first_frame(opening) == b"first"
+
+
 async def test_a_create_that_fails_leaves_no_connection_behind() -> None:
     """Neither one that was opened by then nor one that was not."""
     there: set[asyncio.StreamWriter] = set()
