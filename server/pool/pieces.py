@@ -51,7 +51,7 @@ class Held:
     account_id: AccountId = field(init=False)
 
     def __post_init__(self) -> None:
-        # They are asked for more often than a message is read at no cost.
+        # Asked for at each step of a lease, where reading the message would tell.
         self.id, self.account_id = LeaseId(self.lease.lease_id), AccountId(self.lease.account_id)
 
     @property
