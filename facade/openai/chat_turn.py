@@ -79,20 +79,18 @@ class ChatTurn:
             if isinstance(event, ClientCall):
                 self._hand_over(event)
                 continue
+            if text := event.text_delta.text:  # nearly all are such: which they are need not be asked
+                if not self._begun:
+                    self.begin()
+                if self._beside is not None:
+                    self._hush()
+                self._answered = True
+                self._sink.content(text)
+                continue
             kind = event.WhichOneof("event")
             if not self._begun:
                 self.begin(event.accepted.model.id if kind == "accepted" else "")
-            if kind == "text_delta":
-                if self._beside is not None:
-                    self._hush()
-                if text := event.text_delta.text:
-                    self._answered = True
-                    self._sink.content(text)
-            elif kind == "thought_delta":
-                if self._thoughts is not None:
-                    self._turn_to(self._thoughts).think(event.thought_delta.text)
-            else:
-                self._take(event, kind)
+            self._take(event, kind)
 
     def fail(self, error: ApiError) -> None:
         """End the turn by a failure that no event tells."""
@@ -104,6 +102,10 @@ class ChatTurn:
 
     def _take(self, event: TaskEvent, kind: str | None) -> None:
         match kind:
+            case "text_delta":  # without text
+                self._hush()
+            case "thought_delta" if self._thoughts is not None:
+                self._turn_to(self._thoughts).think(event.thought_delta.text)
             case "tool_call":
                 self._call(event.tool_call)
             case "plan":

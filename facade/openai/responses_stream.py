@@ -102,13 +102,12 @@ class ResponsesStream:
                 self._begin("")
                 output.client_call(event)
                 continue
+            if (text := event.text_delta.text) and isinstance(output.speaking, MessageItem):
+                output.speaking.say(text)  # as nearly all are
+                continue
             kind = event.WhichOneof("event")
-            if kind == "text_delta" and isinstance(output.speaking, MessageItem):
-                if text := event.text_delta.text:
-                    output.speaking.say(text)
-            else:
-                self._begin(event.accepted.model.id if kind == "accepted" else "")
-                self._take(event, kind)
+            self._begin(event.accepted.model.id if kind == "accepted" else "")
+            self._take(event, kind)
         return self._writer.take()
 
     def keep_alive(self) -> bytes:
