@@ -1,5 +1,6 @@
 """Stops tasks that no turn uses: many at a time, each under a lease on it."""
 
+import asyncio
 import logging
 from collections.abc import Collection, Sequence
 from typing import Final, Protocol
@@ -68,8 +69,11 @@ class Stops:
         self._desk.chores.spawn(self._stop_orphan(active))
 
     async def _stop_idle(self, chosen: Collection[ActiveTask], why: str) -> None:
-        for active, held in await self._lease(chosen, f"{STOPS}it {why}", _PAUSE):
+        leased = await self._lease(chosen, f"{STOPS}it {why}", _PAUSE)
+        for active, held in leased[1:]:
             self._desk.chores.spawn(self._stop(active, held, why))
+        for active, held in leased[:1]:
+            await self._stop(active, held, why)
 
     async def _stop_orphan(self, active: ActiveTask) -> None:
         adopt = self.adopt
@@ -136,12 +140,13 @@ class Stops:
             return
         self._ended.append((active, held))
         if not self._recording:
-            self._recording = True
-            self._desk.chores.spawn(self._record())
+            await self._record()
 
     async def _record(self) -> None:
         """Have the ledger hear what ended: all that ends while it is told the one is told it together."""
+        self._recording = True
         try:
+            await asyncio.sleep(0)  # more may have ended in this round of the loop
             while self._ended:
                 ended, self._ended = self._ended, []
                 await self._leases.end_stopped([held for _, held in ended])
