@@ -12,7 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 class Connection(HttpToolsProtocol):
     """uvicorn's, but for the addresses of both ends: it looks them up, and nobody here asks for them.
 
-    Each request has its `Wire` in `scope["state"]["wire"]`.
+    Each request but a HEAD has its `Wire` in `scope["state"]["wire"]`.
     """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -30,7 +30,8 @@ class Connection(HttpToolsProtocol):
                 wire.cut()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        cycle.scope["state"]["wire"] = Wire(cycle)
+        if cycle.scope["method"] != "HEAD":  # whose answer has no body: ASGI's `send` knows
+            cycle.scope["state"]["wire"] = Wire(cycle)
         super()._start_asgi_task(cycle, app)
 
 
@@ -54,6 +55,8 @@ class Wire:
         self._leave = leave
         if self._cycle.disconnected:
             leave()
+        else:  # as ASGI's `receive` does: behind a large body nothing is read, not even the caller's end
+            self._cycle.flow.resume_reading()
 
     def cut(self) -> None:
         """Take note that the caller is gone."""

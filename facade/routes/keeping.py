@@ -50,6 +50,7 @@ class KeptTurn:
 
     def leave(self) -> None:
         """See Turn."""
+        self._take = None  # who listens refers to this: no circle is left
         self._turn.leave()
 
 
