@@ -282,6 +282,7 @@ class Store:
     async def reclaim(self) -> frozenset[AccountId]:
         """See Ledger."""
         now_us = time.time_ns() // 1000
+        await self._write(lambda db: self._records.forget_leases(db, now_us - LEASE_MEMORY_US))
         return await self._write(
             lambda db: self._records.reclaim(db, now_us, self._replicas.is_dead), lambda accounts: accounts
         )

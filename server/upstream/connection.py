@@ -46,7 +46,8 @@ class Connection(asyncio.Protocol):
     @property
     def is_open(self) -> bool:
         """It takes a request."""
-        return self._transport is not None and self._replied is None
+        transport = self._transport
+        return transport is not None and not transport.is_closing() and self._replied is None
 
     async def exchange(self, request: bytes, seconds: float) -> Reply:
         """Write a request and return its reply; after any failure the connection is closed.
@@ -69,12 +70,21 @@ class Connection(asyncio.Protocol):
                 self.close()
 
     def hand_over(self, protocol: asyncio.BufferedProtocol) -> None:
-        """Leave the connection, which no request has used, to another protocol for good."""
+        """Leave the connection, which no request has used, to another protocol for good.
+
+        Raises ConnectionError where it was lost by now.
+        """
+        if not self.is_open:
+            raise ConnectionResetError
         assert self._transport is not None
         transport, self._transport = self._transport, None
         del self._parser  # it refers back
         transport.set_protocol(protocol)
-        protocol.connection_made(transport)
+        try:
+            protocol.connection_made(transport)
+        except Exception as error:  # of TLS the loss may be known below, and not yet told here
+            transport.abort()
+            raise ConnectionResetError from error
 
     def close(self) -> None:
         """Close it, whatever is under way."""

@@ -2,8 +2,6 @@
 
 import asyncio
 import ssl
-from collections import deque
-from collections.abc import Awaitable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -31,7 +29,7 @@ class Connections:
         self._tls = tls
         self.connect_timeout = connect_timeout
         self._idle: list[Connection] = []  # the one used last comes last
-        self._ahead: deque[asyncio.Task[Connection]] = deque()
+        self._ahead: list[asyncio.Task[Connection]] = []
 
     def kept(self, within: float = _KEPT) -> Connection | None:
         """Take an idle connection that was in use `within` so many seconds."""
@@ -50,22 +48,13 @@ class Connections:
 
     async def new(self) -> Connection:
         """Open a connection. Raises CONNECT_TIMEOUT and UPSTREAM_UNAVAILABLE."""
-        return await self._in_time(self._open())
-
-    async def _in_time(self, opening: Awaitable[Connection]) -> Connection:
         try:
             async with asyncio.timeout(self.connect_timeout):
-                return await opening
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    Connection, self._address, self._port, ssl=self._tls
+                )
         except TimeoutError:
             raise connect_timeout(self.connect_timeout) from None
-
-    async def _open(self) -> Connection:
-        try:
-            _, connection = await asyncio.get_running_loop().create_connection(
-                Connection, self._address, self._port, ssl=self._tls
-            )
-        except TimeoutError:
-            raise  # who waits says how long that was
         except OSError as error:
             raise unreachable(error) from None
         return connection
@@ -73,7 +62,7 @@ class Connections:
     def prepare(self) -> None:
         """Begin to open a connection that `ready` or `unused` returns: somebody will need one soon."""
         self._forget_stale()
-        opening = asyncio.create_task(self._open())
+        opening = asyncio.create_task(self.new())
         opening.add_done_callback(_heard)
         self._ahead.append(opening)
 
@@ -85,18 +74,29 @@ class Connections:
     def ready(self) -> Connection | None:
         """Take a connection that was prepared, if one is open by now."""
         self._forget_stale()
-        return self._ahead.popleft().result() if self._ahead and self._ahead[0].done() else None
+        for index, opening in enumerate(self._ahead):
+            if opening.done():
+                return self._ahead.pop(index).result()
+        return None
 
     async def unused(self) -> Connection:
         """Return a connection that was prepared, or a new one. Raises as `new` does."""
         if (connection := self.ready()) is not None:
             return connection
-        return await self._in_time(self._ahead.popleft() if self._ahead else self._open())
+        if not self._ahead:
+            return await self.new()
+        opening = self._ahead.pop(0)
+        try:
+            return await opening
+        except BaseException:  # cancelled, it may be in the very round in which it opened
+            _drop(opening)
+            raise
 
     def _forget_stale(self) -> None:
-        """Forget what was prepared first, where it failed, was lost, or waited too long."""
-        while self._ahead and _is_stale(self._ahead[0]):
-            _drop(self._ahead.popleft())
+        """Forget what was prepared and failed, was lost, or waited too long."""
+        for opening in [opening for opening in self._ahead if _is_stale(opening)]:
+            self._ahead.remove(opening)
+            _drop(opening)
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for the next call, if it takes one."""

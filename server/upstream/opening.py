@@ -69,7 +69,8 @@ class Opening:
         """Ask for the socket now, where a connection is ready and the lease is believed in; tell whether."""
         fence = self._asked.fence
         if (fence is None or fence.holds) and (connection := self._connections.ready()) is not None:
-            self._begun = _Handshake(self._asked, self._connections, connection)
+            with suppress(ServiceError):  # it is asked for again
+                self._begun = _Handshake(self._asked, self._connections, connection)
         return self._begun is not None
 
     async def open(self) -> Socket:
@@ -116,6 +117,7 @@ class _Handshake:
     """A socket that was asked for. It may take as long as connecting."""
 
     def __init__(self, asked: Asked, connections: Connections, connection: Connection) -> None:
+        """Raises UPSTREAM_UNAVAILABLE where the connection was lost by now."""
         self._secrets = asked.secrets
         self._seconds = connections.connect_timeout
         self.socket = socket = Socket(asked.fence)
@@ -134,7 +136,10 @@ class _Handshake:
             asked.headers,
             _BUFFER_BYTES,
         )
-        connection.hand_over(self._protocol)
+        try:
+            connection.hand_over(self._protocol)
+        except ConnectionError:
+            raise _hung_up() from None
 
     async def over(self) -> Socket:
         """Return the socket once it is open; after any failure nothing is left of it.
@@ -148,17 +153,15 @@ class _Handshake:
     async def _until_open(self) -> None:
         try:
             await self._protocol.wait_until_handshake_complete()
-        except TimeoutError:
-            raise connect_timeout(self._seconds) from None
-        except WSHandshakeError as error:
-            raise _refused(error, self._secrets) from None
-        finally:
             if not self.socket.opened:
-                self._protocol.transport.disconnect(graceful=False)
-        if not self.socket.opened:
-            raise ServiceError(
-                _E.ERROR_REASON_UPSTREAM_UNAVAILABLE, "the platform hung up before it opened the stream"
-            )
+                raise _hung_up()
+        except BaseException as error:  # cancelled, it may be in the very round in which it opened
+            self._protocol.transport.disconnect(graceful=False)
+            if isinstance(error, TimeoutError):
+                raise connect_timeout(self._seconds) from None
+            if isinstance(error, WSHandshakeError):
+                raise _refused(error, self._secrets) from None
+            raise
 
     async def break_off(self) -> None:
         """Close the socket, or do without it."""
@@ -166,7 +169,7 @@ class _Handshake:
             self.socket.close()
         else:
             self._protocol.transport.disconnect(graceful=False)
-            with suppress(WSHandshakeError, TimeoutError):  # it may have been refused by then
+            with suppress(Exception):  # it may have been refused by then
                 await self._protocol.wait_until_handshake_complete()
 
 
@@ -186,6 +189,12 @@ class _Answer:
 
     def on_body(self, body: bytes) -> None:
         self.body += body
+
+
+def _hung_up() -> ServiceError:
+    return ServiceError(
+        _E.ERROR_REASON_UPSTREAM_UNAVAILABLE, "the platform hung up before it opened the stream"
+    )
 
 
 def _refused(error: WSHandshakeError, secrets: Collection[str]) -> ServiceError:

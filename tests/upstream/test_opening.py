@@ -22,6 +22,7 @@ from cryptography.x509.oid import NameOID
 from server.errors import ServiceError, reason_name
 from server.pool.account import TaskId
 from server.pool.fence import Fence
+from server.upstream.connections import Connections
 from server.upstream.platform import NewTask, Opening, Platform
 from tests.upstream.stand_in import SESSION, Handler, Recorder, in_turn, raw_upstream, read_request, says
 
@@ -269,3 +270,32 @@ async def test_a_connection_that_was_dropped_meanwhile_is_not_used() -> None:
             await first_frame(opening)
     assert reason_name(raised.value.reason) == "SESSION_EXPIRED"
     assert len(there) == 3
+
+
+async def test_a_connection_that_is_slow_to_open_holds_up_no_other(tmp_path: Path) -> None:
+    """Two are prepared; of the first the platform's side never says a word of TLS."""
+    shown, trusted = certified(tmp_path)
+    silent: list[asyncio.StreamWriter] = []
+
+    async def talk(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if silent:
+            await writer.start_tls(shown)
+        silent.append(writer)
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    tls = ssl.create_default_context(cafile=trusted)
+    connections = Connections(f"https://127.0.0.1:{port}", tls, connect_timeout=60)
+    connections.prepare()
+    await soon(lambda: len(silent) == 1)
+    connections.prepare()
+    await soon(lambda: len(silent) == 2)
+    async with asyncio.timeout(20):
+        while (ready := connections.ready()) is None:
+            await asyncio.sleep(0.005)
+    assert ready.is_open
+    ready.close()
+    connections.close()
+    for writer in silent:
+        writer.close()
+    server.close()

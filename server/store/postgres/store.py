@@ -308,7 +308,9 @@ class PostgresStore:
 
     async def reclaim(self) -> frozenset[AccountId]:
         """See Ledger."""
-        found = await self._do([], "reclaim", {"now_us": time.time_ns() // 1000})
+        now_us = time.time_ns() // 1000
+        await self._do([], "forget_leases", {"before_us": now_us - LEASE_MEMORY_US})
+        found = await self._do([], "reclaim", {"now_us": now_us})
         return frozenset(AccountId(row["account_id"]) for row in found)
 
     async def lease_token(self, lease_id: LeaseId) -> int | None:
