@@ -115,10 +115,8 @@ class Tasks:
         """Have an idle task of an account stopped, the one used longest ago; False where there is none."""
         if self._desk.board.making_room(seat):
             return True
-        now = self._desk.now()
-        mine = (self._desk.board.tasks[task_id] for task_id in seat.tasks)
-        idle = (active for active in mine if active.idle and active.evict_after <= now)
-        oldest = min(idle, key=lambda active: active.used_us, default=None)
+        idle = self._desk.board.idle(self._desk.now())
+        oldest = next((active for active in idle if active.account_id == seat.id), None)
         if oldest is not None:
             self._stops.start([oldest], NEEDED)
         return oldest is not None

@@ -61,9 +61,9 @@ def connect(path: Path, *, shared: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def hurry(connection: sqlite3.Connection, busy_ms: int) -> None:
-    """Let the connection wait for others for a shorter time than `connect` does. Raises StoreError."""
-    _set(connection, "busy_timeout", busy_ms)
+def hurry(connection: sqlite3.Connection) -> None:
+    """Let the connection wait for no other process any more. Raises StoreError."""
+    _set(connection, "busy_timeout", 0)
 
 
 def _set_soon(connection: sqlite3.Connection, pragma: str, wanted: str | int) -> None:

@@ -102,7 +102,7 @@ class Store:
             self._records.admit(connection)
             self._records.begin_boot(connection, boot_id(), time.time_ns() // 1000)
             connection.execute("COMMIT")
-            hurry(connection, 0)
+            hurry(connection)
         except BaseException:
             connection.close()
             raise

@@ -73,7 +73,8 @@ async def test_accounts_out_of_use_are_not_granted(store: AnyStore, other: AnySt
     assert await other.grant(lease("z", AccountId("acc_none"), mode), NO_TASK, TTL, 1) is None
 
 
-async def test_what_was_left_on_a_disabled_account_may_be_seen_to(store: AnyStore, other: AnyStore) -> None:
+async def disable_with_tasks(store: AnyStore) -> None:
+    """Disable Ann's account, on which a task is idle and one was left in the middle."""
     for name in ("idle", "left"):
         await granted(store, name)
         await store.record_task(task(name), LeaseId(name))
@@ -82,6 +83,10 @@ async def test_what_was_left_on_a_disabled_account_may_be_seen_to(store: AnyStor
     await store.lapse(LeaseId("left"), 2)
     now = (await store.books([ANN])).members[0]
     assert await store.put_account(replace(now, enabled=False))
+
+
+async def test_what_was_left_on_a_disabled_account_may_be_seen_to(store: AnyStore, other: AnyStore) -> None:
+    await disable_with_tasks(store)
     assert await granted(other, "next", "idle") is None
     assert await granted(other, "stop", "left")
     now = (await store.books([ANN])).members[0]
@@ -257,14 +262,7 @@ async def test_a_task_that_many_want_is_leased_to_one_and_ended_by_it(
 
 
 async def test_an_account_out_of_use_keeps_its_idle_tasks(store: AnyStore) -> None:
-    for name in ("idle", "left"):
-        await granted(store, name)
-        await store.record_task(task(name), LeaseId(name))
-    await store.end_lease(LeaseId("idle"), 2)
-    await store.renew({LeaseId("left"): 0})
-    await store.lapse(LeaseId("left"), 2)
-    now = (await store.books([ANN])).members[0]
-    assert await store.put_account(replace(now, enabled=False))
+    await disable_with_tasks(store)
     asked = {TaskId("idle"): lease("a"), TaskId("left"): lease("b")}
     assert set(await store.grant_tasks(asked, TTL, 3)) == {"left"}
     await store.end_lease(LeaseId("b"), 4)

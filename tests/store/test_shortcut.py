@@ -31,7 +31,7 @@ async def worker(path: Path) -> AsyncIterator[Worker]:
 
     def shared() -> sqlite3.Connection:
         connection = connect(path, shared=True)
-        hurry(connection, 0)
+        hurry(connection)
         return connection
 
     worker = Worker("test", shared, writes=True)

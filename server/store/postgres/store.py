@@ -117,11 +117,22 @@ class PostgresStore:
         return await self._in_order(keys, work, again=again)
 
     async def _in_order(
-        self, keys: Iterable[str], work: Callable[[Connection], Awaitable[T]], *, again: bool = True
+        self,
+        keys: Iterable[str],
+        work: Callable[[Connection], Awaitable[T]],
+        *,
+        again: bool = True,
+        committed: Callable[[T], None] | None = None,
     ) -> T:
-        return await self._order.run(
-            [key for key in keys if key], lambda: self._connections.run(work, again=again)
-        )
+        """Carry work out in its turn; `committed` is told the result even where the caller has left."""
+
+        async def operation() -> T:
+            result = await self._connections.run(work, again=again)
+            if committed is not None:
+                committed(result)
+            return result
+
+        return await self._order.run([key for key in keys if key], operation)
 
     async def write(self, key: str, name: str, parameters: Parameters) -> Sequence[rows.Row]:
         """See Tables. Sent again where the database went away meanwhile: a query must bear that."""
@@ -218,21 +229,8 @@ class PostgresStore:
             name = "grant_shared"
         else:
             name = "grant_task" if task_id else "grant_slot"
-        tried = False
-
-        async def work(connection: Connection) -> int | None:
-            nonlocal tried
-            found: list[asyncpg.Record] = []
-            if tried:  # what became of the first try is not known
-                found = await self._fetch(connection, "granted", asked)
-            tried = True
-            try:
-                found = found or await self._fetch(connection, name, asked)
-            except asyncpg.UniqueViolationError:  # it was late, but it was carried out
-                found = await self._fetch(connection, "granted", asked)
-            return int(found[0]["token"]) if found else None
-
-        return await self._in_order([lease.account_id, lease.lease_id, task_id], work)
+        found = await self._granted([lease.account_id, lease.lease_id, task_id], name, "granted", asked)
+        return int(found[0]["token"]) if found else None
 
     async def grant_tasks(
         self, leases: Mapping[TaskId, Lease], ttl: float, now_us: int
@@ -244,21 +242,27 @@ class PostgresStore:
             for name in ("lease_id", "account_id", "mode", "holder", "purpose", "task_id")
         }
         asked |= {"ttl_us": _us(ttl), "now_us": now_us}
+        keys = {*asked["account_id"], *asked["lease_id"], *leases}
+        found = await self._granted(keys, "grant_tasks", "granted_tasks", asked)
+        return {TaskId(row["task_id"]): int(row["token"]) for row in found}
+
+    async def _granted(
+        self, keys: Iterable[str], name: str, known: str, asked: Parameters
+    ) -> list[asyncpg.Record]:
+        """Carry out a grant; where an earlier try of it may have been, `known` asks what it gave."""
         tried = False
 
-        async def work(connection: Connection) -> dict[TaskId, int]:
+        async def work(connection: Connection) -> list[asyncpg.Record]:
             nonlocal tried
             found: list[asyncpg.Record] = []
-            if tried:  # as of `grant`
-                found = await self._fetch(connection, "granted_tasks", asked)
+            if tried:  # what became of the first try is not known
+                found = await self._fetch(connection, known, asked)
             tried = True
             try:
-                found = found or await self._fetch(connection, "grant_tasks", asked)
-            except asyncpg.UniqueViolationError:
-                found = await self._fetch(connection, "granted_tasks", asked)
-            return {TaskId(row["task_id"]): int(row["token"]) for row in found}
+                return found or await self._fetch(connection, name, asked)
+            except asyncpg.UniqueViolationError:  # it was late, but it was carried out
+                return await self._fetch(connection, known, asked)
 
-        keys = {*asked["account_id"], *asked["lease_id"], *leases}
         return await self._in_order(keys, work)
 
     async def renew(self, leases: Mapping[LeaseId, float]) -> frozenset[LeaseId]:
@@ -325,7 +329,6 @@ class PostgresStore:
     ) -> bool:
         """See Ledger."""
         asked = {**rows.of_task(task), "lease_id": lease_id}
-        keys = (task.account_id, task.task_id, lease_id)
 
         async def work(connection: Connection) -> bool:
             if lease_id and await self._fetch(connection, "record_leased_task", asked):
@@ -333,13 +336,7 @@ class PostgresStore:
             await self._fetch(connection, "record_task", asked)
             return False
 
-        async def operation() -> bool:
-            bound = await self._connections.run(work, again=True)
-            if recorded is not None:
-                recorded(bound)
-            return bound
-
-        return await self._order.run([key for key in keys if key], operation)
+        return await self._in_order([task.account_id, task.task_id, lease_id], work, committed=recorded)
 
     async def touch_task(self, task_id: TaskId, turn_id: str, now_us: int) -> None:
         """See Ledger."""
