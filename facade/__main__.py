@@ -3,11 +3,9 @@
 import asyncio
 import contextlib
 import gc
-import logging
 import signal
 import socket
 import sys
-import time
 from collections.abc import Generator
 from typing import Final
 
@@ -18,6 +16,7 @@ from facade.app import create_app
 from facade.backend import Backend
 from facade.config import Settings, SettingsError, host_and_port
 from facade.http import Connection
+from facade.log import log_to_stderr
 from facade.openai.start import Rules
 from facade.routes.front import Front
 from facade.routes.lines import Lines
@@ -30,20 +29,6 @@ _PONG_TIMEOUT: Final = 60
 
 _KEEP_ALIVE: Final = 75
 """Seconds that an idle connection is kept: longer than clients' pools keep theirs, or the two race."""
-
-
-class _Lines(logging.Formatter):
-    """Formats lines of the log; each second is spelled once, for the local time takes a system call."""
-
-    _second = 0
-    _spelled = ""
-
-    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
-        """Return when it was, as logging itself would."""
-        second = int(record.created)
-        if second != self._second:
-            self._second, self._spelled = second, time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(second))
-        return f"{self._spelled},{int(record.msecs):03d}"
 
 
 class Listener(uvicorn.Server):
@@ -144,13 +129,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"facade: {error}", file=sys.stderr)
         return 2
-    to_stderr = logging.StreamHandler()
-    to_stderr.setFormatter(_Lines("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=settings.level(), handlers=[to_stderr])
-    logging.getLogger("uvicorn.error").setLevel(max(settings.level(), logging.WARNING))
-    # A line tells neither who wrote it nor where: that need not be found out for it.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    logging._srcfile = None  # noqa: SLF001  # the documented way
+    log_to_stderr(settings.level())
     host, port = host_and_port(settings.http_addr)
     try:
         listening = socket.create_server(
