@@ -88,6 +88,8 @@ class Store:
         """Write what is queued and close."""
         if self._reclaiming is not None:
             await asyncio.gather(self._reclaiming, return_exceptions=True)
+        if self._shortcut is not None:
+            self._shortcut.give_up()
         for worker in (self._reader, self._writer):
             if worker is not None:
                 await worker.close()
@@ -142,10 +144,10 @@ class Store:
 
     async def _write(self, operation: Operation[T], changes: Callable[[T], Accounts] | None = None) -> T:
         """Carry an operation out; `changes` says by its result what other processes must hear of."""
-        assert self._writer is not None
+        assert self._shortcut is not None
         if changes is None:
-            return await self._writer.run(operation)
-        return await self._writer.run(operation, lambda result: self._note(changes(result)))
+            return await self._shortcut.run_in_thread(operation)
+        return await self._shortcut.run_in_thread(operation, lambda result: self._note(changes(result)))
 
     async def _write_soon(self, operation: Operation[T], changes: Callable[[T], Accounts]) -> T:
         """Carry out an operation that a turn waits for: see Shortcut."""
@@ -227,7 +229,7 @@ class Store:
         self, leases: Mapping[TaskId, Lease], ttl: float, now_us: int
     ) -> Mapping[TaskId, int]:
         """See Ledger."""
-        return await self._write(
+        return await self._write_soon(
             lambda db: self._records.grant_tasks(db, leases, ttl, now_us),
             lambda tokens: frozenset(AccountId(leases[task_id].account_id) for task_id in tokens),
         )
@@ -277,7 +279,9 @@ class Store:
 
     async def end_tasks(self, leases: Mapping[TaskId, LeaseId], now_us: int) -> None:
         """See Ledger."""
-        await self._write(lambda db: self._records.end_tasks(db, leases, now_us), lambda accounts: accounts)
+        await self._write_soon(
+            lambda db: self._records.end_tasks(db, leases, now_us), lambda accounts: accounts
+        )
 
     async def reclaim(self) -> frozenset[AccountId]:
         """See Ledger."""
@@ -310,7 +314,7 @@ class Store:
     async def touch_task(self, task_id: TaskId, turn_id: str, now_us: int) -> None:
         """See Ledger."""
         asked = {"task_id": task_id, "turn_id": turn_id, "now_us": now_us}
-        await self._write(lambda db: self._sql["touch_task"].run(db, asked).rowcount)
+        await self._write_soon(lambda db: self._sql["touch_task"].run(db, asked).rowcount, lambda _: NONE)
 
     async def end_task(self, task_id: TaskId, now_us: int) -> None:
         """See Ledger."""

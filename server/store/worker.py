@@ -6,7 +6,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -28,7 +28,7 @@ _COMMIT: Final = (f"PRAGMA wal_autocheckpoint = {_LOG_PAGES}", "COMMIT", KEEP_LO
 
 
 @dataclass(slots=True)
-class _Order:
+class Order:
     """An operation, and where its outcome goes."""
 
     operation: Operation[Any]
@@ -52,7 +52,7 @@ class Worker:
         self._begin = "BEGIN IMMEDIATE" if writes else "BEGIN"
         self._commit = _COMMIT if writes else ("COMMIT",)
         self._connect = connect
-        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[Order | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._loop = asyncio.get_running_loop()
         self._opened: asyncio.Future[None] = self._loop.create_future()
@@ -89,12 +89,20 @@ class Worker:
 
         `committed` is told the same in the loop, even when the caller is cancelled meanwhile.
         """
-        if self._closed:
-            raise StoreError("the store is closed")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._unanswered += 1
-        self._orders.put(_Order(operation, future, committed))
+        self.take([Order(operation, future, committed)])
         return await future
+
+    def take(self, orders: Sequence[Order]) -> None:
+        """Carry orders out, in turn and behind all that were taken before."""
+        if self._closed:
+            for order in orders:
+                order.error = StoreError("the store is closed")
+            answer(orders)
+            return
+        self._unanswered += len(orders)
+        for order in orders:
+            self._orders.put(order)
 
     def _work(self) -> None:
         try:
@@ -124,19 +132,17 @@ class Worker:
         finally:
             connection.close()
 
-    def _transact(self, connection: sqlite3.Connection, batch: list[_Order]) -> None:
+    def _transact(self, connection: sqlite3.Connection, batch: list[Order]) -> None:
         try:
             self._open(connection)
-            if not _attempt(connection, batch):
+            if not attempt(connection, batch):
                 self._open(connection)
                 for order in batch:
                     _attempt_alone(connection, order)
-            for statement in self._commit:
-                connection.execute(statement)
         except sqlite3.Error as error:
-            for order in batch:
-                order.error = translated(error)
-            _roll_back(connection)
+            _lose(connection, batch, error)
+        else:
+            commit(connection, batch, self._commit)
 
     def _open(self, connection: sqlite3.Connection) -> None:
         """Begin a transaction; another process may have one."""
@@ -151,20 +157,43 @@ class Worker:
             else:
                 return
 
-    def _deliver(self, batch: list[_Order]) -> None:
+    def _deliver(self, batch: list[Order]) -> None:
         self._unanswered -= len(batch)
-        for order in batch:
-            if order.error is None and order.committed is not None:
-                order.committed(order.result)
-            if order.future.done():
-                continue  # its caller left
-            if order.error is not None:
-                order.future.set_exception(order.error)
-            else:
-                order.future.set_result(order.result)
+        answer(batch)
 
 
-def _attempt(connection: sqlite3.Connection, batch: list[_Order]) -> bool:
+def answer(orders: Sequence[Order]) -> None:
+    """Tell those who wait what became of their operations."""
+    for order in orders:
+        if order.error is None and order.committed is not None:
+            order.committed(order.result)
+        if order.future.done():
+            continue  # its caller left
+        if order.error is not None:
+            order.future.set_exception(order.error)
+        else:
+            order.future.set_result(order.result)
+
+
+def commit(
+    connection: sqlite3.Connection, orders: Sequence[Order], statements: Sequence[str] = ("COMMIT",)
+) -> None:
+    """Commit what was carried out, or tell it of their failure."""
+    try:
+        for statement in statements:
+            connection.execute(statement)
+    except sqlite3.Error as error:
+        _lose(connection, orders, error)
+
+
+def _lose(connection: sqlite3.Connection, orders: Sequence[Order], error: sqlite3.Error) -> None:
+    """Give a transaction up."""
+    for order in orders:
+        order.error = translated(error)
+    _roll_back(connection)
+
+
+def attempt(connection: sqlite3.Connection, batch: Sequence[Order]) -> bool:
     """Carry out all operations; False where one failed, and nothing was done."""
     try:
         for order in batch:
@@ -181,7 +210,7 @@ def _roll_back(connection: sqlite3.Connection) -> None:
             connection.execute("ROLLBACK")
 
 
-def _attempt_alone(connection: sqlite3.Connection, order: _Order) -> None:
+def _attempt_alone(connection: sqlite3.Connection, order: Order) -> None:
     """Carry out one operation. Raises sqlite3.Error only where the whole transaction is lost."""
     connection.execute("SAVEPOINT operation")
     try:

@@ -41,7 +41,7 @@ async def worker(path: Path) -> AsyncIterator[Worker]:
 
 
 @pytest.fixture
-def shortcut(worker: Worker) -> Shortcut:
+async def shortcut(worker: Worker) -> Shortcut:
     """Give a shortcut past the worker, whose first detour is over."""
     shortcut = Shortcut(worker)
     shortcut._count = 1
@@ -83,6 +83,33 @@ async def test_all_keep_the_order_of_their_calls(shortcut: Shortcut, worker: Wor
     assert await second == 1
     assert await third == await first != OURS()
     assert await shortcut.run(add(3)) == OURS()
+
+
+async def test_many_at_once_share_a_transaction(shortcut: Shortcut, worker: Worker) -> None:
+    """The first few are carried out at once, the others together a moment later: one that fails, too."""
+    statements = list[str]()
+    worker.connection.set_trace_callback(statements.append)
+    asked = [shortcut.run(add(number % 39)) for number in range(40)]
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    worker.connection.set_trace_callback(None)
+    assert [type(outcome) for outcome in outcomes] == [int] * 39 + [StoreError]
+    assert statements.count("BEGIN IMMEDIATE ") + statements.count("BEGIN IMMEDIATE") < 10
+    assert await worker.run(lambda db: db.execute("SELECT count(*) FROM n").fetchone()[0]) == 39
+
+
+async def test_what_waits_when_the_store_is_closed_is_done(
+    shortcut: Shortcut, worker: Worker, path: Path
+) -> None:
+    waiting = [asyncio.create_task(shortcut.run(add(number))) for number in range(20)]
+    await asyncio.sleep(0)
+    shortcut.give_up()
+    await worker.close()
+    await asyncio.gather(*waiting)
+    with pytest.raises(StoreError, match="closed"):
+        await shortcut.run(add(20))
+    database = connect(path)
+    assert database.execute("SELECT count(*) FROM n").fetchone()[0] == 20
+    database.close()
 
 
 async def test_another_process_that_writes_is_waited_for_in_the_thread(
