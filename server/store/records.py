@@ -164,20 +164,23 @@ class Records:
         clock = clock_us()
         asked = {
             **rows.of_lease(lease, task_id, now_us),
+            "slot": 0,
             "replica": self._replica,
             "default_slots": self._default_slots,
             "clock": clock,
             "until": clock + int(ttl * 1e6),
         }
         if lease.mode == LEASE_MODE_EXCLUSIVE:
-            slot = self._one(db, "take_slot_of_task" if task_id else "take_slot", asked)
-            if slot is None:
+            taken = self._one(db, "take_slot_of_task" if task_id else "take_slot", asked)
+            if taken is None:
                 return None
+            asked["slot"] = taken["number"]
         granted = self._one(db, "take_token", asked)
         if granted is None:
             return None
-        token = int(granted["token"])
-        self._run(db, "add_lease", {**asked, "token": token})
+        token: int = granted["token"]
+        asked["token"] = token
+        self._run(db, "add_lease", asked)
         return token
 
     def renew(
@@ -200,21 +203,21 @@ class Records:
     ) -> dict[TaskId, int]:
         """Grant leases on the tasks that no lease is on and return their tokens."""
         until = clock_us() + int(ttl * 1e6)
-        asked = {task_id: rows.of_lease(lease, task_id, now_us) for task_id, lease in leases.items()}
-        taken: dict[str, list[TaskId]] = {}
-        for row in self._run(
-            db, "take_slots_of_tasks", {"asked": json.dumps(list(asked.values()))}
-        ).fetchall():
-            taken.setdefault(row["account_id"], []).append(TaskId(row["task_id"]))
+        asked = {"leases": json.dumps({task_id: lease.lease_id for task_id, lease in leases.items()})}
+        taken: dict[str, list[sqlite3.Row]] = {}
+        for row in self._run(db, "take_slots_of_tasks", asked).fetchall():
+            taken.setdefault(row["account_id"], []).append(row)
         tokens: dict[TaskId, int] = {}
-        for account_id, tasks in taken.items():
-            which = {"account_id": account_id, "count": len(tasks), "now_us": now_us}
-            last = int(self._run(db, "take_tokens", which).fetchone()["token"])
-            tokens.update(zip(tasks, range(last - len(tasks) + 1, last + 1), strict=True))
-        granted = (
-            {**asked[task_id], "replica": self._replica, "until": until, "token": token}
-            for task_id, token in tokens.items()
-        )
+        granted: list[Parameters] = []
+        for account_id, slots in taken.items():
+            which = {"account_id": account_id, "count": len(slots), "now_us": now_us}
+            last: int = self._run(db, "take_tokens", which).fetchone()["token"]
+            for token, slot in enumerate(slots, last - len(slots) + 1):
+                task_id = TaskId(slot["task_id"])
+                tokens[task_id] = token
+                made = rows.of_lease(leases[task_id], task_id, now_us)
+                made.update(slot=slot["number"], token=token, replica=self._replica, until=until)
+                granted.append(made)
         self._sql["add_lease"].run_each(db, granted)
         return tokens
 
@@ -240,7 +243,7 @@ class Records:
         if given is None:
             return True, NONE
         if given["end_us"] is not None:
-            self._leave_slot(db, given["account_id"], lease_id)
+            self._leave_slot(db, given, lease_id)
             self._run(db, "rest_task", {"task_id": given["task_id"], "now_us": now_us})
         return given["end_us"] is not None, frozenset({AccountId(given["account_id"])})
 
@@ -257,10 +260,9 @@ class Records:
         if ended_task:
             changed |= self.end_task(db, ended_task, now_us)
         ended = self._one(db, "end_lease", {"lease_id": lease_id, "now_us": now_us})
-        if ended is not None and ended["mode"] == LEASE_MODE_EXCLUSIVE:
-            account_id = AccountId(ended["account_id"])
-            self._leave_slot(db, account_id, lease_id, close_slot)
-            changed.add(account_id)
+        if ended is not None and ended["slot"]:
+            self._leave_slot(db, ended, lease_id, close_slot)
+            changed.add(AccountId(ended["account_id"]))
         if ended is not None and ended["task_id"]:
             self._run(db, "rest_task", {"task_id": ended["task_id"], "now_us": now_us})
         return frozenset(changed)
@@ -289,15 +291,19 @@ class Records:
         asked = {"lease_id": lease_id, "replica": self._replica, "now_us": now_us, "clock": clock_us()}
         ended = self._one(db, "lapse_lease", asked)
         if ended is not None:
-            self._leave_slot(db, ended["account_id"], lease_id)
+            self._leave_slot(db, ended, lease_id)
             return True, frozenset({AccountId(ended["account_id"])})
         return self._one(db, "live_lease", {"lease_id": lease_id}) is None, NONE
 
     def _leave_slot(
-        self, db: sqlite3.Connection, account_id: AccountId, lease_id: LeaseId, close_slot: float = 0.0
+        self, db: sqlite3.Connection, ended: sqlite3.Row, lease_id: LeaseId, close_slot: float = 0.0
     ) -> None:
-        closed_until = clock_us() + int(close_slot * 1e6) if close_slot > 0 else 0
-        which = {"account_id": account_id, "lease_id": lease_id, "closed_until": closed_until}
+        which = {
+            "account_id": ended["account_id"],
+            "slot": ended["slot"],
+            "lease_id": lease_id,
+            "closed_until": clock_us() + int(close_slot * 1e6) if close_slot > 0 else 0,
+        }
         self._run(db, "leave_slot", which)
 
     def reclaim(self, db: sqlite3.Connection, now_us: int, is_dead: Callable[[str], bool]) -> Accounts:
@@ -309,7 +315,7 @@ class Records:
         for replica in [*dead, None]:
             asked = {"replica": replica, "lapsed_before": clock - self._reclaim_us, "now_us": now_us}
             for row in self._run(db, "reclaim_leases", asked).fetchall():
-                self._leave_slot(db, row["account_id"], row["lease_id"])
+                self._leave_slot(db, row, row["lease_id"])
                 changed.add(AccountId(row["account_id"]))
         over = self._run(db, "drop_old_cooldowns", {"clock": clock}).fetchall()
         return frozenset(changed | {AccountId(row["account_id"]) for row in over})
@@ -318,20 +324,29 @@ class Records:
 
     def record_task(self, db: sqlite3.Connection, task: Task, lease_id: LeaseId) -> bool:
         """Record a task in its lease's slot, else in another; tell whether the lease was there for it."""
-        asked = {**rows.of_task(task), "lease_id": lease_id}
-        self._run(db, "put_task", asked)
+        asked: Parameters = {**rows.of_task(task), "lease_id": lease_id}
         bound = self._one(db, "bind_lease", asked)
         if bound is not None:
-            self._run(db, "slot_to_task", {**asked, "account_id": bound["account_id"]})
-            return True
-        if self._one(db, "free_slot_to_task", asked) is None:
-            self._run(db, "extra_slot_to_task", asked)
-        return False
+            asked["account_id"], asked["slot"] = bound
+            self._run(db, "slot_to_task", asked)
+        else:
+            asked["slot"] = self._slot_without_lease(db, asked)
+        self._run(db, "put_task", asked)
+        return bound is not None
+
+    def _slot_without_lease(self, db: sqlite3.Connection, task: Parameters) -> int:
+        """Give a task a slot, if it has none; 0 where its account is forgotten."""
+        for name in ("slot_of_task", "free_slot_to_task", "extra_slot_to_task"):
+            found = self._one(db, name, task)
+            if found is not None:
+                return int(found["number"])
+        return 0
 
     def end_task(self, db: sqlite3.Connection, task_id: TaskId, now_us: int) -> Accounts:
         """End a task; return whose slot is free now."""
         ended = self._one(db, "end_task", {"task_id": task_id, "now_us": now_us})
         if ended is None:
             return NONE
-        self._run(db, "slot_of_task_free", {"account_id": ended["account_id"], "task_id": task_id})
+        which = {"account_id": ended["account_id"], "slot": ended["slot"], "task_id": task_id}
+        self._run(db, "slot_of_task_free", which)
         return frozenset({AccountId(ended["account_id"])})

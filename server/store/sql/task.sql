@@ -4,7 +4,7 @@ UPDATE task SET turn_id = :turn_id, last_used_us = :now_us, busy = 1 WHERE task_
 
 -- name: rest_task
 -- The turn on a task is over.
-UPDATE task SET last_used_us = :now_us, busy = 0 WHERE task_id = :task_id AND end_us IS NULL RETURNING account_id;
+UPDATE task SET last_used_us = :now_us, busy = 0 WHERE task_id = :task_id AND end_us IS NULL;
 
 -- name: end_tasks_of_account
 -- The account is forgotten, and nobody can use its tasks.

@@ -17,7 +17,7 @@ SELECT lease_id, account_id, mode, token, holder, purpose, task_id, replica, unt
 -- Their active tasks, the one used longest ago first.
 SELECT task_id, account_id, model, principal, turn_id, create_us, last_used_us, busy,
        CASE WHEN busy = 1 THEN 1 ELSE 2 END AS state
-  FROM task
+  FROM task INDEXED BY task_active
  WHERE end_us IS NULL
    AND (:accounts IS NULL OR account_id IN (SELECT value FROM json_each(:accounts)))
  ORDER BY last_used_us, task_id;

@@ -1,10 +1,9 @@
 -- name: take_slot
--- The first slot of a usable account that is free and open goes to a lease. The index spares the slots of
--- idle tasks, which may be most: left alone, SQLite passes them all to have the numbers in order.
+-- The first slot of a usable account that is free and open goes to a lease.
 UPDATE slot SET lease_id = :lease_id
  WHERE account_id = :account_id
    AND number = (SELECT slot.number
-                   FROM slot INDEXED BY slot_task JOIN account ON account.account_id = slot.account_id
+                   FROM slot INDEXED BY slot_free JOIN account ON account.account_id = slot.account_id
                   WHERE slot.account_id = :account_id
                     AND slot.lease_id = '' AND slot.task_id = '' AND slot.closed_until <= :clock
                     AND slot.number <= CASE account.slots WHEN 0 THEN :default_slots ELSE account.slots END
@@ -16,23 +15,24 @@ RETURNING number;
 -- name: take_slot_of_task
 -- The slot of an active task of a usable account goes to a lease, if no other lease has it. A task that was
 -- left in the middle of a turn may be seen to on an account that is disabled, too.
-UPDATE slot INDEXED BY slot_task SET lease_id = :lease_id
- WHERE account_id = :account_id AND task_id = :task_id AND lease_id = ''
-   AND EXISTS (SELECT 1 FROM account JOIN task ON task.account_id = account.account_id
-                WHERE task.task_id = :task_id AND (account.enabled = 1 OR task.busy = 1)
-                  AND account.state IN (1, 2))
+UPDATE slot SET lease_id = :lease_id
+  FROM task JOIN account ON account.account_id = task.account_id
+ WHERE task.task_id = :task_id AND task.account_id = :account_id
+   AND (account.enabled = 1 OR task.busy = 1) AND account.state IN (1, 2)
+   AND slot.account_id = task.account_id AND slot.number = task.slot
+   AND slot.task_id = task.task_id AND slot.lease_id = ''
 RETURNING number;
 
 -- name: take_slots_of_tasks
--- The same for many tasks: `asked` is JSON, of each its account, its id and the lease.
-UPDATE slot INDEXED BY slot_task SET lease_id = asked.value ->> 'lease_id'
-  FROM json_each(:asked) AS asked
- WHERE slot.account_id = asked.value ->> 'account_id' AND slot.task_id = asked.value ->> 'task_id'
-   AND slot.lease_id = ''
-   AND EXISTS (SELECT 1 FROM account JOIN task ON task.account_id = account.account_id
-                WHERE task.task_id = slot.task_id AND (account.enabled = 1 OR task.busy = 1)
-                  AND account.state IN (1, 2))
-RETURNING account_id, task_id;
+-- The same for many tasks: `leases` is JSON, the lease of each task by its id.
+UPDATE slot SET lease_id = asked.value
+  FROM json_each(:leases) AS asked
+  JOIN task ON task.task_id = asked.key
+  JOIN account ON account.account_id = task.account_id
+ WHERE (account.enabled = 1 OR task.busy = 1) AND account.state IN (1, 2)
+   AND slot.account_id = task.account_id AND slot.number = task.slot
+   AND slot.task_id = task.task_id AND slot.lease_id = ''
+RETURNING account_id, number, task_id;
 
 -- name: take_token
 -- The account, if it is usable, is granted once more; a lease on a task has asked that with the slot.
@@ -48,8 +48,8 @@ RETURNING token;
 
 -- name: add_lease
 -- What was granted.
-INSERT INTO lease (lease_id, account_id, mode, token, holder, purpose, task_id, replica, until, grant_us)
-VALUES (:lease_id, :account_id, :mode, :token, :holder, :purpose, :task_id, :replica, :until, :now_us);
+INSERT INTO lease (lease_id, account_id, slot, mode, token, holder, purpose, task_id, replica, until, grant_us)
+VALUES (:lease_id, :account_id, :slot, :mode, :token, :holder, :purpose, :task_id, :replica, :until, :now_us);
 
 -- name: renew_lease
 -- A lease that has not lapsed gets more time.
@@ -78,12 +78,12 @@ UPDATE lease
                      THEN :now_us END,
        until = min(until, :clock)
  WHERE lease_id = :lease_id AND end_us IS NULL
-RETURNING account_id, task_id, end_us;
+RETURNING account_id, slot, task_id, end_us;
 
 -- name: end_lease
 -- A lease was given back in order: nobody will ask for it.
 DELETE FROM lease WHERE lease_id = :lease_id AND end_us IS NULL
-RETURNING account_id, mode, task_id;
+RETURNING account_id, slot, task_id;
 
 -- name: end_leases
 -- The same for many: `leases` is JSON.
@@ -94,7 +94,7 @@ RETURNING account_id;
 -- A lease of this replica whose time is up has ended.
 UPDATE lease SET end_us = :now_us
  WHERE lease_id = :lease_id AND replica = :replica AND end_us IS NULL AND until <= :clock
-RETURNING account_id;
+RETURNING account_id, slot;
 
 -- name: live_lease
 -- A lease that has not ended.
@@ -106,7 +106,7 @@ UPDATE slot
    SET lease_id = '',
        closed_until = CASE WHEN task_id = '' AND :closed_until > closed_until THEN :closed_until
                            ELSE closed_until END
- WHERE account_id = :account_id AND lease_id = :lease_id;
+ WHERE account_id = :account_id AND number = :slot AND lease_id = :lease_id;
 
 -- name: holding_replicas
 -- The replicas that answer for leases that have not ended.
@@ -116,7 +116,7 @@ SELECT DISTINCT replica FROM lease WHERE end_us IS NULL;
 -- The leases of a replica, or those whose time to be given up is over (replica NULL), have ended.
 UPDATE lease SET end_us = :now_us
  WHERE end_us IS NULL AND (replica = :replica OR (:replica IS NULL AND until <= :lapsed_before))
-RETURNING lease_id, account_id;
+RETURNING lease_id, account_id, slot;
 
 -- name: reclaim_all_leases
 -- Another boot: no process of the one before is left.
