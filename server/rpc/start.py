@@ -1,11 +1,12 @@
 """Checks what a caller says about a turn, the same for every door."""
 
 import re
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from typing import Final, cast
 
-from google.protobuf.message import Message
-from howler.task.v1.start_turn_pb2 import ROLE_ASSISTANT, Attachment, StartTurn, Transcript
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from howler.task.v1.start_turn_pb2 import ROLE_ASSISTANT, Attachment, Role, StartTurn, Transcript
 
 from server.rpc.checks import MAX_ID_BYTES, check_priority, check_size, invalid, seconds_of
 from server.turn.enclosures import MOST_FILES
@@ -17,6 +18,22 @@ _MAX_SESSION_BYTES: Final = 256
 _MAX_FILE_BYTES: Final = 10 << 20  # what the proxy in front of the platform takes (§1.1)
 _MAX_FILES_BYTES: Final = 15 << 20  # a message of the server's holds 16 MiB
 _MAX_SECONDS: Final = 315_576_000_000  # what google.protobuf.Duration states
+_ROLES: Final = frozenset(Role.values())
+
+
+def _enums_in(fields: Sequence[FieldDescriptor], path: str = "") -> Iterator[tuple[str, EnumDescriptor]]:
+    """Yield the enums among fields and in the messages that are one of them, each with the path to it."""
+    for field in fields:
+        if field.enum_type is not None:
+            yield f"{path}{field.name}", field.enum_type
+        elif field.message_type is not None and not field.is_repeated:
+            yield from _enums_in(field.message_type.fields, f"{path}{field.name}.")
+
+
+_ENUMS: Final = [
+    (path, attrgetter(path), frozenset(enum.values_by_number))
+    for path, enum in _enums_in(cast(Sequence[FieldDescriptor], StartTurn.DESCRIPTOR.fields))
+]
 
 
 def check_start(start: StartTurn) -> None:
@@ -46,7 +63,9 @@ def check_start(start: StartTurn) -> None:
         raise invalid("start.idempotency.key is empty")
     check_priority("start.priority", start.priority)
     _check_attachments(start.attachments)
-    _check_enums(start, "start")
+    for path, value_of, numbers in _ENUMS:  # proto3 itself lets numbers through that no value has
+        if value_of(start) not in numbers:
+            raise invalid(f"start.{path}: {value_of(start)} is no value of it")
 
 
 def _check_conversation(start: StartTurn) -> None:
@@ -72,6 +91,9 @@ def _check_messages(messages: Transcript) -> None:
         raise invalid("start.messages: the last message must be the user's or a tool's")
     if not newest.text.strip():
         raise invalid("start.messages: the last message has no text")
+    for message in messages.messages:
+        if message.role not in _ROLES:
+            raise invalid(f"start.messages: {message.role} is no role")
 
 
 def _check_attachments(files: Sequence[Attachment]) -> None:
@@ -87,13 +109,3 @@ def _check_attachments(files: Sequence[Attachment]) -> None:
             raise invalid(f"{name}.data is larger than {_MAX_FILE_BYTES >> 20} MiB")
     if sum(len(file.data) for file in files) > _MAX_FILES_BYTES:
         raise invalid(f"start.attachments: together larger than {_MAX_FILES_BYTES >> 20} MiB")
-
-
-def _check_enums(message: Message, path: str) -> None:
-    """Refuse numbers that no value of the enum has; proto3 itself lets them through."""
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for inner in value if field.is_repeated else (value,):
-                _check_enums(inner, f"{path}.{field.name}")
-        elif field.enum_type is not None and value not in field.enum_type.values_by_number:
-            raise invalid(f"{path}.{field.name}: {value} is no {field.enum_type.name}")

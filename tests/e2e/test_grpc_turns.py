@@ -15,6 +15,7 @@ from howler.model.v1.model_service_pb2 import MatchedBy
 from howler.task.v1.start_turn_pb2 import (
     ApprovalPolicy,
     HeldLease,
+    Idempotency,
     Message,
     OnDetach,
     Role,
@@ -264,6 +265,11 @@ async def test_the_largest_prompt_that_a_frame_holds(howler: Howler) -> None:
         (StartTurn(prompt="a", durability=NO_VALUE), "start.durability"),
         (StartTurn(prompt="a", approval_policy=NO_VALUE), "start.approval_policy"),
         (StartTurn(prompt="a", question_policy=NO_VALUE), "start.question_policy"),
+        (StartTurn(prompt="a", when_busy=NO_VALUE), "start.when_busy"),
+        (
+            StartTurn(prompt="a", idempotency=Idempotency(key="k", attempt=NO_VALUE)),
+            "start.idempotency.attempt",
+        ),
         (StartTurn(prompt="a", deadline=Duration(seconds=1 << 62)), "start.deadline"),
         (StartTurn(prompt="a", on_detach=OnDetach(grace=Duration(seconds=1 << 62))), "start.on_detach.grace"),
     ],
