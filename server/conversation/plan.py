@@ -5,9 +5,8 @@ heard more than the caller shows, or less, would answer something else than what
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from howler.conversation.v1.conversation_service_pb2 import Conversation, ConversationState
 from howler.task.v1.start_turn_pb2 import Message
@@ -22,8 +21,7 @@ _RESUMED: Final = Continuation.CONTINUATION_RESUMED
 _REPLAYED: Final = Continuation.CONTINUATION_REPLAYED
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """A conversation that Howler holds.
 
     `thread` is of all that was said in it. `instructions` is the digest of what its agent was instructed;
@@ -65,8 +63,7 @@ class Why(Enum):
     OTHER_INSTRUCTIONS = "it has other instructions now"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """How a turn goes on: in `known`, or in a new conversation where that is None.
 
     `history` was said before, as far as the caller told it; `news` is what the agent has yet to hear.

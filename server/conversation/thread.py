@@ -31,16 +31,17 @@ class Point(NamedTuple):
 
 def thread_of(messages: Iterable[Message], before: Thread = BEGINNING) -> Thread:
     """Return the thread of messages said behind another thread."""
-    words, thread = Words(before), before
+    thread, words = before, None
     for message in messages:
         if message.role == _ASSISTANT:
+            words = words or Words(thread)
             words.add(message.text)
             continue
-        thread = words.thread()
+        if words is not None:
+            thread, words = words.thread(), None
         if text := _tidy(message.text).strip():
             thread = _link(thread, _MARKS.get(message.role, b"u"), text)
-        words = Words(thread)
-    return words.thread()
+    return words.thread() if words is not None else thread
 
 
 def openings(messages: Sequence[Message]) -> list[Point]:

@@ -1,7 +1,5 @@
 """How a turn's agent comes to know what was said: for any history, and any conversations that were left."""
 
-from dataclasses import replace
-
 import pytest
 from howler.conversation.v1.conversation_service_pb2 import Conversation, ConversationState
 from howler.task.v1.start_turn_pb2 import Message, Role
@@ -159,7 +157,7 @@ def test_a_conversation_changes_its_model_or_its_instructions() -> None:
     assert (switched.continuation, switched.why) == (RESUMED, Why.OTHER_MODEL)
     instructed = go_on(known, said("q2"), model="m", instructions="other")
     assert (instructed.continuation, instructed.why) == (REPLAYED, Why.OTHER_INSTRUCTIONS)
-    gone = go_on(replace(known, settled=False), said("q2"), model="m2", instructions="other")
+    gone = go_on(known._replace(settled=False), said("q2"), model="m2", instructions="other")
     assert (gone.continuation, gone.why) == (REPLAYED, Why.TASK_GONE)
 
 
