@@ -7,7 +7,6 @@ same account is under way, and hold new ones back while they look.
 """
 
 import asyncio
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,7 +24,7 @@ _log = logging.getLogger(__name__)
 _READ_BACK_AFTER: Final = (0.2, 0.5, 1.0, 2.0)  # seconds between looks for a task whose create was lost
 _ALIVE_AFTER: Final = 0.5  # seconds in which a task that a failed create left may still come to life
 _CLOCK_SLACK: Final = 2.0  # seconds that the platform's clock may be behind ours
-_Key = tuple[str, bytes]
+_Key = tuple[str, str]  # an account and a content
 
 
 class Creator:
@@ -52,7 +51,7 @@ class Creator:
         Raises the platform's refusal; UPSTREAM_UNAVAILABLE when it surely did
         not accept; ACCEPTANCE_UNKNOWN when even reading back did not tell.
         """
-        key = (session.account_id, hashlib.sha256(task.content.encode()).digest())
+        key = session.account_id, task.content
         asked_at = self._now()
         try:
             return await self._create(key, session, task)
@@ -67,7 +66,8 @@ class Creator:
             raise
 
     async def _create(self, key: _Key, session: Session, task: NewTask) -> TaskId:
-        await self._until(lambda: key not in self._looking and key not in self._wanted)
+        while key in self._looking or key in self._wanted:
+            await self._change()
         self._creating[key] += 1
         try:
             task_id = await self._platform.create_task(session, task)
@@ -138,7 +138,8 @@ class Creator:
     async def _look_for(self, key: _Key) -> AsyncIterator[None]:
         self._wanted[key] += 1  # no new create may go ahead, or the look would wait for ever
         try:
-            await self._until(lambda: key not in self._creating and key not in self._looking)
+            while key in self._creating or key in self._looking:
+                await self._change()
             self._looking.add(key)
         finally:
             self._one_less(self._wanted, key)
@@ -148,10 +149,9 @@ class Creator:
             self._looking.discard(key)
             self._changed.set()
 
-    async def _until(self, may_go: Callable[[], bool]) -> None:
-        while not may_go():
-            self._changed.clear()
-            await self._changed.wait()
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
 
     def _one_less(self, count: Counter[_Key], key: _Key) -> None:
         count[key] -= 1
