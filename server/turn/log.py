@@ -154,8 +154,8 @@ class TurnLog:
         self.fail(gone_on())
 
     def release(self) -> None:
-        """Drop from memory what the store has, and join the rest."""
-        if self._newest:
+        """Drop from memory what the store has, and join the rest where nobody is about to read it."""
+        if self._newest and not self._watchers:
             self._join_newest()
         self._drop_stored(0)
 
@@ -176,14 +176,18 @@ class TurnLog:
 
     def close(self) -> None:
         """End the log: watchers read what is left and are done."""
-        self.ended = True
+        self._end()
         self.show()
 
     def fail(self, error: ServiceError) -> None:
         """End the log with a failure that the watchers are told once they have read what is shown."""
         self._failure = error
-        self.ended = True
+        self._end()
         self.wake()
+
+    def _end(self) -> None:
+        self.ended = True
+        self._deserted = _nobody  # the log outlives its turn
 
     @property
     def failed(self) -> bool:
@@ -206,7 +210,11 @@ class TurnLog:
         if watcher not in self._watchers:
             return
         self._watchers.discard(watcher)
-        if not self._watchers and not self.ended:
+        if self._watchers:
+            return
+        if self.ended:
+            self.release()
+        else:
             self._deserted(lost)
 
     @property
@@ -272,6 +280,10 @@ class DurableLog(TurnLog):
     def restore(self, next_seq: int) -> None:
         """Go on behind what the store has of it."""
         self.next_seq = self.shown = self._stored = self._newest_from = next_seq
+
+
+def _nobody(_lost: bool) -> None:
+    """Tell nobody that the last watcher left."""
 
 
 def gone_on() -> ServiceError:
