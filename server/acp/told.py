@@ -6,7 +6,7 @@ with the fold of what was told: only what extends that goes on.
 """
 
 import hashlib
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
@@ -178,7 +178,7 @@ class Told:
         self.tools: dict[str, _Call] = {}
         self.questions: dict[str, QuestionResolved | None] = {}
         self.asked: dict[str, Question] = {}
-        self.marks: Counter[bytes] = Counter()
+        self.marks: defaultdict[bytes, int] = defaultdict(int)
 
     def note(self, event: TaskEvent) -> None:
         """Take note of an event that is told."""
@@ -220,7 +220,7 @@ class Told:
             + self.thought.length
             + sum(call.state for call in self.tools.values())
             + sum(1 + (answer is not None) for answer in self.questions.values())
-            + self.marks.total()
+            + sum(self.marks.values())
         )
 
 

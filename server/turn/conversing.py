@@ -10,7 +10,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import replace
 from typing import Final
 
 from howler.conversation.v1.conversation_service_pb2 import Conversation
@@ -66,12 +65,12 @@ class Talk(ABC):
         self._grants = grants
         self._enclosures = enclosures
         self._store = rooms.conversations
-        self._sockets = AsyncExitStack()
+        self._control: AsyncExitStack | None = None  # what keeps the task's VM awake
         self._line = ""  # the conversation that is ours at this server
         self._saying: Saying | None = None
         start = live.start
-        alone = [Message(role=ROLE_USER, text=start.prompt)]
-        self._messages = alone if start.WhichOneof("input") == "prompt" else list(start.messages.messages)
+        told = start.messages.messages
+        self._messages = list(told) or [Message(role=ROLE_USER, text=start.prompt)]
 
     @abstractmethod
     async def ground(self) -> Ground:
@@ -89,9 +88,9 @@ class Talk(ABC):
             found = await self._resume(plan, known, choice)
             if isinstance(found, Ground):
                 return found
-            plan = replace(plan, continuation=_REPLAYED, why=found)
+            plan = plan._replace(continuation=_REPLAYED, why=found)
         if known.keeps:
-            async with self._live.waiting():
+            with self._live.waiting():
                 history = await self._store.said(known.id)
         elif known.thread not in (BEGINNING, thread_of(history)):
             raise ServiceError(
@@ -106,10 +105,10 @@ class Talk(ABC):
         """Go on with the agent that remembers, or say why that cannot be."""
         task_id = TaskId(known.shown.task_id)
         try:
-            async with self._live.waiting():
+            with self._live.waiting():
                 info = await self._grants.use_task(task_id, wait=self._rooms.limits.queue)
                 await self._still_ours(known)
-            await wake(self._live, self._rooms, self._grants, info, self._sockets)
+            self._control = await wake(self._live, self._rooms, self._grants, info)
         except ServiceError as error:
             await self._let_go()
             if error.reason in _GONE:
@@ -139,7 +138,7 @@ class Talk(ABC):
     async def _sent(self, prompt: str) -> Sent | None:
         """Return how a prompt goes to a task that exists; None where it is too long, as for no new one."""
         try:
-            async with self._live.waiting():
+            with self._live.waiting():
                 return await self._enclosures.prompt(prompt, self._grants.session())
         except ServiceError as error:
             if error.reason == _E.ERROR_REASON_PROMPT_TOO_LARGE:
@@ -147,8 +146,12 @@ class Talk(ABC):
             raise
 
     async def _let_go(self) -> None:
-        await self._sockets.aclose()
+        await self._let_sleep()
         await self._grants.give_back()
+
+    async def _let_sleep(self) -> None:
+        if self._control is not None:
+            await self._control.aclose()
 
     async def _still_ours(self, known: Known) -> None:
         """Raise CONVERSATION_BUSY where another turn came first; whoever comes later finds the task busy."""
@@ -166,19 +169,16 @@ class Talk(ABC):
             return False
         wanted = {"model_id": choice.model.upstream_id, "load_session": True}
         try:
-            async with (
-                self._live.waiting(),
-                awake(
-                    self._rooms.platform, self._grants.session(), task_id, self._rooms.limits.boot
-                ) as control,
-            ):
-                await control.call("switch_model", wanted)
+            with self._live.waiting():
+                session, limit = self._grants.session(), self._rooms.limits.boot
+                async with awake(self._rooms.platform, session, task_id, limit) as control:
+                    await control.call("switch_model", wanted)
         except ServiceError as error:
             if error.reason == _E.ERROR_REASON_LEASE_LOST:
                 raise
             _log.info("turn %s: the task's model was not changed: %s", self._live.id, error.message)
             return False
-        async with self._live.waiting():
+        with self._live.waiting():
             await self._store.change_model(task_id, choice.model.id)
         return True
 
@@ -256,7 +256,7 @@ class Talk(ABC):
 
     async def left(self) -> None:
         """See Place."""
-        await self._sockets.aclose()
+        await self._let_sleep()
         self._leave()
         saying = self._saying
         if saying is not None and saying.recorded and not saying.accepted:

@@ -57,7 +57,7 @@ class Counting:
         if before is not None and ended.reason == _COMPLETED and self._totals.worth_a_wait(time.time()):
             count = Count(before, said)
             with suppress(Interrupted):
-                async with live.waiting():
+                with live.waiting():
                     await self._wait_for(count, session, task_id, live.id)
                 self._totals.waited(count.part)
             if count.part is not None:

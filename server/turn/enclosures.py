@@ -35,14 +35,14 @@ class Enclosures:
     """The files of one turn."""
 
     def __init__(self, files: Sequence[Attachment], platform: Platform, spoken: Spoken) -> None:
-        self._files = list(zip(names_of(files), (file.data for file in files), strict=True))
+        self._files = files
         self._platform = platform
         self._spoken = spoken
         self._uploaded: dict[AccountId, tuple[Enclosed, ...]] = {}
 
     def drop(self) -> None:
         """Forget what the files hold: the platform has accepted the turn."""
-        self._files.clear()
+        self._files = ()
 
     async def uploaded(self, session: Session) -> tuple[Enclosed, ...]:
         """Return the files as the account's prompts refer to them; for each account they are uploaded once.
@@ -57,7 +57,8 @@ class Enclosures:
                     _E.ERROR_REASON_UNSUPPORTED_VALUE,
                     f"attachments: the backend's dialect {self._spoken.dialect.value} has none",
                 )
-            enclosed = [await self._enclosed(session, name, data) for name, data in self._files]
+            named = zip(names_of(self._files), self._files, strict=True)
+            enclosed = [await self._enclosed(session, name, file.data) for name, file in named]
             self._uploaded[session.account_id] = tuple(enclosed)
         return self._uploaded[session.account_id]
 

@@ -57,7 +57,6 @@ class FirstTurn:
         self._session = session
         self._approval = approval
         self._prompt = prompt
-        self._boot = Boot(live, rooms.platform, rooms.pool, session, rooms.limits)
         self._clock = asyncio.get_running_loop().time
         self._up = asyncio.Event()
         self._until = inf  # when the last try to attach is due
@@ -72,7 +71,7 @@ class FirstTurn:
         self._follower.await_vm(self._came_up)
         looking = asyncio.get_running_loop().call_later(_FIRST_LOOK, self._start_minding)
         try:
-            async with self._live.waiting():
+            with self._live.waiting():
                 return await self._attach()
         except ServiceError as error:
             if error.reason != _E.ERROR_REASON_FIRST_EVENT_TIMEOUT or not await self._never_ran():
@@ -92,8 +91,9 @@ class FirstTurn:
 
         That a stream waits for its agent is how the backend reads; nobody has seen it (§12.5).
         """
+        rooms = self._rooms
         try:
-            await self._boot.ready()
+            await Boot(self._live, rooms.platform, rooms.pool, self._session, rooms.limits).ready()
         except Exception as error:  # a bug, too, ends the turn
             self._live.break_off(error)
             return

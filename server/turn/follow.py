@@ -44,7 +44,7 @@ class Follower:
         self._clock = asyncio.get_running_loop().time
         self._limits = limits
         self._socket: Socket | None = None
-        self._scope = asyncio.timeout(None)
+        self._scope: asyncio.Timeout
         self._failure: ServiceError | None = None
         self._watchdog: Watchdog
         self._on_sign: Callable[[], None] | None = None

@@ -10,9 +10,8 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1.model_service_pb2 import MatchedBy, Model
 from howler.pool.v1.pool_service_pb2 import LEASE_MODE_EXCLUSIVE, Lease
@@ -107,8 +106,7 @@ class Choice(NamedTuple):
     among: frozenset[AccountId] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """A task to make: on which model, what its agent is told, and its files."""
 
     choice: Choice
@@ -148,7 +146,7 @@ class Grants:
         start = self._live.start
         model, matched_by = resolve(listing, start.model or usual, strict=start.strict_model)
         among = listing.accounts.get(model.upstream_id)
-        return Choice(model, matched_by, frozenset(map(AccountId, among)) if among is not None else None)
+        return Choice(model, matched_by, cast("frozenset[AccountId] | None", among))
 
     async def create_task(self, wanted: Wanted) -> Grant:
         """Create a task on some account that has the model; when this returns the turn is accepted.
@@ -193,7 +191,7 @@ class Grants:
             return self._hold(
                 await self._rooms.pool.claim(held.lease_id, held.token, _NO_TASK, self._live.id), _NO_TASK
             )
-        async with self._live.waiting():
+        with self._live.waiting():
             lease = await self._rooms.pool.acquire(
                 LEASE_MODE_EXCLUSIVE,
                 holder=HOLDER,
@@ -243,7 +241,7 @@ class Grants:
         await live.begin(grant.lease, wanted.prompt, wanted.instructions)
         session = self.session()
         try:
-            async with live.waiting():
+            with live.waiting():
                 enclosed = await wanted.enclosures.uploaded(session)
             task = NewTask(wanted.prompt, model.upstream_id, wanted.instructions, enclosed)
             grant.task_id = await rooms.creator.create(session, task)
@@ -252,17 +250,12 @@ class Grants:
             await rooms.pool.report(grant.account_id, error, model.upstream_id, session)
             raise
         self._stream.ask(rooms.platform.stream(session, grant.task_id, "attach"))
-        seconds, nanos = divmod(time.time_ns(), 1_000_000_000)
-        now = Timestamp(seconds=seconds, nanos=nanos)
-        record = Task(
-            task_id=grant.task_id,
-            account_id=grant.account_id,
-            model=model.id,
-            principal=live.start.principal,
-            turn_id=live.id,
-            create_time=now,
-            last_used_time=now,
-        )
+        record = Task()
+        record.task_id, record.account_id, record.model = grant.task_id, grant.account_id, model.id
+        record.principal, record.turn_id = live.start.principal, live.id
+        now = record.create_time
+        now.seconds, now.nanos = divmod(time.time_ns(), 1_000_000_000)
+        record.last_used_time.CopyFrom(now)
         try:
             await rooms.pool.record_task(record, grant.lease)
         except Exception:

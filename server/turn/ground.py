@@ -6,13 +6,12 @@ A turn is alone, on a task of its own or on one that its caller names, or it is 
 
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from howler.model.v1.model_service_pb2 import MatchedBy, Model
 from howler.pool.v1.pool_service_pb2 import Lease
 from howler.task.v1.start_turn_pb2 import Message
-from howler.task.v1.task_event_pb2 import Accepted, Continuation, TaskEvent
+from howler.task.v1.task_event_pb2 import Continuation, TaskEvent
 
 from server.conversation.transcript import as_prompt, guided, last_input
 from server.pool.account import TaskId
@@ -30,8 +29,7 @@ ON_A_HELD_TASK: Final = MatchedBy.MATCHED_BY_UNSPECIFIED
 _AWAKE: Final = ("online", "", "unknown")
 
 
-@dataclass(frozen=True, slots=True)
-class Ground:
+class Ground(NamedTuple):
     """A task for a turn, and what its agent is told.
 
     `is_new` says that the task was made for the turn. `frame` gives the prompt to a task that exists; it is
@@ -50,16 +48,15 @@ class Ground:
     continuation: Continuation = _ALONE
     notice: str = ""
 
-    def accepted(self, turn_id: str) -> Accepted:
-        """Return what the caller is told of it."""
-        return Accepted(
-            turn_id=turn_id,
-            task_id=self.grant.task_id,
-            model=self.model,
-            matched_by=self.matched_by,
-            conversation_id=self.conversation_id,
-            continuation=self.continuation,
-        )
+    def accepted(self, turn_id: str) -> TaskEvent:
+        """Return what the caller is told of it: field by field, which costs a third of the constructor."""
+        event = TaskEvent()
+        accepted = event.accepted
+        accepted.turn_id, accepted.task_id = turn_id, self.grant.task_id
+        accepted.model.CopyFrom(self.model)
+        accepted.matched_by = self.matched_by
+        accepted.conversation_id, accepted.continuation = self.conversation_id, self.continuation
+        return event
 
 
 class Place(Protocol):
@@ -79,16 +76,18 @@ async def nobody_asks(lease: Lease) -> None:
     """Claim nothing: see Claim."""
 
 
-async def wake(live: LiveTurn, rooms: Rooms, grants: Grants, info: TaskInfo, sockets: AsyncExitStack) -> None:
+async def wake(live: LiveTurn, rooms: Rooms, grants: Grants, info: TaskInfo) -> AsyncExitStack | None:
     """Wake the VM of a task that was taken, where it sleeps (upstream-protocol §6.12, §8).
 
-    `sockets` gets the control socket, which keeps it awake. Raises what `awake` does.
+    Return what keeps it awake then, which is to be closed. Raises what `awake` does.
     """
-    if info.vm_status not in _AWAKE:
-        async with live.waiting():
-            await sockets.enter_async_context(
-                awake(rooms.platform, grants.session(), info.task_id, rooms.limits.boot)
-            )
+    if info.vm_status in _AWAKE:
+        return None
+    with live.waiting():
+        async with AsyncExitStack() as control:
+            limit = rooms.limits.boot
+            await control.enter_async_context(awake(rooms.platform, grants.session(), info.task_id, limit))
+            return control.pop_all()
 
 
 class Alone:
@@ -99,7 +98,7 @@ class Alone:
         self._rooms = rooms
         self._grants = grants
         self._enclosures = enclosures
-        self._sockets = AsyncExitStack()
+        self._control: AsyncExitStack | None = None  # what keeps the task's VM awake
 
     async def ground(self) -> Ground:
         """See Place."""
@@ -107,7 +106,7 @@ class Alone:
 
     async def _new_task(self) -> Ground:
         start = self._live.start
-        async with self._live.waiting():
+        with self._live.waiting():
             choice = await self._grants.choice()
         prompt = self._prompt(as_prompt)
         wanted = Wanted(choice, prompt, start.instructions, self._enclosures, nobody_asks)
@@ -117,10 +116,10 @@ class Alone:
         )
 
     async def _held_task(self) -> Ground:
-        async with self._live.waiting():
+        with self._live.waiting():
             model, info = await self._grants.take_task(TaskId(self._live.start.task_id))
-        await wake(self._live, self._rooms, self._grants, info, self._sockets)
-        async with self._live.waiting():
+        self._control = await wake(self._live, self._rooms, self._grants, info)
+        with self._live.waiting():
             sent = await self._enclosures.prompt(self._prompt(last_input), self._grants.session())
         assert self._grants.current is not None, "it was taken"
         return Ground(self._grants.current, model, ON_A_HELD_TASK, sent.text, is_new=False, frame=sent.frame)
@@ -135,4 +134,5 @@ class Alone:
 
     async def left(self) -> None:
         """See Place."""
-        await self._sockets.aclose()
+        if self._control is not None:
+            await self._control.aclose()

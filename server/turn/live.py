@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
 from types import TracebackType
-from typing import Final, NewType, Self
+from typing import Any, Final, NewType, Self
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.pool.v1.pool_service_pb2 import Lease
 from howler.task.v1.start_turn_pb2 import DetachAction, Durability, Message, StartTurn
@@ -70,29 +71,49 @@ class Interrupted(Exception):
 
 
 class Wait:
-    """A wait that the turn's interruption ends: see LiveTurn.waiting. No generator, for a turn has many."""
+    """A wait that the turn's interruption ends: see LiveTurn.waiting.
+
+    It is ended as asyncio.timeout ends its body, for less: a turn has many.
+    """
+
+    __slots__ = ("_before", "_broken", "_ending", "_is_cancelled", "_live", "_task")
 
     def __init__(self, live: "LiveTurn") -> None:
         self._live = live
-        self._scope = asyncio.timeout(None)
+        self._ending: asyncio.Handle | None = None
+        self._is_cancelled = False
+        self._broken: Exception | None = None
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         if self._live.cause is not None:
             raise Interrupted(self._live.cause)
-        await self._scope.__aenter__()
-        self._live.wait_in(self._scope)
+        task = asyncio.current_task()
+        assert task is not None, "a turn runs in a task"
+        self._task: asyncio.Task[Any] = task
+        self._before = task.cancelling()
+        self._live.wait_in(self)
 
-    async def __aexit__(
+    def end(self, broken: Exception | None) -> None:
+        """End it, by the turn's interruption or with an error."""
+        self._broken = self._broken or broken
+        if self._ending is None:
+            self._ending = asyncio.get_running_loop().call_soon(self._cancel)
+
+    def _cancel(self) -> None:
+        self._is_cancelled = self._task.cancel()
+
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        live, broken = self._live, self._live.wait_in(None)
-        try:
-            await self._scope.__aexit__(kind, error, trace)
-        except TimeoutError:
-            if live.cause is not None:
-                raise Interrupted(live.cause) from None
-            assert broken is not None, "nothing else ends a wait"
-            raise broken from None
+        self._live.wait_in(None)
+        if self._ending is None:
+            return
+        self._ending.cancel()
+        if self._is_cancelled and self._task.uncancel() <= self._before and kind is asyncio.CancelledError:
+            if self._live.cause is not None:
+                raise Interrupted(self._live.cause) from None
+            assert self._broken is not None, "nothing else ends a wait"
+            raise self._broken from None
 
 
 class LiveTurn:
@@ -124,9 +145,8 @@ class LiveTurn:
         told = start.on_detach
         self._detach_grace = told.grace.ToMilliseconds() / 1000 if told.HasField("grace") else detach_grace
         self._desertion: asyncio.TimerHandle | None = None
-        self._scope: asyncio.Timeout | None = None
         self._held: asyncio.TimerHandle | None = None
-        self._broken: Exception | None = None
+        self._wait: Wait | None = None
         self._journal = journal
         self._model = ""
         self.begun = False  # the store has a record of it
@@ -232,18 +252,15 @@ class LiveTurn:
 
     def record(self) -> TurnRecord:
         """Return the turn as its log knows it."""
-        record = TurnRecord(
-            turn_id=self.id,
-            task_id=self.task_id,
-            conversation_id=self.conversation_id,
-            principal=self.start.principal,
-            end_reason=self.end_reason,
-            last_seq=(self.log.next_seq if self.log.ended else self.log.shown) - 1,
-            durable=self.log.durable,
-        )
-        record.create_time.FromMicroseconds(self.create_us)
+        log, record = self.log, TurnRecord()
+        record.turn_id, record.task_id = self.id, self.task_id
+        record.conversation_id, record.principal = self.conversation_id, self.start.principal
+        record.end_reason = self.end_reason
+        record.last_seq = (log.next_seq if log.ended else log.shown) - 1
+        record.durable = log.durable
+        _set_time(record.create_time, self.create_us)
         if self.end_us is not None:
-            record.end_time.FromMicroseconds(self.end_us)
+            _set_time(record.end_time, self.end_us)
         return record
 
     def tell(self, events: list[TaskEvent]) -> None:
@@ -273,31 +290,24 @@ class LiveTurn:
         self.cause = cause
         if self.on_interrupt is not None:
             self.on_interrupt()
-        else:
-            self._end_wait()
+        elif self._wait is not None:
+            self._wait.end(None)
 
     def break_off(self, error: Exception) -> None:
         """End what the turn waits for with an error; an interruption goes before it."""
-        if self._scope is not None:
-            self._broken = error
-            self._end_wait()
+        if self._wait is not None:
+            self._wait.end(error)
 
-    def _end_wait(self) -> None:
-        if self._scope is not None and not self._scope.expired():  # else it is about to end already
-            self._scope.reschedule(self._clock())
-
-    def waiting(self) -> "Wait":
-        """Run the body of `async with` until it is done, the turn is interrupted or the wait is broken off.
+    def waiting(self) -> Wait:
+        """Run the body of `with` until it is done, the turn is interrupted or the wait is broken off.
 
         Raises Interrupted in the second case and what it was broken off with in the third.
         """
         return Wait(self)
 
-    def wait_in(self, scope: asyncio.Timeout | None) -> Exception | None:
-        """Have interruptions end `scope`; return what broke the wait off that was before."""
-        broken, self._broken = self._broken, None
-        self._scope = scope
-        return broken
+    def wait_in(self, wait: Wait | None) -> None:
+        """Have interruptions end a wait, or none any more."""
+        self._wait = wait
 
     def _deserted(self, lost: bool) -> None:
         """The last watcher left or was lost: `on_detach` decides what becomes of the turn."""
@@ -348,3 +358,7 @@ class LiveTurn:
         self.end_us = time.time_ns() // 1000
         if self._pulse is not None:
             self._pulse.stop()
+
+
+def _set_time(stamp: Timestamp, us: int) -> None:
+    stamp.seconds, stamp.nanos = us // 1_000_000, us % 1_000_000 * 1000

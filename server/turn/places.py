@@ -43,7 +43,7 @@ class Recognised(Talk):
     async def ground(self) -> Ground:
         """See Place."""
         live, messages = self._live, self._messages
-        async with live.waiting():
+        with live.waiting():
             choice = await self._grants.choice()
             left = await self._left(choice.model)
         while True:
@@ -105,14 +105,14 @@ class Named(Talk):
                 raise busy("another turn runs in the conversation")
             if loop.time() > until:
                 raise self._waited()
-            async with live.waiting():
+            with live.waiting():
                 await asyncio.sleep(pause)
             pause = min(pause * 1.5, _PAUSES[1])
 
     async def _of_session(self) -> str:
         """Return the conversation that has the caller's name, a new one where none has."""
         start = self._live.start
-        async with self._live.waiting():
+        with self._live.waiting():
             found = await self._store.of_session(start.principal, start.session)
             if found is not None:
                 return found
@@ -128,7 +128,7 @@ class Named(Talk):
             return known.id
 
     async def _find(self, name: str) -> Known:
-        async with self._live.waiting():
+        with self._live.waiting():
             known = await self._store.get(name)
         asks = self._live.start.principal
         if known is None or (asks and known.shown.principal not in ("", asks)):
@@ -136,7 +136,7 @@ class Named(Talk):
         return known
 
     async def _wait_in_line(self, name: str, until: float) -> None:
-        async with self._live.waiting():
+        with self._live.waiting():
             try:
                 async with asyncio.timeout_at(until) as scope:
                     await self._rooms.speakers.wait(name)
@@ -151,7 +151,7 @@ class Named(Talk):
 
     async def _go_on_named(self, known: Known) -> Ground:
         start = self._live.start
-        async with self._live.waiting():
+        with self._live.waiting():
             if start.model or known.shown.turns == 0:
                 choice = await self._grants.choice(known.shown.model)
             else:

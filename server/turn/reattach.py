@@ -143,7 +143,7 @@ class Reattach:
         """Attach after a pause and follow. Raises what the socket was refused or lost with."""
         session = None
         try:
-            async with self._live.waiting():
+            with self._live.waiting():
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - it spreads, it hides nothing
                 session = self._grants.session()
                 socket = await self._stream.open(

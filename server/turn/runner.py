@@ -139,7 +139,7 @@ class Runner:
 
     async def _run_on_held_task(self) -> None:
         live, grant = self._live, self._ground.grant
-        async with live.waiting():
+        with live.waiting():
             ground = self._ground
             await live.begin(
                 grant.lease, ground.prompt, ground.instructions, grant.task_id, active_at=grant.active_at
@@ -176,7 +176,7 @@ class Runner:
         live.accepted(ground.model.id)
         self._enclosures.drop()
         live.start.ClearField("attachments")  # they may be large, and nobody needs them any more
-        live.tell_with_next(TaskEvent(accepted=ground.accepted(live.id)))
+        live.tell_with_next(ground.accepted(live.id))
         if ground.notice:
             live.tell_with_next(TaskEvent(notice=Notice(kind=_REPLAYED, message=ground.notice)))
 

@@ -39,7 +39,10 @@ class Saying:
     def said(self, start: StartTurn, turn_id: str, task_id: TaskId) -> Said:
         """Return what the turn leaves."""
         known = self.known
-        answer = Message(role=ROLE_ASSISTANT, text="".join(self._texts))
+        added = Transcript()
+        if known.keeps:
+            answer = Message(role=ROLE_ASSISTANT, text="".join(self._texts))
+            added.messages.extend([*self._news, answer])
         return Said(
             conversation_id=known.id,
             principal=known.shown.principal,
@@ -51,6 +54,6 @@ class Saying:
             turn_id=turn_id,
             before=known.last_turn,
             turns=known.shown.turns + 1,
-            added=Transcript(messages=[*self._news, answer] if known.keeps else []),
+            added=added,
             session=start.session,
         )

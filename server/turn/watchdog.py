@@ -39,8 +39,9 @@ class Watchdog:
     def expect(self, first_due: float) -> None:
         """Wait for a sign of the agent until then."""
         self._first_due = first_due
-        self._timer.cancel()
-        self._timer = self._loop.call_at(self._due(), self._look)
+        if first_due < self._timer.when():  # else it is looked at in time
+            self._timer.cancel()
+            self._timer = self._loop.call_at(self._due(), self._look)
 
     def _due(self) -> float:
         silent = self.last_frame + self._idle

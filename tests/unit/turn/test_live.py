@@ -23,7 +23,7 @@ async def live(journal: Journal) -> LiveTurn:
 
 async def waits(live: LiveTurn) -> None:
     """Wait for what never comes."""
-    async with live.waiting():
+    with live.waiting():
         await asyncio.Event().wait()
 
 
@@ -53,7 +53,7 @@ async def test_a_wait_that_is_broken_off_raises_why(live: LiveTurn) -> None:
     with pytest.raises(ServiceError) as caught:
         await waiting
     assert caught.value is NO_DISK
-    async with live.waiting():
+    with live.waiting():
         await asyncio.sleep(0)
 
 
@@ -79,5 +79,5 @@ async def test_a_wait_that_is_ending_may_be_interrupted(live: LiveTurn) -> None:
 
 async def test_nothing_is_broken_off_where_nothing_waits(live: LiveTurn) -> None:
     live.break_off(NO_DISK)
-    async with live.waiting():
+    with live.waiting():
         await asyncio.sleep(0)
