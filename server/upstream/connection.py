@@ -5,6 +5,7 @@ It knows what the platform's calls need and no more: no upgrade, no pipelining, 
 
 import asyncio
 import zlib
+from collections.abc import Mapping
 from typing import Final, cast
 
 import httptools
@@ -126,7 +127,8 @@ class Connection(asyncio.Protocol):
 
     def _expect(self) -> None:
         """Expect a new reply."""
-        self._headers: list[tuple[str, str]] = []
+        self._headers: dict[str, str] = {}
+        self._cookies: list[str] = []
         self._body = bytearray()
         self._headed = self._framed = False
 
@@ -137,12 +139,15 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
-        self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+        named, told = name.decode("latin-1").lower(), value.decode("latin-1")
+        self._headers[named] = told
+        if named == "set-cookie":
+            self._cookies.append(told)
 
     def on_headers_complete(self) -> None:
         """Take note that the body begins, and whether its end will be told."""
         self._headed = True
-        self._framed = any(name in ("content-length", "transfer-encoding") for name, _ in self._headers)
+        self._framed = "content-length" in self._headers or "transfer-encoding" in self._headers
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of the body."""
@@ -157,27 +162,23 @@ class Connection(asyncio.Protocol):
             self._expect()
             return
         keeps = self._transport is not None and self._parser.should_keep_alive()
-        headers, body = self._headers, bytes(self._body)
+        headers, cookies, body = self._headers, tuple(self._cookies), bytes(self._body)
         self._expect()
         replied, self._replied = self._replied, None
         self.idle_since = self._loop.time()
         if replied is not None and not replied.done():
             try:
-                replied.set_result(reply_of(status, headers, body))
+                replied.set_result(Reply(status, _plain(body, headers), headers, cookies))
             except (TooLong, Unreadable) as error:
                 replied.set_exception(error)
         if not keeps:
             self.close()
 
 
-def reply_of(status: int, headers: list[tuple[str, str]], body: bytes) -> Reply:
-    """Return a reply with its body as it was before it was coded. Raises TooLong and Unreadable."""
-    named = dict(headers)
-    coding = named.get("content-encoding", "").strip().lower()
-    if coding and coding != "identity" and body:
-        body = _decoded(body, coding)
-    cookies = tuple(value for name, value in headers if name == "set-cookie")
-    return Reply(status, body, named, cookies)
+def _plain(body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return a body as it was before it was coded. Raises TooLong and Unreadable."""
+    coding = headers.get("content-encoding", "").strip().lower()
+    return _decoded(body, coding) if coding and coding != "identity" and body else body
 
 
 def _decoded(body: bytes, coding: str) -> bytes:

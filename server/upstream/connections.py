@@ -27,30 +27,41 @@ class Connections:
         self._address = parts.hostname or ""
         self._port = parts.port or _PORTS[parts.scheme]
         self._tls = tls
+        self._loop = asyncio.get_running_loop()
         self.connect_timeout = connect_timeout
         self._idle: list[Connection] = []  # the one used last comes last
-        self._ahead: list[asyncio.Task[Connection]] = []
+        self._unused: list[Connection] = []  # prepared; the one opened last comes last
+        self._opening: list[asyncio.Task[Connection]] = []  # those will be
 
     def kept(self, within: float = _KEPT) -> Connection | None:
         """Take an idle connection that was in use `within` so many seconds."""
-        now = asyncio.get_running_loop().time()
-        while self._idle:
-            connection = self._idle.pop()
+        return self._taken(self._idle, within)
+
+    def ready(self) -> Connection | None:
+        """Take a connection that was prepared, if one is open by now."""
+        return self._taken(self._unused, _KEPT)
+
+    def _taken(self, idle: list[Connection], within: float) -> Connection | None:
+        """Take the last that is open and young enough, and close what has been idle for too long."""
+        now = self._loop.time()
+        found = None
+        while idle and found is None:
+            connection = idle.pop()
             if not connection.is_open:
                 continue
-            if now - connection.idle_since <= within:
-                return connection
-            self._idle.append(connection)
-            break
-        while self._idle and now - self._idle[0].idle_since > _KEPT:
-            self._idle.pop(0).close()
-        return None
+            if now - connection.idle_since > within:
+                idle.append(connection)
+                break
+            found = connection
+        while idle and now - idle[0].idle_since > _KEPT:
+            idle.pop(0).close()
+        return found
 
     async def new(self) -> Connection:
         """Open a connection. Raises CONNECT_TIMEOUT and UPSTREAM_UNAVAILABLE."""
         try:
             async with asyncio.timeout(self.connect_timeout):
-                _, connection = await asyncio.get_running_loop().create_connection(
+                _, connection = await self._loop.create_connection(
                     Connection, self._address, self._port, ssl=self._tls
                 )
         except TimeoutError:
@@ -61,42 +72,37 @@ class Connections:
 
     def prepare(self) -> None:
         """Begin to open a connection that `ready` or `unused` returns: somebody will need one soon."""
-        self._forget_stale()
-        opening = asyncio.create_task(self.new())
-        opening.add_done_callback(_heard)
-        self._ahead.append(opening)
+        opening = self._loop.create_task(self.new())
+        self._opening.append(opening)
+        opening.add_done_callback(self._prepared)
+
+    def _prepared(self, opening: asyncio.Task[Connection]) -> None:
+        """Keep what was opened, unless somebody waits for it or does without; of a failure nobody hears."""
+        failed = opening.cancelled() or opening.exception() is not None
+        if opening in self._opening:
+            self._opening.remove(opening)
+            if not failed:
+                self._unused.append(opening.result())
 
     def spare(self) -> None:
         """Do without one that was prepared."""
-        if self._ahead:
-            _drop(self._ahead.pop())
-
-    def ready(self) -> Connection | None:
-        """Take a connection that was prepared, if one is open by now."""
-        self._forget_stale()
-        for index, opening in enumerate(self._ahead):
-            if opening.done():
-                return self._ahead.pop(index).result()
-        return None
+        if self._opening:
+            _drop(self._opening.pop())
+        elif self._unused:
+            self._unused.pop().close()
 
     async def unused(self) -> Connection:
         """Return a connection that was prepared, or a new one. Raises as `new` does."""
         if (connection := self.ready()) is not None:
             return connection
-        if not self._ahead:
+        if not self._opening:
             return await self.new()
-        opening = self._ahead.pop(0)
+        opening = self._opening.pop(0)
         try:
             return await opening
         except BaseException:  # cancelled, it may be in the very round in which it opened
             _drop(opening)
             raise
-
-    def _forget_stale(self) -> None:
-        """Forget what was prepared and failed, was lost, or waited too long."""
-        for opening in [opening for opening in self._ahead if _is_stale(opening)]:
-            self._ahead.remove(opening)
-            _drop(opening)
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for the next call, if it takes one."""
@@ -104,33 +110,19 @@ class Connections:
             self._idle.append(connection)
 
     def close(self) -> None:
-        """Close those that are idle."""
-        while self._ahead:
-            _drop(self._ahead.pop())
-        for connection in self._idle:
+        """Close those that are idle or being opened."""
+        while self._opening:
+            _drop(self._opening.pop())
+        for connection in (*self._idle, *self._unused):
             connection.close()
         self._idle.clear()
+        self._unused.clear()
 
 
 def _drop(opening: asyncio.Task[Connection]) -> None:
-    """Close a connection that was prepared, or do not open it at all."""
+    """Close a connection that was being opened, or do not open it at all."""
     if not opening.cancel() and not opening.cancelled() and opening.exception() is None:
         opening.result().close()
-
-
-def _is_stale(opening: asyncio.Task[Connection]) -> bool:
-    if not opening.done():
-        return False
-    if opening.cancelled() or opening.exception() is not None:
-        return True
-    connection = opening.result()
-    return not connection.is_open or asyncio.get_running_loop().time() - connection.idle_since > _KEPT
-
-
-def _heard(opening: asyncio.Task[Connection]) -> None:
-    """Hear of a failure that nobody may wait for."""
-    if not opening.cancelled():
-        opening.exception()
 
 
 def connect_timeout(seconds: float) -> ServiceError:
