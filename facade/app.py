@@ -146,7 +146,7 @@ class Edge:
     128 characters, else a fresh `req_…`. It stands in `scope["state"]["request_id"]`; beside
     it as `headers` the request's, by their names in lower case, of a repeated one the first,
     and as `send` the way to the socket, for the many pieces of a stream that has begun; `wire` is there
-    from facade.http.
+    from http.Connection.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -42,7 +42,7 @@ async def send_json(send: Send, status: int, body: bytes, headers: list[Header])
 
 
 class Wire(Protocol):
-    """A caller's exchange, as facade.http has it: what ASGI does with a task is a call there."""
+    """A caller's connection, where it is one of http.py's: what ASGI does with a task is a call there."""
 
     def write(self, body: bytes) -> bool:
         """Put a piece of a chunked answer on its way, which has begun and goes on; it is not empty.
