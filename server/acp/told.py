@@ -7,7 +7,7 @@ with the fold of what was told: only what extends that goes on.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from google.protobuf.message import Message
@@ -33,40 +33,55 @@ class _Contradiction(Exception):
 
 
 class Track:
-    """A text that is told piece by piece, known by its length and its digest: its size does not matter."""
+    """A text that is told piece by piece, known by its length and its digest: its size does not matter.
 
-    __slots__ = ("_digest", "_length", "_pieces")
+    `heard` is given the text, many pieces at once: all of it once they are settled.
+    """
+
+    __slots__ = ("_digest", "_length", "_pieces", "heard")
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
         self._length = 0
         self._pieces: list[str] = []
+        self.heard: Callable[[str], None] | None = None
 
     def add(self, text: str) -> None:
         """Append a piece."""
         pieces = self._pieces
         pieces.append(text)
         if len(pieces) > _PIECES or len(text) > _LONG:
-            self._settle()
+            self.settle()
 
-    def _settle(self) -> None:
-        raw = "".join(self._pieces).encode()
+    def settle(self) -> None:
+        """Have all pieces so far counted and heard."""
+        if not self._pieces:
+            return
+        text = "".join(self._pieces)
         self._pieces.clear()
+        raw = text.encode()
         self._digest.update(raw)
         self._length += len(raw)
+        if self.heard is not None:
+            self.heard(text)
+
+    def go_on_in(self, track: "Track") -> None:
+        """Have another track heard from now on, which has all of this one."""
+        self.settle()
+        track.settle()
+        heard, self.heard = self.heard, None
+        track.heard = heard
 
     @property
     def length(self) -> int:
         """Its length in UTF-8 bytes."""
-        if self._pieces:
-            self._settle()
+        self.settle()
         return self._length
 
     @property
     def digest(self) -> bytes:
         """What tells it from every other text of its length."""
-        if self._pieces:
-            self._settle()
+        self.settle()
         return self._digest.digest()
 
 

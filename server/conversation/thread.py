@@ -19,7 +19,6 @@ BEGINNING: Final = Thread(hashlib.sha256(b"howler thread").hexdigest())
 
 _ASSISTANT: Final = Role.ROLE_ASSISTANT
 _MARKS: Final = {_ASSISTANT: b"a", Role.ROLE_TOOL: b"t"}
-_FOLD: Final = 64  # pieces of an answer that are hashed together
 
 
 class Point(NamedTuple):
@@ -68,24 +67,17 @@ def digest(instructions: str) -> str:
 
 
 class Words:
-    """An agent's words, piece by piece, and the thread that they lead to from another one."""
+    """An agent's words, part by part, and the thread that they lead to from another one."""
 
     def __init__(self, before: Thread) -> None:
         self._before = before
         self._hash = hashlib.sha256(bytes.fromhex(before) + _MARKS[_ASSISTANT])
-        self._pieces: list[str] = []
         self._white = ""  # behind what is hashed: more words may follow
         self._begun = False
 
-    def add(self, piece: str) -> None:
+    def add(self, text: str) -> None:
         """Take more of the words."""
-        self._pieces.append(piece)
-        if len(self._pieces) >= _FOLD:
-            self._fold()
-
-    def _fold(self) -> None:
-        text = _tidy("".join(self._pieces))
-        self._pieces.clear()
+        text = _tidy(text)
         if not self._begun:
             text = text.lstrip()
         body = text.rstrip()
@@ -97,7 +89,6 @@ class Words:
 
     def thread(self) -> Thread:
         """Return the thread behind the words so far; the one before them where there are none."""
-        self._fold()
         return Thread(self._hash.hexdigest()) if self._begun else self._before
 
 

@@ -1,7 +1,6 @@
 """The place of a turn that another process ran before it died: it goes on where its log ends."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from howler.model.v1.model_service_pb2 import MatchedBy, Model
@@ -55,22 +54,14 @@ class Adopted:
         )
 
     async def _read_back(self) -> None:
-        live, hear = self._live, self._hearer(await self._joined())
+        live, self._saying = self._live, await self._joined()
+        if self._saying is not None:
+            live.words = self.told.text.heard = self._saying.hear
         async for events in self._rooms.journal.events(live.id):
             for event in events:
                 self.told.note(event)
-            hear(events)
-        live.listener = hear
-
-    def _hearer(self, saying: Saying | None) -> Callable[[list[TaskEvent]], None]:
-        self._saying = saying
-
-        def hear(events: list[TaskEvent]) -> None:
             self._opened.note(events)
-            if saying is not None:
-                saying.hear(events)
-
-        return hear
+        live.listener = self._opened.note
 
     async def _joined(self) -> Saying | None:
         """Return what the turn adds to its conversation, unless that is recorded; keep others out of it."""
@@ -86,13 +77,11 @@ class Adopted:
         """Return the turn's last events with what closes all that they would leave open."""
         return [*self._opened.closing(last), *last]
 
-    async def over(self, last: list[TaskEvent], *, task_stays: bool) -> None:
+    async def over(self, *, task_stays: bool) -> None:
         """See Place."""
         saying, live = self._saying, self._live
-        live.listener = None
         if saying is None:
             return
-        saying.hear(last)
         said = saying.said(live.start, live.id, TaskId(live.task_id if task_stays else ""))
         lease_id = LeaseId(self._left.lease.lease_id)
         await self._rooms.conversations.say(said, lease_id, time.time_ns() // 1000)

@@ -17,7 +17,7 @@ from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.model.v1.model_service_pb2 import Model
 from howler.pool.v1.pool_service_pb2 import Lease
 from howler.task.v1.start_turn_pb2 import ROLE_USER, Durability, Message, Transcript
-from howler.task.v1.task_event_pb2 import Continuation, TaskEvent
+from howler.task.v1.task_event_pb2 import Continuation
 
 from server.conversation.plan import Known, Plan, Why
 from server.conversation.thread import BEGINNING, digest, thread_of
@@ -237,16 +237,14 @@ class Talk(ABC):
         self._saying = Saying(known, plan.known is None, model.id, news)
         self._live.conversation_id = known.id
         self._live.news = news
-        self._live.listener = self._saying.hear
+        self._live.words = self._saying.hear
         return self._saying
 
-    async def over(self, last: list[TaskEvent], *, task_stays: bool) -> None:
+    async def over(self, *, task_stays: bool) -> None:
         """See Place."""
         saying, grant, live = self._saying, self._grants.current, self._live
         if saying is None or grant is None:
             return
-        live.listener = None
-        saying.hear(last)
         said = saying.said(live.start, live.id, grant.task_id if task_stays else TaskId(""))
         lease_id = LeaseId(grant.lease.lease_id)
         if not saying.is_new or saying.known.keeps:

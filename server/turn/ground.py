@@ -65,8 +65,8 @@ class Place(Protocol):
     async def ground(self) -> Ground:
         """Get the turn what it needs. Raises Interrupted and why it cannot be had."""
 
-    async def over(self, last: list[TaskEvent], *, task_stays: bool) -> None:
-        """Record what the accepted turn leaves, with its `last` events, before anybody hears of its end."""
+    async def over(self, *, task_stays: bool) -> None:
+        """Record what the accepted turn leaves, before anybody hears of its end."""
 
     async def left(self) -> None:
         """Let go of all but the lease."""
@@ -129,7 +129,7 @@ class Alone:
         told = start.prompt if start.WhichOneof("input") == "prompt" else written(start.messages.messages)
         return guided(told, start.guidance)
 
-    async def over(self, last: list[TaskEvent], *, task_stays: bool) -> None:
+    async def over(self, *, task_stays: bool) -> None:
         """See Place: nothing is left of it."""
 
     async def left(self) -> None:

@@ -176,16 +176,20 @@ class Joining:
             self._live.tell(events)
 
     def _finish(self, joint: Joint, events: list[TaskEvent]) -> None:
-        self._reached.machine, self.joint = joint.machine, None
+        self._leave(joint)
         self._reached.last, self._reached.is_done = events, True
 
     def _adopt(self, joint: Joint) -> None:
         """Follow the socket directly from now on."""
         reached = self._reached
         joint.machine.ignored += reached.machine.ignored
-        reached.machine, self.joint = joint.machine, None
+        self._leave(joint)
         reached.due = joint.complete + 1
         self._joined()
+
+    def _leave(self, joint: Joint) -> None:
+        joint.told.text.go_on_in(joint.machine.told.text)
+        self._reached.machine, self.joint = joint.machine, None
 
     def _doubt(self) -> Joint:
         return Joint.in_doubt(self._reached.machine, self._complete, self.prompt)

@@ -122,7 +122,8 @@ class LiveTurn:
     `cause` is what interrupted it, None while nothing did. `task_id` is empty
     until the platform accepted a new task, `conversation_id` while the turn is in
     none. `over` is set once the log has ended; `unheard` says that nobody watched then.
-    `listener` hears what is told; `news` is what the turn adds to its conversation before that.
+    `listener` hears what is told, `words` the text of the answer, many deltas at once; `news` is what the
+    turn adds to its conversation before that.
     """
 
     def __init__(self, turn_id: TurnId, start: StartTurn, journal: Journal, *, detach_grace: float) -> None:
@@ -141,6 +142,7 @@ class LiveTurn:
         self.on_interrupt: Callable[[], None] | None = None
         self.answerer: Callable[[str, list[Answer], bool], None] | None = None
         self.listener: Callable[[list[TaskEvent]], None] | None = None
+        self.words: Callable[[str], None] | None = None
         self.news: Sequence[Message] = ()
         told = start.on_detach
         self._detach_grace = told.grace.ToMilliseconds() / 1000 if told.HasField("grace") else detach_grace

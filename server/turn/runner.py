@@ -104,6 +104,7 @@ class Runner:
         self._follower = Follower(
             live, lambda answered: Turn(given, policy, answered), self._rooms.spoken, self._rooms.limits
         )
+        self._follower.told.text.heard = live.words
         live.task_id = ground.grant.task_id
         try:
             if self._adopted is not None:
@@ -217,10 +218,10 @@ class Runner:
             _log.warning("turn %s: %d messages of the platform could not be read", live.id, follower.ignored)
         await self._finish(grant, events)
 
-    async def _remember(self, last: list[TaskEvent], *, task_stays: bool) -> None:
+    async def _remember(self, *, task_stays: bool) -> None:
         """Record what the turn leaves of its conversation. Where that fails the end is told all the same."""
         try:
-            await self._place.over(last, task_stays=task_stays)
+            await self._place.over(task_stays=task_stays)
         except Exception as error:  # the task was heard by a turn without a record, and is resumed by nobody
             incident(error, self._live.id)
 
@@ -241,13 +242,15 @@ class Runner:
         if self._adopted is not None:
             events = self._adopted.closing(events)
         ended = events[-1].ended
+        answer = self._follower.told.text
+        answer.settle()
         await self._rooms.counting.count(
             ended,
             live,
             self._grants.session,
             grant.task_id,
             before=grant.before,
-            said=self._follower.told.text.length,
+            said=answer.length,
         )
         stays = may_stay(
             live.start.retention,
@@ -257,7 +260,7 @@ class Runner:
             in_conversation=bool(self._ground.conversation_id),
         )
         ended.resumable = stays
-        await self._remember(events, task_stays=stays)
+        await self._remember(task_stays=stays)
         if stays:
             try:
                 await self._grants.give_back()

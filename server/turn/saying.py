@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from howler.task.v1.start_turn_pb2 import ROLE_ASSISTANT, Message, StartTurn, Transcript
-from howler.task.v1.task_event_pb2 import TaskEvent
 
 from server.conversation.plan import Known
 from server.conversation.thread import Words, digest, thread_of
@@ -28,13 +27,11 @@ class Saying:
         self._words = Words(thread_of(news, known.thread))
         self._texts: list[str] = []
 
-    def hear(self, events: list[TaskEvent]) -> None:
-        """Take what the turn tells."""
-        for event in events:
-            if text := event.text_delta.text:
-                self._words.add(text)
-                if self.known.keeps:
-                    self._texts.append(text)
+    def hear(self, text: str) -> None:
+        """Take more of the answer."""
+        self._words.add(text)
+        if self.known.keeps:
+            self._texts.append(text)
 
     def said(self, start: StartTurn, turn_id: str, task_id: TaskId) -> Said:
         """Return what the turn leaves."""

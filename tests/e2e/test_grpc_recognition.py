@@ -82,6 +82,18 @@ async def test_how_a_client_spells_white_space_changes_nothing(howler: Howler) -
     assert told(await chat.say("again")) == (RESUMED, task_id)
 
 
+@pytest.mark.parametrize("lag_ms", [0, 300])
+async def test_an_answer_whose_stream_was_lost_is_recognised(howler: Howler, lag_ms: int) -> None:
+    """What was told before the loss, what the replay added and what came behind it are one answer."""
+    chat = Chat(howler, principal=f"lost {lag_ms}")
+    stream = {"sockets": 1, "cut_after_frames": 7}
+    await howler.sandbox.faults(stream=stream, platform={"ingest_lag_ms": lag_ms})
+    _, task_id = told(await chat.say("/pace 60 20"))
+    await howler.sandbox.reset()
+    assert chat.said[-1].text == "".join(f"tok{number} " for number in range(60))
+    assert told(await chat.say("again")) == (RESUMED, task_id)
+
+
 @pytest.mark.parametrize("change", ["edited", "answer edited", "shortened", "branched", "regenerated"])
 async def test_a_history_that_was_changed_gets_an_agent_of_its_own(howler: Howler, change: str) -> None:
     """Its agent is told what the client says was said, and the other one hears nothing of it."""

@@ -102,6 +102,20 @@ def test_a_text_is_known_by_its_digest_however_long_it_is() -> None:
     assert again.length == track.length + 200_000
 
 
+def test_a_text_is_heard_whole_wherever_it_goes_on() -> None:
+    """As when a replay has caught up with what was told: its own track is the one that grows then."""
+    heard: list[str] = []
+    track, replay = Track(), Track()
+    track.heard = heard.append
+    for number in range(1_000):
+        track.add(f"tok{number} ")
+        replay.add(f"tok{number} ")
+    track.go_on_in(replay)
+    replay.add("more")
+    assert replay.length == track.length + 4
+    assert "".join(heard) == "".join(f"tok{number} " for number in range(1_000)) + "more"
+
+
 def test_what_is_read_back_of_a_log_is_what_was_told() -> None:
     """The fold is made of events alone: a log gives them back after a restart."""
     events = [TaskEvent(text_delta=TextDelta(text="ABC")), TaskEvent(ended=Ended())]
