@@ -92,10 +92,13 @@ class Connection:
     async def _write(self) -> None:
         while True:
             self._stirred.clear()
-            while (request := self._outbox.take()) is not None:
-                if request.WhichOneof("request") in {"start", "watch"}:
-                    self._seats[request.tag].unasked = None
-                await self._call.write(request)
+            while taken := self._outbox.take():
+                for request in taken:
+                    if request.WhichOneof("request") in {"start", "watch"}:
+                        self._seats[request.tag].unasked = None
+                first, *others = taken
+                first.also.extend(others)
+                await self._call.write(first)
             if self._finishing:
                 await self._call.done_writing()
                 return

@@ -1,12 +1,19 @@
 """What waits to be written on a Relay. No I/O."""
 
 from collections import deque
+from typing import Final
 
 from howler.task.v1.relay_pb2 import Detach, Grant, RelayRequest
 
+_MOST_TOGETHER: Final = 65_536
+"""Bytes of the requests that one message takes; one that is larger goes by itself."""
+
 
 class Outbox:
-    """Requests in the order of asking; then grants, which are added up by tag while they wait."""
+    """Requests in the order of asking; then grants, which are added up by tag while they wait.
+
+    A message takes what waits together: to write one costs much more than to make it longer.
+    """
 
     def __init__(self) -> None:
         self._requests: deque[RelayRequest] = deque()
@@ -34,11 +41,15 @@ class Outbox:
         """Drop the credit of a turn that is over."""
         self._grants.pop(tag, None)
 
-    def take(self) -> RelayRequest | None:
-        """Return what is to be written next."""
-        if self._requests:
-            return self._requests.popleft()
-        if self._grants:
-            tag = next(iter(self._grants))
-            return RelayRequest(tag=tag, grant=Grant(bytes=self._grants.pop(tag)))
-        return None
+    def take(self) -> list[RelayRequest]:
+        """Return what is to be written next in one message; nothing where nothing waits."""
+        waiting = self._requests
+        if not waiting:
+            grants, self._grants = self._grants, {}
+            return [RelayRequest(tag=tag, grant=Grant(bytes=size)) for tag, size in grants.items()]
+        taken = [waiting.popleft()]
+        if waiting:
+            size = taken[0].ByteSize()
+            while waiting and (size := size + waiting[0].ByteSize()) <= _MOST_TOGETHER:
+                taken.append(waiting.popleft())
+        return taken

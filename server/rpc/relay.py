@@ -97,7 +97,7 @@ class Relay:
             self._receive(request)
 
     def _receive(self, request: RelayRequest) -> None:
-        """Do what one request says. Raises INVALID_REQUEST where it violates the protocol."""
+        """Do what a request says. Raises INVALID_REQUEST where it violates the protocol."""
         tag = request.tag
         if not tag:
             raise _violation("tag 0")
@@ -115,6 +115,8 @@ class Relay:
                     seat.leave()
             case None:
                 raise _violation(f"an empty request for tag {tag}")
+        for further in request.also:
+            self._receive(further)
 
     def _enter(self, tag: int, request: RelayRequest) -> None:
         """Start or watch a turn; what goes wrong is told in its frame."""

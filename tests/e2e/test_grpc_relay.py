@@ -112,6 +112,23 @@ async def test_many_turns_over_one_stream(howler: Howler) -> None:
     await caller.done()
 
 
+async def test_one_message_may_say_many_things(howler: Howler) -> None:
+    caller = Caller(howler)
+    starts = [
+        RelayRequest(
+            tag=tag, start=StartTurn(prompt="/burst 20", retention=TaskRetention.TASK_RETENTION_STOP)
+        )
+        for tag in range(2, 6)
+    ]
+    await caller.say(
+        1, start=StartTurn(prompt="/pace 5000 10"), also=[*starts, RelayRequest(tag=1, detach=Detach())]
+    )
+    await caller.until(*range(2, 6))
+    for tag in range(2, 6):
+        grammar.check(caller.events[tag])
+    await caller.done()
+
+
 async def test_one_turn_without_grants_delays_nobody(howler: Howler) -> None:
     caller = Caller(howler)
     caller.held.add(1)
@@ -154,6 +171,7 @@ async def test_a_turns_failure_is_told_in_its_frame(howler: Howler) -> None:
         RelayRequest(tag=0, grant=Grant(bytes=1)),
         RelayRequest(tag=7),
         RelayRequest(tag=7, grant=Grant()),
+        RelayRequest(tag=7, grant=Grant(bytes=1), also=[RelayRequest(tag=7)]),
     ],
 )
 async def test_a_violation_ends_the_relay(howler: Howler, request_: RelayRequest) -> None:

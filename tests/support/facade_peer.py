@@ -237,8 +237,9 @@ class Peer(tasks_grpc.TaskServiceServicer, models_grpc.ModelServiceServicer):
 
     async def _read(self, requests: Any, door: Door) -> None:
         async for request in requests:
-            self.requests.append(request)
-            self._receive(request, door)
+            for said in (request, *request.also):
+                self.requests.append(said)
+                self._receive(said, door)
             door.stirred.set()
 
     def _receive(self, request: RelayRequest, door: Door) -> None:

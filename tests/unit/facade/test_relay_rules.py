@@ -80,10 +80,19 @@ def test_grants_wait_behind_requests_and_add_up() -> None:
     outbox.grant(2, 5)
     outbox.grant(1, 20)
     outbox.enter(entered(3))
-    written = [outbox.take() for _ in range(4)]
-    assert written[0] == entered(3)
-    assert [(r.tag, r.grant.bytes) for r in written[1:3] if r is not None] == [(1, 30), (2, 5)]
-    assert written[3] is None
+    assert outbox.take() == [entered(3)]
+    assert [(request.tag, request.grant.bytes) for request in outbox.take()] == [(1, 30), (2, 5)]
+    assert outbox.take() == []
+
+
+def test_requests_that_wait_together_go_together_as_far_as_they_are_small() -> None:
+    outbox = Outbox()
+    sizes = [1_000, 60_000, 10_000, 70_000, 1_000, 1_000]
+    for tag, size in enumerate(sizes, 1):
+        outbox.enter(RelayRequest(tag=tag, start=StartTurn(prompt="x" * size)))
+    outbox.detach(1)
+    written = [[request.tag for request in outbox.take()] for _ in range(5)]
+    assert written == [[1, 2], [3], [4], [5, 6, 1], []]
 
 
 def test_no_credit_for_a_turn_that_is_over_or_left() -> None:
@@ -92,10 +101,9 @@ def test_no_credit_for_a_turn_that_is_over_or_left() -> None:
     outbox.grant(2, 10)
     outbox.forget(1)
     outbox.detach(2)
-    written = outbox.take()
-    assert written is not None
+    (written,) = outbox.take()
     assert (written.tag, written.WhichOneof("request")) == (2, "detach")
-    assert outbox.take() is None
+    assert outbox.take() == []
 
 
 def test_turn_that_was_not_asked_for_is_withdrawn() -> None:
@@ -103,4 +111,4 @@ def test_turn_that_was_not_asked_for_is_withdrawn() -> None:
     for tag in (1, 2, 3):
         outbox.enter(entered(tag))
     outbox.withdraw(2)
-    assert [outbox.take() for _ in range(3)] == [entered(1), entered(3), None]
+    assert [outbox.take() for _ in range(2)] == [[entered(1), entered(3)], []]

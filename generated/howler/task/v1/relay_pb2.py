@@ -27,7 +27,7 @@ from howler.task.v1 import start_turn_pb2 as howler_dot_task_dot_v1_dot_start__t
 from howler.task.v1 import task_event_pb2 as howler_dot_task_dot_v1_dot_task__event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahowler/task/v1/relay.proto\x12\x0ehowler.task.v1\x1a\x17google/rpc/status.proto\x1a\x1fhowler/task/v1/start_turn.proto\x1a\x1fhowler/task/v1/task_event.proto\"\xac\x02\n\x0cRelayRequest\x12\x0b\n\x03tag\x18\x01 \x01(\r\x12*\n\x05start\x18\x02 \x01(\x0b\x32\x19.howler.task.v1.StartTurnH\x00\x12*\n\x05watch\x18\x03 \x01(\x0b\x32\x19.howler.task.v1.WatchTurnH\x00\x12,\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x1a.howler.task.v1.CancelTurnH\x00\x12,\n\x06\x61nswer\x18\x05 \x01(\x0b\x32\x1a.howler.task.v1.AnswerTurnH\x00\x12&\n\x05grant\x18\x06 \x01(\x0b\x32\x15.howler.task.v1.GrantH\x00\x12(\n\x06\x64\x65tach\x18\x07 \x01(\x0b\x32\x16.howler.task.v1.DetachH\x00\x42\t\n\x07request\"B\n\tWatchTurn\x12\x0f\n\x07turn_id\x18\x01 \x01(\t\x12\x11\n\tafter_seq\x18\x02 \x01(\x04\x12\x11\n\tuntil_now\x18\x03 \x01(\x08\"\x0c\n\nCancelTurn\"[\n\nAnswerTurn\x12\x13\n\x0bquestion_id\x18\x01 \x01(\t\x12\'\n\x07\x61nswers\x18\x02 \x03(\x0b\x32\x16.howler.task.v1.Answer\x12\x0f\n\x07\x64\x65\x63line\x18\x03 \x01(\x08\"\x16\n\x05Grant\x12\r\n\x05\x62ytes\x18\x01 \x01(\r\"\x08\n\x06\x44\x65tach\":\n\rRelayResponse\x12)\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x19.howler.task.v1.TurnFrame\"\x88\x01\n\tTurnFrame\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.howler.task.v1.TaskEvent\x12\x0b\n\x03tag\x18\x02 \x01(\r\x12\x11\n\tfirst_seq\x18\x03 \x01(\x04\x12\"\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0c\n\x04told\x18\x05 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ahowler/task/v1/relay.proto\x12\x0ehowler.task.v1\x1a\x17google/rpc/status.proto\x1a\x1fhowler/task/v1/start_turn.proto\x1a\x1fhowler/task/v1/task_event.proto\"\xd8\x02\n\x0cRelayRequest\x12\x0b\n\x03tag\x18\x01 \x01(\r\x12*\n\x05start\x18\x02 \x01(\x0b\x32\x19.howler.task.v1.StartTurnH\x00\x12*\n\x05watch\x18\x03 \x01(\x0b\x32\x19.howler.task.v1.WatchTurnH\x00\x12,\n\x06\x63\x61ncel\x18\x04 \x01(\x0b\x32\x1a.howler.task.v1.CancelTurnH\x00\x12,\n\x06\x61nswer\x18\x05 \x01(\x0b\x32\x1a.howler.task.v1.AnswerTurnH\x00\x12&\n\x05grant\x18\x06 \x01(\x0b\x32\x15.howler.task.v1.GrantH\x00\x12(\n\x06\x64\x65tach\x18\x07 \x01(\x0b\x32\x16.howler.task.v1.DetachH\x00\x12*\n\x04\x61lso\x18\x08 \x03(\x0b\x32\x1c.howler.task.v1.RelayRequestB\t\n\x07request\"B\n\tWatchTurn\x12\x0f\n\x07turn_id\x18\x01 \x01(\t\x12\x11\n\tafter_seq\x18\x02 \x01(\x04\x12\x11\n\tuntil_now\x18\x03 \x01(\x08\"\x0c\n\nCancelTurn\"[\n\nAnswerTurn\x12\x13\n\x0bquestion_id\x18\x01 \x01(\t\x12\'\n\x07\x61nswers\x18\x02 \x03(\x0b\x32\x16.howler.task.v1.Answer\x12\x0f\n\x07\x64\x65\x63line\x18\x03 \x01(\x08\"\x16\n\x05Grant\x12\r\n\x05\x62ytes\x18\x01 \x01(\r\"\x08\n\x06\x44\x65tach\":\n\rRelayResponse\x12)\n\x06\x66rames\x18\x01 \x03(\x0b\x32\x19.howler.task.v1.TurnFrame\"\x88\x01\n\tTurnFrame\x12)\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x19.howler.task.v1.TaskEvent\x12\x0b\n\x03tag\x18\x02 \x01(\r\x12\x11\n\tfirst_seq\x18\x03 \x01(\x04\x12\"\n\x06\x66\x61iled\x18\x04 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0c\n\x04told\x18\x05 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,19 +35,19 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'howler.task.v1.relay_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RELAYREQUEST']._serialized_start=138
-  _globals['_RELAYREQUEST']._serialized_end=438
-  _globals['_WATCHTURN']._serialized_start=440
-  _globals['_WATCHTURN']._serialized_end=506
-  _globals['_CANCELTURN']._serialized_start=508
-  _globals['_CANCELTURN']._serialized_end=520
-  _globals['_ANSWERTURN']._serialized_start=522
-  _globals['_ANSWERTURN']._serialized_end=613
-  _globals['_GRANT']._serialized_start=615
-  _globals['_GRANT']._serialized_end=637
-  _globals['_DETACH']._serialized_start=639
-  _globals['_DETACH']._serialized_end=647
-  _globals['_RELAYRESPONSE']._serialized_start=649
-  _globals['_RELAYRESPONSE']._serialized_end=707
-  _globals['_TURNFRAME']._serialized_start=710
-  _globals['_TURNFRAME']._serialized_end=846
+  _globals['_RELAYREQUEST']._serialized_end=482
+  _globals['_WATCHTURN']._serialized_start=484
+  _globals['_WATCHTURN']._serialized_end=550
+  _globals['_CANCELTURN']._serialized_start=552
+  _globals['_CANCELTURN']._serialized_end=564
+  _globals['_ANSWERTURN']._serialized_start=566
+  _globals['_ANSWERTURN']._serialized_end=657
+  _globals['_GRANT']._serialized_start=659
+  _globals['_GRANT']._serialized_end=681
+  _globals['_DETACH']._serialized_start=683
+  _globals['_DETACH']._serialized_end=691
+  _globals['_RELAYRESPONSE']._serialized_start=693
+  _globals['_RELAYRESPONSE']._serialized_end=751
+  _globals['_TURNFRAME']._serialized_start=754
+  _globals['_TURNFRAME']._serialized_end=890
 # @@protoc_insertion_point(module_scope)

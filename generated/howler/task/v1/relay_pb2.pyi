@@ -10,7 +10,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class RelayRequest(_message.Message):
-    __slots__ = ("tag", "start", "watch", "cancel", "answer", "grant", "detach")
+    __slots__ = ("tag", "start", "watch", "cancel", "answer", "grant", "detach", "also")
     TAG_FIELD_NUMBER: _ClassVar[int]
     START_FIELD_NUMBER: _ClassVar[int]
     WATCH_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,7 @@ class RelayRequest(_message.Message):
     ANSWER_FIELD_NUMBER: _ClassVar[int]
     GRANT_FIELD_NUMBER: _ClassVar[int]
     DETACH_FIELD_NUMBER: _ClassVar[int]
+    ALSO_FIELD_NUMBER: _ClassVar[int]
     tag: int
     start: _start_turn_pb2.StartTurn
     watch: WatchTurn
@@ -25,7 +26,8 @@ class RelayRequest(_message.Message):
     answer: AnswerTurn
     grant: Grant
     detach: Detach
-    def __init__(self, tag: _Optional[int] = ..., start: _Optional[_Union[_start_turn_pb2.StartTurn, _Mapping]] = ..., watch: _Optional[_Union[WatchTurn, _Mapping]] = ..., cancel: _Optional[_Union[CancelTurn, _Mapping]] = ..., answer: _Optional[_Union[AnswerTurn, _Mapping]] = ..., grant: _Optional[_Union[Grant, _Mapping]] = ..., detach: _Optional[_Union[Detach, _Mapping]] = ...) -> None: ...
+    also: _containers.RepeatedCompositeFieldContainer[RelayRequest]
+    def __init__(self, tag: _Optional[int] = ..., start: _Optional[_Union[_start_turn_pb2.StartTurn, _Mapping]] = ..., watch: _Optional[_Union[WatchTurn, _Mapping]] = ..., cancel: _Optional[_Union[CancelTurn, _Mapping]] = ..., answer: _Optional[_Union[AnswerTurn, _Mapping]] = ..., grant: _Optional[_Union[Grant, _Mapping]] = ..., detach: _Optional[_Union[Detach, _Mapping]] = ..., also: _Optional[_Iterable[_Union[RelayRequest, _Mapping]]] = ...) -> None: ...
 
 class WatchTurn(_message.Message):
     __slots__ = ("turn_id", "after_seq", "until_now")
