@@ -162,25 +162,23 @@ class Records:
     ) -> int | None:
         """Grant a lease where its slot is free and return its token."""
         clock = clock_us()
-        asked = {
-            **rows.of_lease(lease, task_id, now_us),
-            "slot": 0,
-            "replica": self._replica,
-            "default_slots": self._default_slots,
-            "clock": clock,
-            "until": clock + int(ttl * 1e6),
-        }
-        if lease.mode == LEASE_MODE_EXCLUSIVE:
-            taken = self._one(db, "take_slot_of_task" if task_id else "take_slot", asked)
-            if taken is None:
-                return None
-            asked["slot"] = taken["number"]
-        granted = self._one(db, "take_token", asked)
-        if granted is None:
+        asked = rows.of_lease(lease, task_id, now_us)
+        asked.update(
+            replica=self._replica,
+            default_slots=self._default_slots,
+            clock=clock,
+            until=clock + int(ttl * 1e6),
+        )
+        slot_of_its_own = "slot_at_rest" if task_id else "free_slot"
+        found = self._one(db, slot_of_its_own if lease.mode == LEASE_MODE_EXCLUSIVE else "no_slot", asked)
+        if found is None:
             return None
-        token: int = granted["token"]
-        asked["token"] = token
+        asked.update(found)
+        if found["slot"]:
+            self._run(db, "take_slot", asked)
+        self._run(db, "take_token", asked)
         self._run(db, "add_lease", asked)
+        token: int = found["token"]
         return token
 
     def renew(
@@ -202,24 +200,10 @@ class Records:
         self, db: sqlite3.Connection, leases: Mapping[TaskId, Lease], ttl: float, now_us: int
     ) -> dict[TaskId, int]:
         """Grant leases on the tasks that no lease is on and return their tokens."""
-        until = clock_us() + int(ttl * 1e6)
-        asked = {"leases": json.dumps({task_id: lease.lease_id for task_id, lease in leases.items()})}
-        taken: dict[str, list[sqlite3.Row]] = {}
-        for row in self._run(db, "take_slots_of_tasks", asked).fetchall():
-            taken.setdefault(row["account_id"], []).append(row)
-        tokens: dict[TaskId, int] = {}
-        granted: list[Parameters] = []
-        for account_id, slots in taken.items():
-            which = {"account_id": account_id, "count": len(slots), "now_us": now_us}
-            last: int = self._run(db, "take_tokens", which).fetchone()["token"]
-            for token, slot in enumerate(slots, last - len(slots) + 1):
-                task_id = TaskId(slot["task_id"])
-                tokens[task_id] = token
-                made = rows.of_lease(leases[task_id], task_id, now_us)
-                made.update(slot=slot["number"], token=token, replica=self._replica, until=until)
-                granted.append(made)
-        self._sql["add_lease"].run_each(db, granted)
-        return tokens
+        granted = (
+            (task_id, self.grant(db, lease, task_id, ttl, now_us)) for task_id, lease in leases.items()
+        )
+        return {task_id: token for task_id, token in granted if token is not None}
 
     def claim(
         self, db: sqlite3.Connection, lease_id: LeaseId, task_id: TaskId, turn_id: str
@@ -256,31 +240,22 @@ class Records:
         close_slot: float,
     ) -> Accounts:
         """End a lease in order, and a task with it; return whose slots that changed."""
-        changed: set[AccountId] = set()
-        if ended_task:
-            changed |= self.end_task(db, ended_task, now_us)
-        ended = self._one(db, "end_lease", {"lease_id": lease_id, "now_us": now_us})
-        if ended is not None and ended["slot"]:
-            self._leave_slot(db, ended, lease_id, close_slot)
-            changed.add(AccountId(ended["account_id"]))
-        if ended is not None and ended["task_id"]:
-            self._run(db, "rest_task", {"task_id": ended["task_id"], "now_us": now_us})
-        return frozenset(changed)
+        changed = self.end_task(db, ended_task, now_us) if ended_task else NONE
+        ended = self._one(db, "live_lease", {"lease_id": lease_id})
+        if ended is None:
+            return changed
+        self._run(db, "end_lease", {"lease_id": lease_id})
+        if not ended_task or ended["task_id"] != ended_task:  # else its slot is free, and its task has ended
+            if ended["slot"]:
+                self._leave_slot(db, ended, lease_id, close_slot)
+            if ended["task_id"]:
+                self._run(db, "rest_task", {"task_id": ended["task_id"], "now_us": now_us})
+        return changed | {AccountId(ended["account_id"])} if ended["slot"] else changed
 
     def end_tasks(self, db: sqlite3.Connection, leases: Mapping[TaskId, LeaseId], now_us: int) -> Accounts:
         """End tasks and the leases on them in order; return whose slots that changed."""
-        asked = {
-            "tasks": json.dumps(list(leases)),
-            "leases": json.dumps(list(leases.values())),
-            "now_us": now_us,
-        }
-        self._run(db, "slots_of_tasks_free", asked)
-        ended = [
-            AccountId(row["account_id"])
-            for name in ("end_tasks", "end_leases")
-            for row in self._run(db, name, asked).fetchall()
-        ]
-        return frozenset(ended)
+        ended = (self.end_lease(db, lease_id, now_us, task_id, 0.0) for task_id, lease_id in leases.items())
+        return NONE.union(*ended)
 
     def forget_leases(self, db: sqlite3.Connection, before_us: int) -> None:
         """Forget the leases that ended before a moment."""
@@ -324,15 +299,19 @@ class Records:
 
     def record_task(self, db: sqlite3.Connection, task: Task, lease_id: LeaseId) -> bool:
         """Record a task in its lease's slot, else in another; tell whether the lease was there for it."""
-        asked: Parameters = {**rows.of_task(task), "lease_id": lease_id}
-        bound = self._one(db, "bind_lease", asked)
-        if bound is not None:
-            asked["account_id"], asked["slot"] = bound
+        asked: Parameters = {**rows.of_task(task), "lease_id": lease_id, "busy": 1, "end_us": None}
+        lease = self._one(db, "live_lease", asked)
+        bound = lease is not None and not lease["task_id"]
+        if lease is not None and bound:
+            asked.update(account_id=lease["account_id"], slot=lease["slot"])
+            self._run(db, "bind_lease", asked)
             self._run(db, "slot_to_task", asked)
         else:
             asked["slot"] = self._slot_without_lease(db, asked)
+            if not asked["slot"]:
+                asked.update(busy=0, end_us=asked["last_used_us"])
         self._run(db, "put_task", asked)
-        return bound is not None
+        return bound
 
     def _slot_without_lease(self, db: sqlite3.Connection, task: Parameters) -> int:
         """Give a task a slot, if it has none; 0 where its account is forgotten."""
@@ -344,9 +323,11 @@ class Records:
 
     def end_task(self, db: sqlite3.Connection, task_id: TaskId, now_us: int) -> Accounts:
         """End a task; return whose slot is free now."""
-        ended = self._one(db, "end_task", {"task_id": task_id, "now_us": now_us})
-        if ended is None:
+        which: Parameters = {"task_id": task_id, "now_us": now_us}
+        active = self._one(db, "active_task", which)
+        if active is None:
             return NONE
-        which = {"account_id": ended["account_id"], "slot": ended["slot"], "task_id": task_id}
+        which.update(active)
         self._run(db, "slot_of_task_free", which)
-        return frozenset({AccountId(ended["account_id"])})
+        self._run(db, "end_task", which)
+        return frozenset({AccountId(active["account_id"])})

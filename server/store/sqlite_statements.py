@@ -1,7 +1,7 @@
 """The named queries as SQLite carries them out: by number, for to look up names costs a third of a query."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any
 
@@ -21,10 +21,6 @@ class Statement:
         """Carry it out with parameters by name; more may be given than it has. Raises sqlite3.Error."""
         return db.execute(self.text, self._pick(parameters))
 
-    def run_each(self, db: sqlite3.Connection, parameters: Iterable[Parameters]) -> None:
-        """Carry it out with each of these in turn. Raises sqlite3.Error."""
-        db.executemany(self.text, map(self._pick, parameters))
-
 
 Statements = Mapping[str, Statement]
 
@@ -35,6 +31,10 @@ def statements() -> Statements:
 
 
 def _picker(names: tuple[str, ...]) -> Callable[[Parameters], tuple[Any, ...]]:
-    if len(names) > 1:
-        return itemgetter(*names)
-    return lambda parameters: tuple(parameters[name] for name in names)
+    match names:
+        case ():
+            return lambda _: ()
+        case (name,):
+            return lambda parameters: (parameters[name],)
+        case _:
+            return itemgetter(*names)

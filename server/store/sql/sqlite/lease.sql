@@ -1,50 +1,38 @@
--- name: take_slot
--- The first slot of a usable account that is free and open goes to a lease.
-UPDATE slot SET lease_id = :lease_id
- WHERE account_id = :account_id
-   AND number = (SELECT slot.number
-                   FROM slot INDEXED BY slot_free JOIN account ON account.account_id = slot.account_id
-                  WHERE slot.account_id = :account_id
-                    AND slot.lease_id = '' AND slot.task_id = '' AND slot.closed_until <= :clock
-                    AND slot.number <= CASE account.slots WHEN 0 THEN :default_slots ELSE account.slots END
-                    AND account.enabled = 1 AND account.state IN (1, 2)
-                  ORDER BY slot.number
-                  LIMIT 1)
-RETURNING number;
+-- name: free_slot
+-- The first slot of a usable account that is free and open, and the token of its next grant.
+SELECT slot.number AS slot, account.token + 1 AS token
+  FROM slot INDEXED BY slot_free JOIN account ON account.account_id = slot.account_id
+ WHERE slot.account_id = :account_id
+   AND slot.lease_id = '' AND slot.task_id = '' AND slot.closed_until <= :clock
+   AND slot.number <= CASE account.slots WHEN 0 THEN :default_slots ELSE account.slots END
+   AND account.enabled = 1 AND account.state IN (1, 2)
+ ORDER BY slot.number
+ LIMIT 1;
 
--- name: take_slot_of_task
--- The slot of an active task of a usable account goes to a lease, if no other lease has it. A task that was
--- left in the middle of a turn may be seen to on an account that is disabled, too.
-UPDATE slot SET lease_id = :lease_id
-  FROM task JOIN account ON account.account_id = task.account_id
- WHERE task.task_id = :task_id AND task.account_id = :account_id
-   AND (account.enabled = 1 OR task.busy = 1) AND account.state IN (1, 2)
-   AND slot.account_id = task.account_id AND slot.number = task.slot
-   AND slot.task_id = task.task_id AND slot.lease_id = ''
-RETURNING number;
-
--- name: take_slots_of_tasks
--- The same for many tasks: `leases` is JSON, the lease of each task by its id.
-UPDATE slot SET lease_id = asked.value
-  FROM json_each(:leases) AS asked
-  JOIN task ON task.task_id = asked.key
+-- name: slot_at_rest
+-- The slot of an active task of a usable account, if no lease has it, and the token. A task that was left in the
+-- middle of a turn may be seen to on an account that is disabled, too.
+SELECT slot.number AS slot, account.token + 1 AS token
+  FROM task
   JOIN account ON account.account_id = task.account_id
- WHERE (account.enabled = 1 OR task.busy = 1) AND account.state IN (1, 2)
-   AND slot.account_id = task.account_id AND slot.number = task.slot
+  JOIN slot ON slot.account_id = task.account_id AND slot.number = task.slot
+ WHERE task.task_id = :task_id AND task.account_id = :account_id
    AND slot.task_id = task.task_id AND slot.lease_id = ''
-RETURNING account_id, number, task_id;
+   AND (account.enabled = 1 OR task.busy = 1) AND account.state IN (1, 2);
+
+-- name: no_slot
+-- What a shared lease takes of a usable account: no slot, but a token.
+SELECT 0 AS slot, token + 1 AS token
+  FROM account
+ WHERE account_id = :account_id AND enabled = 1 AND state IN (1, 2);
+
+-- name: take_slot
+-- A slot goes to a lease.
+UPDATE slot SET lease_id = :lease_id WHERE account_id = :account_id AND number = :slot;
 
 -- name: take_token
--- The account, if it is usable, is granted once more; a lease on a task has asked that with the slot.
-UPDATE account
-   SET token = token + 1, last_used_us = :now_us
- WHERE account_id = :account_id AND (enabled = 1 OR :task_id <> '') AND state IN (1, 2)
-RETURNING token;
-
--- name: take_tokens
--- An account is granted so many times more; the slots of the leases have asked whether it is usable.
-UPDATE account SET token = token + :count, last_used_us = :now_us WHERE account_id = :account_id
-RETURNING token;
+-- The account was granted once more.
+UPDATE account SET token = :token, last_used_us = :now_us WHERE account_id = :account_id;
 
 -- name: add_lease
 -- What was granted.
@@ -82,13 +70,7 @@ RETURNING account_id, slot, task_id, end_us;
 
 -- name: end_lease
 -- A lease was given back in order: nobody will ask for it.
-DELETE FROM lease WHERE lease_id = :lease_id AND end_us IS NULL
-RETURNING account_id, slot, task_id;
-
--- name: end_leases
--- The same for many: `leases` is JSON.
-DELETE FROM lease WHERE lease_id IN (SELECT value FROM json_each(:leases)) AND end_us IS NULL
-RETURNING account_id;
+DELETE FROM lease WHERE lease_id = :lease_id;
 
 -- name: lapse_lease
 -- A lease of this replica whose time is up has ended.
@@ -98,7 +80,7 @@ RETURNING account_id, slot;
 
 -- name: live_lease
 -- A lease that has not ended.
-SELECT account_id, until FROM lease WHERE lease_id = :lease_id AND end_us IS NULL;
+SELECT account_id, slot, task_id FROM lease WHERE lease_id = :lease_id AND end_us IS NULL;
 
 -- name: leave_slot
 -- A lease has ended: its slot is free, or its task's alone; closed for a while where no task has it.
