@@ -3,11 +3,12 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from howler.error.v1.error_reason_pb2 import ErrorReason
-from howler.model.v1.model_service_pb2 import Model
+from howler.model.v1.model_service_pb2 import MatchedBy, Model
 
-from server.catalog.names import named
+from server.catalog.names import LAYERS, named
 from server.catalog.plans import covers, plan_needed
 
 
@@ -34,7 +35,7 @@ class Barred:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Listing:
     """The models that some account of the pool may use, named, in the platform's order.
 
@@ -48,6 +49,18 @@ class Listing:
     fetched_at: float
     barred: tuple[Barred, ...] = ()
     complete: bool = True
+
+    @cached_property
+    def called(self) -> Mapping[str, tuple[Model, MatchedBy] | Barred]:
+        """What each name means: a model and the first layer that has it, or why it is barred."""
+        called: dict[str, tuple[Model, MatchedBy] | Barred] = {}
+        for layer, form in LAYERS:
+            for model in self.models:
+                called.setdefault(form(model), (model, layer))
+            for barred in self.barred:
+                called.setdefault(form(barred.model), barred)
+        called.pop("", None)  # a model without a name
+        return called
 
 
 def merged(offers: Sequence[Offer], fetched_at: float, *, complete: bool = True) -> Listing:

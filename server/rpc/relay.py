@@ -123,10 +123,11 @@ class Relay:
         if tag in self._seats:
             raise _violation(f"tag {tag} is in use")
         seat = self._seats[tag] = _Seat(frame_of(tag))
-        if request.HasField("start") and not may_repeat(request.start):
+        start = request.start
+        if request.HasField("start") and not may_repeat(start):
             try:
-                check_start(request.start)
-                seat.turn, seat.watcher = self._hub.start(request.start, self._waker(tag))
+                check_start(start)
+                seat.turn, seat.watcher = self._hub.start(start, self._waker(tag))
             except Exception as error:  # a bug in one turn is not the others' business
                 self._refuse(tag, error)
         else:

@@ -62,7 +62,8 @@ def check_start(start: StartTurn) -> None:
     if start.HasField("idempotency") and not start.idempotency.key:
         raise invalid("start.idempotency.key is empty")
     check_priority("start.priority", start.priority)
-    _check_attachments(start.attachments)
+    if start.attachments:
+        _check_attachments(start.attachments)
     for path, value_of, numbers in _ENUMS:  # proto3 itself lets numbers through that no value has
         if value_of(start) not in numbers:
             raise invalid(f"start.{path}: {value_of(start)} is no value of it")
