@@ -38,6 +38,7 @@ from server.acp.update import UPDATES, asked_by, read_update
 
 _Json = msgspec.json.Decoder()
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+_NO_TIME: Final = 1 << 62  # milliseconds
 _LONE: Final = dict.fromkeys(range(55296, 57344), "�")
 
 
@@ -104,8 +105,9 @@ class Decoder:
         except _UNREADABLE:
             return self._decode_any(message)
         self.native = True
+        at = running.timestamp if 0 < running.timestamp < _NO_TIME else 0
         meaning = Said if chunk.sessionUpdate == "agent_message_chunk" else Thought
-        return meaning(text=chunk.content.text, at=_at(running.timestamp), seq=running.seq)
+        return meaning(text=chunk.content.text, at=at, seq=running.seq)
 
     def stored(self, event: str, kind: str, data: str | None, at: int, seq: int) -> Frame:
         """Return what a stored message means (§5.7); `at` in milliseconds."""
@@ -236,7 +238,7 @@ def _read_slowly(message: str | bytes) -> _Envelope | None:
 
 
 def _at(timestamp: int) -> int:
-    return timestamp if 0 < timestamp < 1 << 62 else 0
+    return timestamp if 0 < timestamp < _NO_TIME else 0
 
 
 def _silent(_data: Any, _kind: str, at: int) -> Frame:

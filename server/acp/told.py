@@ -26,6 +26,7 @@ _NEVER_REPLAYED: Final = (
 )
 _PIECES: Final = 512  # that are kept before they become a part of the digest
 _LONG: Final = 1 << 16  # characters of a piece that is not kept
+_SHORT: Final = 64  # bytes of what is its own mark
 
 
 class _Contradiction(Exception):
@@ -347,7 +348,8 @@ def _marks(call: ToolCall) -> dict[str, bytes]:
 
 
 def _mark(kind: str, message: Message) -> bytes:
-    return hashlib.blake2b(kind.encode() + b"\0" + _spelled(message), digest_size=16).digest()
+    said = kind.encode() + b"\0" + _spelled(message)
+    return said if len(said) <= _SHORT else hashlib.blake2b(said, digest_size=16).digest()
 
 
 def _spelled(message: Message) -> bytes:

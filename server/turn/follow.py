@@ -23,6 +23,7 @@ from server.turn.dialect import Spoken
 from server.turn.joining import NO_FRAME, Joining, Make, Reached
 from server.turn.limits import Limits
 from server.turn.live import Cause, Interrupted, LiveTurn
+from server.turn.scope import Scope
 from server.turn.watchdog import Watchdog
 from server.upstream.socket import Socket
 
@@ -44,7 +45,7 @@ class Follower:
         self._clock = asyncio.get_running_loop().time
         self._limits = limits
         self._socket: Socket | None = None
-        self._scope: asyncio.Timeout
+        self._scope: Scope
         self._failure: ServiceError | None = None
         self._watchdog: Watchdog
         self._on_sign: Callable[[], None] | None = None
@@ -115,9 +116,9 @@ class Follower:
             began=lambda: self.began,
             bark=self._fail,
         )
-        self._socket = socket
+        self._socket, self._scope = socket, Scope()
         try:
-            async with asyncio.timeout(None) as self._scope:
+            with self._scope:
                 if self._vm_is_up:
                     self._live.on_interrupt = self._interrupt
                     if self._live.cause is not None:
@@ -217,11 +218,7 @@ class Follower:
         self._stop()
 
     def _stop(self) -> None:
-        self._stop_at(self._clock())
-
-    def _stop_at(self, moment: float) -> None:
-        if not self._scope.expired():  # else it is about to end already
-            self._scope.reschedule(moment)
+        self._scope.end()
 
     def _interrupt(self) -> None:
         """Ask the agent to stop and give it a while to say that it did.
@@ -241,7 +238,7 @@ class Follower:
         if cause is Cause.LEASE_LOST:
             self._stop()
             return
-        self._stop_at(self._clock() + self._limits.cancel)
+        self._scope.end(self._clock() + self._limits.cancel)
         self._send(CANCEL)
 
     def _answer(self, question_id: str, answers: list[Answer], decline: bool) -> None:

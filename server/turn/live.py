@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from enum import Enum
 from types import TracebackType
-from typing import Any, Final, NewType, Self
+from typing import Final, NewType, Self
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from howler.error.v1.error_reason_pb2 import ErrorReason
@@ -21,6 +21,7 @@ from server.turn.journal import Journal
 from server.turn.keys import digest_of
 from server.turn.log import DurableLog, TurnLog, gone_on
 from server.turn.pulse import Pulse
+from server.turn.scope import Scope
 
 TurnId = NewType("TurnId", str)
 
@@ -70,48 +71,33 @@ class Interrupted(Exception):
         self.cause = cause
 
 
-class Wait:
-    """A wait that the turn's interruption ends: see LiveTurn.waiting.
+class Wait(Scope):
+    """A wait that the turn's interruption ends: see LiveTurn.waiting."""
 
-    It is ended as asyncio.timeout ends its body, for less: a turn has many.
-    """
-
-    __slots__ = ("_before", "_broken", "_ending", "_is_cancelled", "_live", "_task")
+    __slots__ = ("_broken", "_live")
 
     def __init__(self, live: "LiveTurn") -> None:
+        super().__init__()
         self._live = live
-        self._ending: asyncio.Handle | None = None
-        self._is_cancelled = False
         self._broken: Exception | None = None
 
-    def __enter__(self) -> None:
-        if self._live.cause is not None:
-            raise Interrupted(self._live.cause)
-        task = asyncio.current_task()
-        assert task is not None, "a turn runs in a task"
-        self._task: asyncio.Task[Any] = task
-        self._before = task.cancelling()
-        self._live.wait_in(self)
-
-    def end(self, broken: Exception | None) -> None:
-        """End it, by the turn's interruption or with an error."""
-        self._broken = self._broken or broken
-        if self._ending is None:
-            self._ending = asyncio.get_running_loop().call_soon(self._cancel)
-
-    def _cancel(self) -> None:
-        self._is_cancelled = self._task.cancel()
+    def break_off(self, error: Exception) -> None:
+        """End it with an error."""
+        self._broken = error
+        self.end()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._live.wait_in(None)
+        live = self._live
+        live.waited()
         if self._ending is None:
             return
-        self._ending.cancel()
-        if self._is_cancelled and self._task.uncancel() <= self._before and kind is asyncio.CancelledError:
-            if self._live.cause is not None:
-                raise Interrupted(self._live.cause) from None
+        try:
+            super().__exit__(kind, error, trace)
+        except TimeoutError:
+            if live.cause is not None:
+                raise Interrupted(live.cause) from None
             assert self._broken is not None, "nothing else ends a wait"
             raise self._broken from None
 
@@ -293,23 +279,26 @@ class LiveTurn:
         if self.on_interrupt is not None:
             self.on_interrupt()
         elif self._wait is not None:
-            self._wait.end(None)
+            self._wait.end()
 
     def break_off(self, error: Exception) -> None:
         """End what the turn waits for with an error; an interruption goes before it."""
         if self._wait is not None:
-            self._wait.end(error)
+            self._wait.break_off(error)
 
     def waiting(self) -> Wait:
         """Run the body of `with` until it is done, the turn is interrupted or the wait is broken off.
 
         Raises Interrupted in the second case and what it was broken off with in the third.
         """
-        return Wait(self)
+        if self.cause is not None:
+            raise Interrupted(self.cause)
+        self._wait = wait = Wait(self)
+        return wait
 
-    def wait_in(self, wait: Wait | None) -> None:
-        """Have interruptions end a wait, or none any more."""
-        self._wait = wait
+    def waited(self) -> None:
+        """Take note that the wait is over."""
+        self._wait = None
 
     def _deserted(self, lost: bool) -> None:
         """The last watcher left or was lost: `on_detach` decides what becomes of the turn."""

@@ -109,8 +109,11 @@ class Runner:
         try:
             if self._adopted is not None:
                 await self._go_on(self._adopted.told)
+            elif ground.is_new:
+                self._accepted()
+                await self._carry_out(self._from_the_first)
             else:
-                await (self._run_on_new_task() if ground.is_new else self._run_on_held_task())
+                await self._run_on_held_task()
         finally:
             self._follower.leave()
 
@@ -121,11 +124,7 @@ class Runner:
             limit = min(limit, live.start.deadline.ToMilliseconds() / 1000)
         return max(limit - live.age, 0.0)
 
-    async def _run_on_new_task(self) -> None:
-        self._accepted()
-        await self._carry_out(self._from_the_first)
-
-    async def _from_the_first(self, reattach: Reattach) -> list[TaskEvent]:
+    def _from_the_first(self, reattach: Reattach) -> Awaitable[list[TaskEvent]]:
         first = FirstTurn(
             self._live,
             self._rooms,
@@ -136,7 +135,7 @@ class Runner:
             approval=self._approval(),
             prompt=self._ground.prompt,
         )
-        return await reattach.follow(first.follow)
+        return reattach.follow(first.follow)
 
     async def _run_on_held_task(self) -> None:
         live, grant = self._live, self._ground.grant

@@ -1,5 +1,7 @@
 """The stream of a turn's task: one socket at a time, closed by whoever opens the next or ends the turn."""
 
+from collections.abc import Awaitable
+
 from server.upstream.platform import Opening, Socket
 
 
@@ -15,10 +17,10 @@ class Stream:
         self.asked = opening
         opening.begin()
 
-    async def open(self, opening: Opening) -> Socket:
+    def open(self, opening: Opening) -> Awaitable[Socket]:
         """Open a socket. Raises as Opening does."""
         self.asked, self._open = None, opening
-        return await opening.open()
+        return opening.open()
 
     async def close(self) -> None:
         """Close what is open or was asked for."""
