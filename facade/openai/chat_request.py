@@ -1,5 +1,6 @@
 """Reads a request of POST /v1/chat/completions: body in, turn to ask for out."""
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from msgspec import Raw
@@ -11,7 +12,7 @@ from facade.openai.client_tools.reading import choose, read_functions, read_tool
 from facade.openai.json_answer import read_format
 from facade.openai.start import Asked
 from facade.openai.transcript import INSTRUCTING, CallStyle, TranscriptWriter, text_of
-from facade.openai.wire import ChatBody, ChatMessage, ignored_fields, loose_text, parse
+from facade.openai.wire import ChatBody, ChatMessage, ignored_fields, loose_text, members_of, parse
 
 _HONOURED: Final = frozenset(
     {
@@ -32,15 +33,16 @@ _OF_TOOLS: Final = frozenset({"tools", "functions", "parallel_tool_calls"})
 
 
 class ChatRequest(NamedTuple):
-    """A chat request: what it asks of the agent and how the answer is to be told."""
+    """A chat request: what it asks of the agent, how the answer is to be told, and its fields, unread."""
 
     asked: Asked
     include_usage: bool
+    members: Mapping[str, Raw]
 
 
 def read_chat(body: bytes, mode: ClientToolsMode = ClientToolsMode.IGNORE) -> ChatRequest:
     """Return what the body asks; raises the 400 that names what is wrong in it."""
-    chat = parse(body, ChatBody)
+    chat, members = parse(body, ChatBody), members_of(body)
     _reject_unserved(chat)
     emulated = mode is ClientToolsMode.EMULATE
     if not emulated:
@@ -55,12 +57,13 @@ def read_chat(body: bytes, mode: ClientToolsMode = ClientToolsMode.IGNORE) -> Ch
         attachments=tuple(transcript.enclosures.attachments()),
         instructions=transcript.instructions(),
         declares_tools=bool(chat.tools or chat.functions),
-        ignored=tuple(ignored_fields(body, _HONOURED | _OF_TOOLS if emulated else _HONOURED)),
+        ignored=tuple(ignored_fields(members, _HONOURED | _OF_TOOLS if emulated else _HONOURED)),
         client_tools=_tools(chat) if emulated else None,
         json_format=read_format(chat.response_format, "response_format"),
     )
     options = chat.stream_options
-    return ChatRequest(asked, include_usage=options is not None and bool(options.include_usage))
+    include_usage = options is not None and bool(options.include_usage)
+    return ChatRequest(asked, include_usage, members)
 
 
 def _reject_unserved(chat: ChatBody) -> None:

@@ -126,6 +126,5 @@ class ChatStream:
         return b"%b%b%b" % (self._delta_head, members, _TAIL)
 
     def _taken(self) -> bytes:
-        out = b"".join(self._out)
-        self._out.clear()
-        return out
+        out, self._out = self._out, []
+        return b"".join(out)

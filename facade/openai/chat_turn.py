@@ -7,7 +7,7 @@ questions with their answers, images, notices.
 """
 
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from howler.task.v1.task_event_pb2 import Ended, Question, TaskEvent, TokenUsage
 from howler.task.v1.tool_call_pb2 import ToolCall
@@ -22,6 +22,8 @@ from facade.openai.narration import checklist, image_line, notice_line, question
 from facade.openai.outcome import failure_of, is_cut_short
 from facade.openai.presentation import Presentation, ReasoningField, Thinking, ToolDisplay
 from facade.openai.tools import Tool
+
+_NO_TOKENS: Final = TokenUsage()
 
 
 class ChatSink(Protocol):
@@ -58,7 +60,7 @@ class ChatTurn:
         self._tools: dict[str, Tool] = {}
         self._questions: dict[str, Question] = {}
         self._plan = ""
-        self._tokens = TokenUsage()
+        self._tokens = _NO_TOKENS
         self._calls: list[ClientCall] = []
         self._thoughts, self._lines = _places(sink, presentation)
         self._beside: Beside | None = None  # which of the two told something last, since the answer did
@@ -196,6 +198,8 @@ def _places(sink: ChatSink, presentation: Presentation) -> tuple[Beside | None, 
         return None, None
     tagged = presentation.reasoning_field is ReasoningField.THINK_TAGS
     reasoning = Beside(sink.content, THINK_TAGS) if tagged else Beside(sink.reasoning, REASONING)
+    if presentation.tools is not ToolDisplay.TEXT and presentation.thinking is Thinking.REASONING:
+        return reasoning, reasoning
     inline = Beside(sink.content, INLINE)
     lines = inline if presentation.tools is ToolDisplay.TEXT else reasoning
     match presentation.thinking:

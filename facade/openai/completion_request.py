@@ -6,7 +6,7 @@ from typing import Final
 from facade.errors import invalid, unsupported
 from facade.openai.start import Asked
 from facade.openai.transcript import TranscriptWriter
-from facade.openai.wire import CompletionBody, checked_text, ignored_fields, parse
+from facade.openai.wire import CompletionBody, checked_text, ignored_fields, members_of, parse
 
 _HONOURED: Final = frozenset({"model", "prompt", "stream", "stream_options", "n", "echo", "user"})
 
@@ -34,7 +34,7 @@ def read_completion(body: bytes) -> CompletionRequest:
         conversation=transcript.conversation(),
         instructions="",
         declares_tools=False,
-        ignored=tuple(ignored_fields(body, _HONOURED)),
+        ignored=tuple(ignored_fields(members_of(body), _HONOURED)),
     )
     options = wanted.stream_options
     return CompletionRequest(asked, include_usage=options is not None and bool(options.include_usage))

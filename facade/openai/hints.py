@@ -8,9 +8,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import msgspec
-from msgspec import Raw, Struct
-
-from facade.openai.wire import parse
+from msgspec import Raw
 
 SESSION_HEADER: Final = "x-gateway-session-id"
 COUNT_HEADER: Final = "x-stainless-retry-count"
@@ -18,16 +16,9 @@ COUNT_HEADER: Final = "x-stainless-retry-count"
 COMPACTION: Final = "compaction"
 """The kind of a request for a summary."""
 
+_CACHE_KEY: Final = "prompt_cache_key"
 _NOTHING: Final = Raw(b"null")
 _MOST: Final = 128  # bytes of an id
-
-
-class _Clues(Struct):
-    """The fields of a body that tell it. Whatever else stands in them is none."""
-
-    metadata: Raw = _NOTHING
-    client_metadata: Raw = _NOTHING
-    prompt_cache_key: Raw = _NOTHING
 
 
 class Hints(NamedTuple):
@@ -50,21 +41,21 @@ class Hints(NamedTuple):
 NO_HINTS: Final = Hints()
 
 
-def read_hints(headers: Mapping[str, str], body: bytes) -> Hints:
-    """Return what headers, their names in lower case, and a body tell; raises the 400 for what is no body."""
-    clues = parse(body, _Clues)
-    session = _first(headers.get(SESSION_HEADER), _strings(clues.metadata).get("session_id"))
+def read_hints(headers: Mapping[str, str], members: Mapping[str, Raw]) -> Hints:
+    """Return what headers, their names in lower case, and a body's fields tell."""
+    metadata = _strings(members.get("metadata", _NOTHING))
+    session = _first(headers.get(SESSION_HEADER), metadata.get("session_id"))
     sent_before = _number(headers.get(COUNT_HEADER, ""))
     if not headers.get("originator", "").lower().startswith("codex"):
-        return Hints(session, _client_session(headers, clues), sent_before=sent_before)
-    own = _strings(clues.client_metadata)
+        return Hints(session, _client_session(headers, members), sent_before=sent_before)
+    own = _strings(members.get("client_metadata", _NOTHING))
     about_turn = headers.get("x-codex-turn-metadata") or own.get("x-codex-turn-metadata", "")
     turn = _strings(Raw(about_turn.encode(errors="replace")))
     chat = _first(
         headers.get("thread-id"),
         headers.get("session-id"),
         turn.get("thread_id"),
-        _string(clues.prompt_cache_key),
+        _string(members.get(_CACHE_KEY, _NOTHING)),
     )
     return Hints(
         session,
@@ -75,7 +66,7 @@ def read_hints(headers: Mapping[str, str], body: bytes) -> Hints:
     )
 
 
-def _client_session(headers: Mapping[str, str], clues: _Clues) -> str:
+def _client_session(headers: Mapping[str, str], members: Mapping[str, Raw]) -> str:
     """Return the client's own id; a `prompt_cache_key` counts only of clients known to name a chat by it."""
     if chat := _first(headers.get("x-openwebui-chat-id")):
         return _named("open-webui", chat)
@@ -83,7 +74,7 @@ def _client_session(headers: Mapping[str, str], clues: _Clues) -> str:
         given = (
             headers.get("x-session-id"),
             headers.get("x-session-affinity"),
-            _string(clues.prompt_cache_key),
+            _string(members.get(_CACHE_KEY, _NOTHING)),
         )
         return _named("opencode", _first(*given))
     return ""

@@ -30,6 +30,7 @@ from facade.openai.wire import (
     checked_text,
     ignored_fields,
     loose_text,
+    members_of,
     parse,
 )
 
@@ -109,7 +110,7 @@ def read_responses(body: bytes, mode: ClientToolsMode = ClientToolsMode.IGNORE) 
         attachments=tuple(transcript.enclosures.attachments()),
         instructions=transcript.instructions(),
         declares_tools=bool(wanted.tools),
-        ignored=tuple(ignored_fields(body, _honoured(wanted, mode))),
+        ignored=tuple(ignored_fields(members_of(body), _honoured(wanted, mode))),
         client_tools=_tools(wanted) if emulated else None,
         json_format=None if wanted.text is None else read_format(wanted.text.format, "text.format"),
     )

@@ -5,7 +5,7 @@ Whatever bytes come, the outcome is a value or a 400 that names its field.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import Any, Final, TypeVar
 
@@ -238,15 +238,19 @@ def _decoder(shape: type[T]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(shape)
 
 
-def ignored_fields(body: bytes, honoured: Collection[str]) -> list[str]:
+def members_of(body: bytes) -> dict[str, Raw]:
+    """Return the body's top-level fields by name, each unread; raises the 400 for what is no object."""
+    return parse(body, dict[str, Raw])
+
+
+def ignored_fields(members: Mapping[str, Raw], honoured: Collection[str]) -> list[str]:
     """Return the top-level fields that are set and not honoured, for `x-gateway-ignored-params`.
 
     Names that do not fit a header are left out, and so is what comes after the 32nd.
     """
-    fields = parse(body, dict[str, Raw])
     named = [
         name
-        for name, value in fields.items()
+        for name, value in members.items()
         if name not in honoured and bytes(value) not in (b"null", b"[]") and _PLAIN_NAME.fullmatch(name)
     ]
     return named[:_MOST_NAMES]

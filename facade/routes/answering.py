@@ -31,6 +31,7 @@ from facade.openai.responses_request import ResponsesRequest, read_responses
 from facade.openai.responses_stream import ResponsesStream
 from facade.openai.start import ignored_of, start_turn
 from facade.openai.told import told_turn
+from facade.openai.wire import members_of
 from facade.routes.contents import NONE_UNHEARD, Contents
 from facade.routes.front import Caller, Front, ignored_header, json_answer
 from facade.routes.keeping import Errands, KeptTurn
@@ -97,7 +98,7 @@ class Answering:
 
     async def read(self, caller: Caller, body: bytes) -> Asking:
         """Read a request, with what it refers to. Raises the 400."""
-        front, hints = self._front, read_hints(caller.headers, body)
+        front, hints = self._front, read_hints(caller.headers, members_of(body))
         if hints.client_turn:
             body = without_answer(body)
         if hints.session:  # it goes before a conversation (§7.1)

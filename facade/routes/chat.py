@@ -27,7 +27,7 @@ def chat_routes(front: Front) -> list[BaseRoute]:
         body, caller = await read_body(request, front.max_body_bytes), Caller.of(request)
         wanted = read_chat(body, front.rules.client_tools.asked_by(caller.headers))
         asked = wanted.asked
-        hints = read_hints(caller.headers, body)
+        hints = read_hints(caller.headers, wanted.members)
         memory = memory_of(asked.conversation.messages, hints, keep_chats=front.rules.keep_chats)
         start = start_turn(asked, front.rules, caller.principal, caller.request_id, memory)
         mark_attempt(start, hints)

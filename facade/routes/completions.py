@@ -11,6 +11,7 @@ from facade.openai.completion_stream import CompletionFold, CompletionStream
 from facade.openai.hints import read_hints
 from facade.openai.memory import memory_of
 from facade.openai.start import ignored_of, start_turn
+from facade.openai.wire import members_of
 from facade.routes.front import Caller, Front, ignored_header, read_body
 from facade.sse import TurnAnswer, TurnStream
 
@@ -21,7 +22,7 @@ def completion_routes(front: Front) -> list[BaseRoute]:
     async def create(request: Request) -> TurnStream | TurnAnswer:
         body, caller = await read_body(request, front.max_body_bytes), Caller.of(request)
         wanted = read_completion(body)
-        asked, hints = wanted.asked, read_hints(caller.headers, body)
+        asked, hints = wanted.asked, read_hints(caller.headers, members_of(body))
         memory = memory_of(asked.conversation.messages, hints, keep_chats=False)  # a prompt tells no history
         start = start_turn(asked, front.rules, caller.principal, caller.request_id, memory)
         headers = ignored_header(ignored_of(asked, front.rules))

@@ -85,16 +85,20 @@ async def read_body(request: Request, most: int) -> bytes:
     declared = request.scope["state"]["headers"].get("content-length", "")
     if declared.isdecimal() and int(declared) > most:
         raise _too_large(most)
-    chunks, size, more = [], 0, True
+    chunks: list[bytes] = []
+    size, more = 0, True
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
+        chunk: bytes = message.get("body", b"")
+        more = message.get("more_body", False)
+        size += len(chunk)
         if size > most:
             raise _too_large(most)
-        more = message.get("more_body", False)
+        if size == len(chunk) and not more:
+            return chunk  # as nearly all are: whole at once
+        chunks.append(chunk)
     return b"".join(chunks)
 
 

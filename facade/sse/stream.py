@@ -88,7 +88,8 @@ class TurnStream:
         finally:
             self._silence.cancel()
             self._turn.leave()
-            await cancelled(gone, self._filling)
+            if gone is not None or self._filling is not None:
+                await cancelled(gone, self._filling)
 
     async def _tell(self, scope: Scope) -> None:
         stream, write = self._stream, self._write

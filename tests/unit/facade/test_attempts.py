@@ -11,6 +11,7 @@ from facade.openai.hints import Hints, read_hints
 from facade.openai.memory import memory_of
 from facade.openai.responses_request import read_responses
 from facade.openai.start import Rules, start_turn
+from facade.openai.wire import members_of
 from tests.support.recordings import recording
 
 CODEX = recording("codex-resume-second-turn")
@@ -26,7 +27,7 @@ def started(body: dict[str, Any], headers: dict[str, str] | None = None) -> Star
     """Return the turn that a request starts, as the route has it."""
     headers = CODEX.headers if headers is None else headers
     raw = json.dumps(body).encode()
-    hints: Hints = read_hints(headers, raw)
+    hints: Hints = read_hints(headers, members_of(raw))
     if hints.client_turn:
         raw = without_answer(raw)
     asked = read_responses(raw).asked

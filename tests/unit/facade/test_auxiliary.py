@@ -10,6 +10,7 @@ from facade.openai.chat_request import read_chat
 from facade.openai.compaction import COMPACTION_BYTES
 from facade.openai.hints import Hints, read_hints
 from facade.openai.responses_request import read_responses
+from facade.openai.wire import members_of
 from tests.support.recordings import recording, recordings
 
 COMPACTION = Hints(client_session="codex:t-1", kind="compaction")
@@ -33,13 +34,13 @@ TITLE = 'Generate a concise, 3-5 word title with an emoji …\nJSON format: { "t
 def test_a_title_for_opencode(name: str) -> None:
     recorded = recording(name)
     raw = recorded.raw()
-    assert auxiliary_answer(read_chat(raw).asked, read_hints(recorded.headers, raw)) == "Say PONG"
+    assert auxiliary_answer(read_chat(raw).asked, read_hints(recorded.headers, members_of(raw))) == "Say PONG"
 
 
 def test_a_compaction_for_codex() -> None:
     recorded = recording("codex-local-compaction")
     raw = recorded.raw()
-    answer = auxiliary_answer(read_responses(raw).asked, read_hints(recorded.headers, raw))
+    answer = auxiliary_answer(read_responses(raw).asked, read_hints(recorded.headers, members_of(raw)))
     assert answer == (
         "What the user said, newest first:\n\nsecond turn\n\nsecond turn\n\n"
         "The last answer:\n\nHello from the stub. PONG.\n\n"
@@ -123,7 +124,7 @@ def test_json_where_it_is_asked_for(wanted: dict[str, Any], answer: object) -> N
     """Issue 6 (§7.2); what nothing here can fit into a schema is an agent's to answer."""
     recorded = recording("opencode-chat-1")
     raw = json.dumps(recorded.body | {"response_format": wanted}).encode()
-    told = auxiliary_answer(read_chat(raw).asked, read_hints(recorded.headers, raw))
+    told = auxiliary_answer(read_chat(raw).asked, read_hints(recorded.headers, members_of(raw)))
     assert (json.loads(told) if isinstance(answer, dict) and told else told) == answer
 
 
@@ -132,7 +133,7 @@ def test_a_title_is_the_first_eight_words_of_the_last_user_message() -> None:
     recorded = recording("opencode-chat-1")
     last = {"role": "user", "content": "Sort these names by their second letter, please, and then by"}
     raw = json.dumps(recorded.body | {"messages": [*recorded.body["messages"], last]}).encode()
-    told = auxiliary_answer(read_chat(raw).asked, read_hints(recorded.headers, raw))
+    told = auxiliary_answer(read_chat(raw).asked, read_hints(recorded.headers, members_of(raw)))
     assert told == "Sort these names by their second letter, please,"
 
 
@@ -163,7 +164,7 @@ def test_no_other_recorded_request_is_one(path: str) -> None:
             continue
         raw = recorded.raw()
         wanted = (read_chat if "chat" in path else read_responses)(raw)
-        if auxiliary_answer(wanted.asked, read_hints(recorded.headers, raw)) is not None:
+        if auxiliary_answer(wanted.asked, read_hints(recorded.headers, members_of(raw))) is not None:
             taken.append(recorded.name)
     titles = ["opencode-chat-1", "opencode-responses-mcp-1"]
     assert taken == (titles if "chat" in path else ["codex-local-compaction"])

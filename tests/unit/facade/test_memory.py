@@ -7,6 +7,7 @@ from facade.openai.chat_request import read_chat
 from facade.openai.hints import Hints, read_hints
 from facade.openai.memory import ALONE, Memory, Named, memory_of
 from facade.openai.responses_request import read_responses
+from facade.openai.wire import members_of
 from tests.support.recordings import Recording, recording
 
 KEEP = TaskRetention.TASK_RETENTION_KEEP
@@ -79,4 +80,4 @@ def test_clients_that_name_nothing(name: str) -> None:
 def remembered(recorded: Recording) -> Memory:
     read = read_responses if recorded.path.endswith("responses") else read_chat
     messages = read(recorded.raw()).asked.conversation.messages
-    return memory_of(messages, read_hints(recorded.headers, recorded.raw()), keep_chats=True)
+    return memory_of(messages, read_hints(recorded.headers, members_of(recorded.raw())), keep_chats=True)
