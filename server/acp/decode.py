@@ -8,7 +8,7 @@ dropped here and nothing raises.
 import binascii
 import json
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from howler.task.v1.task_event_pb2 import NoticeKind
@@ -23,6 +23,7 @@ from server.acp.frames import (
     Frame,
     Interrupted,
     Junk,
+    Metered,
     Noted,
     Offered,
     Over,
@@ -55,14 +56,31 @@ class _Envelope(msgspec.Struct):
 _Envelopes = msgspec.json.Decoder(_Envelope)
 
 
-class _Running(msgspec.Struct):
-    """The frame that nearly all are, in the platform's own dialect (§6.6); `data` is base64."""
+# What nearly all frames are, in the platform's own dialect (§6.3, §6.6). Whatever fits none of these shapes
+# takes the slow way, and means the same there.
 
-    type: Literal["task-running"]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+_Time = Annotated[int, msgspec.Meta(ge=0, lt=_NO_TIME)]
+
+
+class _Native(msgspec.Struct, tag_field="type"):
+    timestamp: _Time = 0
+    seq: _Count = 0
+
+
+class _Running(_Native, kw_only=True, tag="task-running"):
+    """What an agent does; `data` is base64."""
+
     kind: Literal["acp_event"]
     data: bytes
-    timestamp: int = 0
-    seq: int = 0
+
+
+class _Started(_Native, tag="task-started"):
+    data: None = None
+
+
+class _Ended(_Native, tag="task-ended"):
+    data: None = None
 
 
 class _Text(msgspec.Struct):
@@ -70,19 +88,33 @@ class _Text(msgspec.Struct):
     type: Literal["text"] = "text"
 
 
-class _Chunk(msgspec.Struct):
-    sessionUpdate: Literal["agent_message_chunk", "agent_thought_chunk"]
+class _Chunk(msgspec.Struct, tag_field="sessionUpdate"):
+    """A piece of text (§7.1)."""
+
     content: _Text
 
 
-class _Spoken(msgspec.Struct):
-    """What it nearly always holds: a piece of text (§7.1)."""
-
-    update: _Chunk
+class _Message(_Chunk, tag="agent_message_chunk"):
+    pass
 
 
-_Runnings = msgspec.json.Decoder(_Running)
-_Speech = msgspec.json.Decoder(_Spoken)
+class _Thinking(_Chunk, tag="agent_thought_chunk"):
+    pass
+
+
+class _Used(msgspec.Struct, tag_field="sessionUpdate", tag="usage_update", forbid_unknown_fields=True):
+    """How full the context is (§7.5)."""
+
+    used: _Count
+    size: _Count
+
+
+class _Done(msgspec.Struct):
+    update: _Message | _Thinking | _Used
+
+
+_Natives = msgspec.json.Decoder(_Running | _Started | _Ended)
+_Updates = msgspec.json.Decoder(_Done)
 
 
 class Decoder:
@@ -100,14 +132,19 @@ class Decoder:
     def decode(self, message: str | bytes) -> Frame:
         """Return what one WebSocket message means."""
         try:
-            running = _Runnings.decode(message)
-            chunk = _Speech.decode(running.data).update
+            frame = _Natives.decode(message)
+            if not isinstance(frame, _Running):
+                return (Began if isinstance(frame, _Started) else Over)(at=frame.timestamp, seq=frame.seq)
+            update = _Updates.decode(frame.data).update
         except _UNREADABLE:
             return self._decode_any(message)
         self.native = True
-        at = running.timestamp if 0 < running.timestamp < _NO_TIME else 0
-        meaning = Said if chunk.sessionUpdate == "agent_message_chunk" else Thought
-        return meaning(text=chunk.content.text, at=at, seq=running.seq)
+        at = frame.timestamp
+        if isinstance(update, _Message):
+            return Said(text=update.content.text, at=at, seq=frame.seq)
+        if isinstance(update, _Thinking):
+            return Thought(text=update.content.text, at=at, seq=frame.seq)
+        return Metered(context_used=update.used, context_size=update.size, at=at, seq=frame.seq)
 
     def stored(self, event: str, kind: str, data: str | None, at: int, seq: int) -> Frame:
         """Return what a stored message means (§5.7); `at` in milliseconds."""

@@ -384,3 +384,39 @@ def test_any_update_is_some_frame(name: str, fields: dict[str, object], nested: 
     data = b64({"update": payload} if nested else payload)
     frame = read(type="task-running", kind="acp_event", data=data)
     assert isinstance(frame, Frame)
+
+
+counts = st.none() | st.integers(-2, 5) | st.sampled_from([(1 << 63) - 1, 1 << 63, 2.0, 2.5, True])
+natives = st.one_of(
+    st.tuples(
+        st.just("task-running"),
+        st.one_of(
+            st.fixed_dictionaries(
+                {"sessionUpdate": st.just("usage_update")},
+                optional={"used": counts, "size": counts, "input_tokens": counts},
+            ),
+            st.fixed_dictionaries(
+                {
+                    "sessionUpdate": st.sampled_from(["agent_message_chunk", "agent_thought_chunk"]),
+                    "content": st.fixed_dictionaries(
+                        {"text": st.sampled_from(["", "a", "é", None])},
+                        optional={"type": st.sampled_from(["text", "image"])},
+                    ),
+                }
+            ),
+        ).map(lambda told: b64({"update": told})),
+    ),
+    st.tuples(
+        st.sampled_from(["task-started", "task-ended"]),
+        st.sampled_from([None, b64({}), b64({"usage": {"used": 3}}), "{}"]),
+    ),
+)
+
+
+@given(natives, st.sampled_from([-1, 0, 3]), st.sampled_from([-1, 0, 5, 1 << 62]))
+def test_the_short_way_leads_where_the_long_one_does(told: tuple[str, str | None], seq: int, at: int) -> None:
+    """What the stream tells is read by shapes, what is stored never is."""
+    name, data = told
+    kind = "acp_event" if name == "task-running" else ""
+    stored = Decoder().stored(name, kind, data, at, seq)
+    assert read(type=name, kind=kind, data=data, timestamp=at, seq=seq) == stored
