@@ -6,7 +6,7 @@ as they are, and on lines of their own one line per tool, the plan as a checklis
 questions with their answers, images, notices.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
 from howler.task.v1.task_event_pb2 import Ended, Question, TaskEvent, TokenUsage
@@ -34,6 +34,9 @@ class ChatSink(Protocol):
 
     def content(self, text: str) -> None:
         """Take more of the answer."""
+
+    def contents(self, texts: Sequence[str]) -> None:
+        """Take more of it that came together; each is a piece as it came."""
 
     def reasoning(self, text: str) -> None:
         """Take more of what is told beside the answer."""
@@ -75,24 +78,26 @@ class ChatTurn:
 
     def receive(self, events: Iterable[Heard]) -> None:
         """Take events in order."""
+        texts: list[str] = []
         for event in events:
             if self.finished:
                 return
             if isinstance(event, ClientCall):
+                if texts:
+                    self._say(texts)
                 self._hand_over(event)
                 continue
             if text := event.text_delta.text:  # nearly all are such: which they are need not be asked
-                if not self._begun:
-                    self.begin()
-                if self._beside is not None:
-                    self._hush()
-                self._answered = True
-                self._sink.content(text)
+                texts.append(text)
                 continue
+            if texts:
+                self._say(texts)
             kind = event.WhichOneof("event")
             if not self._begun:
                 self.begin(event.accepted.model.id if kind == "accepted" else "")
             self._take(event, kind)
+        if texts:
+            self._say(texts)
 
     def fail(self, error: ApiError) -> None:
         """End the turn by a failure that no event tells."""
@@ -101,6 +106,19 @@ class ChatTurn:
             self._hush()
             self._sink.fail(error)
             self._finish()
+
+    def _say(self, texts: list[str]) -> None:
+        """Tell the answer's texts that came one after the other, and forget them."""
+        if not self._begun:
+            self.begin()
+        if self._beside is not None:
+            self._hush()
+        self._answered = True
+        if len(texts) == 1:
+            self._sink.content(texts[0])
+        else:
+            self._sink.contents(texts)
+        texts.clear()
 
     def _take(self, event: TaskEvent, kind: str | None) -> None:
         match kind:

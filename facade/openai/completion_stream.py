@@ -5,7 +5,7 @@ last of them has the `finish_reason`, then come the usage where it was asked for
 and `[DONE]`. There is no place for reasoning: it is dropped.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -81,6 +81,11 @@ class CompletionStream:
     def content(self, text: str) -> None:
         """Tell more of the text."""
         self._frame(text)
+
+    def contents(self, texts: Sequence[str]) -> None:
+        """Tell more of it."""
+        for text in texts:
+            self._frame(text)
 
     def reasoning(self, text: str) -> None:
         """Drop it."""
@@ -158,6 +163,10 @@ class CompletionFold:
     def content(self, text: str) -> None:
         """Keep more of the text."""
         self._text.append(text)
+
+    def contents(self, texts: Sequence[str]) -> None:
+        """Keep more of it."""
+        self._text.extend(texts)
 
     def reasoning(self, text: str) -> None:
         """Drop it."""

@@ -1,6 +1,6 @@
 """The answers that are not streamed: folds of the machines that tell the streams."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from howler.task.v1.task_event_pb2 import TokenUsage
@@ -87,6 +87,10 @@ class ChatFold:
     def content(self, text: str) -> None:
         """Keep more of the answer."""
         self._content.append(text)
+
+    def contents(self, texts: Sequence[str]) -> None:
+        """Keep more of it."""
+        self._content.extend(texts)
 
     def reasoning(self, text: str) -> None:
         """Keep more of what stands beside the answer."""
