@@ -75,6 +75,12 @@ class _Running(_Native, kw_only=True, tag="task-running"):
     data: bytes
 
 
+class _Input(_Native, kw_only=True, tag="user-input"):
+    """The prompt, told back; `data` is base64."""
+
+    data: bytes
+
+
 class _Started(_Native, tag="task-started"):
     data: None = None
 
@@ -113,7 +119,8 @@ class _Done(msgspec.Struct):
     update: _Message | _Thinking | _Used
 
 
-_Natives = msgspec.json.Decoder(_Running | _Started | _Ended)
+_Natives = msgspec.json.Decoder(_Running | _Input | _Started | _Ended)
+_Prompts = msgspec.json.Decoder(dict[str, Any])
 _Updates = msgspec.json.Decoder(_Done)
 
 
@@ -133,13 +140,15 @@ class Decoder:
         """Return what one WebSocket message means."""
         try:
             frame = _Natives.decode(message)
+            at = frame.timestamp
+            if isinstance(frame, _Input):
+                return Echo(text=prompt_of(_Prompts.decode(frame.data)), at=at, seq=frame.seq)
             if not isinstance(frame, _Running):
-                return (Began if isinstance(frame, _Started) else Over)(at=frame.timestamp, seq=frame.seq)
+                return (Began if isinstance(frame, _Started) else Over)(at=at, seq=frame.seq)
             update = _Updates.decode(frame.data).update
         except _UNREADABLE:
             return self._decode_any(message)
         self.native = True
-        at = frame.timestamp
         if isinstance(update, _Message):
             return Said(text=update.content.text, at=at, seq=frame.seq)
         if isinstance(update, _Thinking):

@@ -407,6 +407,24 @@ natives = st.one_of(
         ).map(lambda told: b64({"update": told})),
     ),
     st.tuples(
+        st.just("user-input"),
+        st.sampled_from(
+            [
+                None,
+                "{}",
+                b64(b"hi"),
+                b64("hi"),
+                b64([]),
+                b64({}),
+                b64({"content": None}),
+                b64({"content": b64(b"hi")}),
+                b64({"content": b64(b"\xff")}),
+                b64({"content": "aGk=", "encoding": "plaintext"}),
+                b64({"content": b64({"content": "hi"})}),
+            ]
+        ),
+    ),
+    st.tuples(
         st.sampled_from(["task-started", "task-ended"]),
         st.sampled_from([None, b64({}), b64({"usage": {"used": 3}}), "{}"]),
     ),
