@@ -15,6 +15,7 @@ from howler.pool.v1.pool_event_pb2 import PoolEvent
 from howler.pool.v1.pool_service_pb2 import (
     ACCOUNT_STATE_EXPIRED,
     LEASE_MODE_EXCLUSIVE,
+    LEASE_MODE_SHARED,
     Account,
     GetPoolResponse,
     Lease,
@@ -165,7 +166,7 @@ class Pool:
         Raises NO_ACCOUNT at once when no account could ever serve it; POOL_EXHAUSTED when none came free in
         time, or at once when all are cooling for longer or were to be avoided.
         """
-        exclusive = mode != LeaseMode.LEASE_MODE_SHARED
+        exclusive = mode != LEASE_MODE_SHARED
         lease = Lease(mode=LEASE_MODE_EXCLUSIVE if exclusive else mode, holder=holder, purpose=purpose)
         want = Want(exclusive, account_id or None, among, avoid, upstream_model_id)
         granted = await self._granting.acquire(want, lease, wait=wait, ttl=ttl, place=place)

@@ -226,14 +226,18 @@ class Talk(ABC):
     def _begin(self, plan: Plan, model: Model) -> Saying:
         """Take note of what the turn will leave."""
         start = self._live.start
-        known = plan.known or Known(
-            Conversation(conversation_id=new_id("conv"), principal=start.principal, session=start.session),
-            thread=BEGINNING,
-            instructions=digest(start.instructions),
-            told=start.instructions,
-            keeps=start.durability != _EPHEMERAL,
-        )
-        news = list(plan.news) if plan.known is not None else self._messages
+        known, news = plan.known, plan.news
+        if known is None:
+            news, conversation = self._messages, Conversation()
+            conversation.conversation_id = new_id("conv")
+            conversation.principal, conversation.session = start.principal, start.session
+            known = Known(
+                conversation,
+                thread=BEGINNING,
+                instructions=digest(start.instructions),
+                told=start.instructions,
+                keeps=start.durability != _EPHEMERAL,
+            )
         self._saying = Saying(known, plan.known is None, model.id, news)
         self._live.conversation_id = known.id
         self._live.news = news
