@@ -88,7 +88,9 @@ class Records:
     def books(self, db: sqlite3.Connection, accounts: Collection[AccountId] | None) -> Books:
         """Read the books of these accounts, or of all."""
         clock = clock_us()
-        which = {"accounts": None if accounts is None else json.dumps(sorted(accounts)), "clock": clock}
+        if accounts is None:
+            accounts = [row["account_id"] for row in self._run(db, "account_ids", {})]
+        which = {"accounts": json.dumps(list(accounts)), "clock": clock}
         return Books(
             members=[rows.member(row, self._ring) for row in self._run(db, "books_accounts", which)],
             leases=[

@@ -6,10 +6,6 @@ UPDATE task SET turn_id = :turn_id, last_used_us = :now_us, busy = 1 WHERE task_
 -- The turn on a task is over.
 UPDATE task SET last_used_us = :now_us, busy = 0 WHERE task_id = :task_id AND end_us IS NULL;
 
--- name: end_tasks_of_account
--- The account is forgotten, and nobody can use its tasks.
-UPDATE task SET end_us = :now_us, busy = 0 WHERE account_id = :account_id AND end_us IS NULL;
-
 -- name: get_task
 -- One task; running while it is busy.
 SELECT task_id, account_id, model, principal, turn_id, create_us, last_used_us,

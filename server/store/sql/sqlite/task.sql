@@ -45,6 +45,11 @@ SELECT account_id, slot FROM task WHERE task_id = :task_id AND end_us IS NULL;
 -- A task was stopped, or the platform ended it.
 UPDATE task SET end_us = :now_us, busy = 0 WHERE task_id = :task_id;
 
+-- name: end_tasks_of_account
+-- The account is forgotten, and nobody can use the tasks in its slots.
+UPDATE task SET end_us = :now_us, busy = 0
+ WHERE task_id IN (SELECT task_id FROM slot WHERE account_id = :account_id AND task_id <> '');
+
 -- name: slot_of_task_free
 -- The slot of a task that has ended is free, whoever has a lease on it.
 UPDATE slot SET task_id = '', lease_id = ''
