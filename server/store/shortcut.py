@@ -35,22 +35,23 @@ class Shortcut:
         self._due = 0.0  # when the next transaction is, were they evenly spaced
         self._count = 0
 
-    async def run(self, operation: Operation[T], committed: Callable[[T], None] | None = None) -> T:
-        """Return what the operation returns, once it is committed. See Worker.run."""
-        order = Order(operation, self._loop.create_future(), committed)
-        self._orders.append(order)
+    def run(self, operation: Operation[T], committed: Callable[[T], None] | None = None) -> asyncio.Future[T]:
+        """Have what the operation returns, once it is committed. See Worker.run."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._orders.append(Order(operation, future, committed))
         if len(self._orders) == 1:
             if self._loop.time() >= self._due - _AHEAD:
                 self._transact()
             else:
                 self._loop.call_at(self._due - _AHEAD, self._transact)
-        result: T = await order.future
-        return result
+        return future
 
-    async def run_in_thread(self, operation: Operation[T], committed: Callable[[T], None] | None = None) -> T:
+    def run_in_thread(
+        self, operation: Operation[T], committed: Callable[[T], None] | None = None
+    ) -> asyncio.Future[T]:
         """Do what may take long, behind what was asked for before. See Worker.run."""
         self.give_up()
-        return await self._worker.run(operation, committed)
+        return self._worker.run(operation, committed)
 
     def give_up(self) -> None:
         """Leave what waits to the worker."""

@@ -142,17 +142,19 @@ class Store:
         if accounts:
             self._replicas.tell(accounts)
 
-    async def _write(self, operation: Operation[T], changes: Callable[[T], Accounts] | None = None) -> T:
+    def _write(
+        self, operation: Operation[T], changes: Callable[[T], Accounts] | None = None
+    ) -> asyncio.Future[T]:
         """Carry an operation out; `changes` says by its result what other processes must hear of."""
         assert self._shortcut is not None
         if changes is None:
-            return await self._shortcut.run_in_thread(operation)
-        return await self._shortcut.run_in_thread(operation, lambda result: self._note(changes(result)))
+            return self._shortcut.run_in_thread(operation)
+        return self._shortcut.run_in_thread(operation, lambda result: self._note(changes(result)))
 
-    async def _write_soon(self, operation: Operation[T], changes: Callable[[T], Accounts]) -> T:
+    def _write_soon(self, operation: Operation[T], changes: Callable[[T], Accounts]) -> asyncio.Future[T]:
         """Carry out an operation that a turn waits for: see Shortcut."""
         assert self._shortcut is not None
-        return await self._shortcut.run(operation, lambda result: self._note(changes(result)))
+        return self._shortcut.run(operation, lambda result: self._note(changes(result)))
 
     async def write(self, key: str, name: str, parameters: Parameters) -> Sequence[rows.Row]:
         """See Tables; here all writes keep their order."""

@@ -84,14 +84,14 @@ class Worker:
         self._orders.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    async def run(self, operation: Operation[T], committed: Callable[[T], None] | None = None) -> T:
-        """Return what the operation returns, once it is committed. Raises StoreError.
+    def run(self, operation: Operation[T], committed: Callable[[T], None] | None = None) -> asyncio.Future[T]:
+        """Have what the operation returns, once it is committed, or StoreError.
 
         `committed` is told the same in the loop, even when the caller is cancelled meanwhile.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         self.take([Order(operation, future, committed)])
-        return await future
+        return future
 
     def take(self, orders: Sequence[Order]) -> None:
         """Carry orders out, in turn and behind all that were taken before."""

@@ -73,10 +73,10 @@ async def test_all_keep_the_order_of_their_calls(shortcut: Shortcut, worker: Wor
         hold.wait(5)
         return add(1)(db)
 
-    first = asyncio.create_task(worker.run(held))
+    first = worker.run(held)
     await asyncio.sleep(0)
-    second = asyncio.create_task(shortcut.run(lambda db: db.execute("SELECT max(x) FROM n").fetchone()[0]))
-    third = asyncio.create_task(shortcut.run(add(2)))
+    second = shortcut.run(lambda db: db.execute("SELECT max(x) FROM n").fetchone()[0])
+    third = shortcut.run(add(2))
     await asyncio.sleep(0)
     assert not second.done()
     hold.set()
@@ -100,7 +100,7 @@ async def test_many_at_once_share_a_transaction(shortcut: Shortcut, worker: Work
 async def test_what_waits_when_the_store_is_closed_is_done(
     shortcut: Shortcut, worker: Worker, path: Path
 ) -> None:
-    waiting = [asyncio.create_task(shortcut.run(add(number))) for number in range(20)]
+    waiting = [shortcut.run(add(number)) for number in range(20)]
     await asyncio.sleep(0)
     shortcut.give_up()
     await worker.close()
@@ -117,7 +117,7 @@ async def test_another_process_that_writes_is_waited_for_in_the_thread(
 ) -> None:
     other = connect(path)
     other.execute("BEGIN IMMEDIATE")
-    waiting = asyncio.create_task(shortcut.run(add(1)))
+    waiting = shortcut.run(add(1))
     for _ in range(5):
         await asyncio.sleep(0.01)  # the loop goes on meanwhile
     assert not waiting.done()

@@ -189,7 +189,7 @@ async def opened(path: Path) -> Worker:
 async def test_one_failure_in_a_group_hurts_only_itself(tmp_path: Path) -> None:
     worker = await opened(tmp_path / "x.db")
     hold = threading.Event()
-    first = asyncio.create_task(worker.run(lambda _: hold.wait(5)))
+    first = worker.run(lambda _: hold.wait(5))
     await asyncio.sleep(0.05)
 
     def insert(db: sqlite3.Connection, number: int) -> int:
@@ -198,7 +198,7 @@ async def test_one_failure_in_a_group_hurts_only_itself(tmp_path: Path) -> None:
             raise LookupError("mine")
         return number
 
-    work = [asyncio.create_task(worker.run(lambda db, n=n % 40: insert(db, n))) for n in range(80)]
+    work = [worker.run(lambda db, n=n % 40: insert(db, n)) for n in range(80)]
     await asyncio.sleep(0)
     hold.set()
     results = await asyncio.gather(first, *work, return_exceptions=True)
@@ -213,8 +213,7 @@ async def test_one_failure_in_a_group_hurts_only_itself(tmp_path: Path) -> None:
 async def test_queued_work_is_done_before_closing_and_refused_after(tmp_path: Path) -> None:
     worker = await opened(tmp_path / "x.db")
     work = [
-        asyncio.create_task(worker.run(lambda db, n=n: db.execute("INSERT INTO n VALUES (?)", (n,)).rowcount))
-        for n in range(200)
+        worker.run(lambda db, n=n: db.execute("INSERT INTO n VALUES (?)", (n,)).rowcount) for n in range(200)
     ]
     await asyncio.sleep(0)
     await worker.close()
@@ -225,7 +224,7 @@ async def test_queued_work_is_done_before_closing_and_refused_after(tmp_path: Pa
 
 async def test_a_cancelled_caller_does_not_stop_its_operation(tmp_path: Path) -> None:
     worker = await opened(tmp_path / "x.db")
-    work = asyncio.create_task(worker.run(lambda db: db.execute("INSERT INTO n VALUES (1)").rowcount))
+    work = worker.run(lambda db: db.execute("INSERT INTO n VALUES (1)").rowcount)
     await asyncio.sleep(0)
     work.cancel()
     assert await worker.run(lambda db: db.execute("SELECT count(*) FROM n").fetchone()[0]) == 1
