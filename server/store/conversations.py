@@ -201,8 +201,8 @@ class Conversations:
 
 
 def _left(said: Said, now_us: int) -> Parameters:
-    columns: Parameters = {**said._asdict(), "now_us": now_us}
-    del columns["added"]
+    columns: Parameters = said._asdict()
+    columns["now_us"] = now_us
     return columns
 
 
