@@ -28,7 +28,7 @@ class Fence:
 
     def check(self) -> None:
         """Raise LEASE_LOST, and fall, unless the lease is believed in. To be called right before a write."""
-        if not self.holds:
+        if self.fallen or time.monotonic() >= self.until:
             self.fall()
             raise lost()
 

@@ -43,7 +43,8 @@ class Records:
         self._reclaim_us = int(reclaim * 1e6)
 
     def _run(self, db: sqlite3.Connection, name: str, parameters: Parameters) -> sqlite3.Cursor:
-        return self._sql[name].run(db, parameters)
+        statement = self._sql[name]
+        return db.execute(statement.text, statement.values(parameters))
 
     def _one(self, db: sqlite3.Connection, name: str, parameters: Parameters) -> sqlite3.Row | None:
         found: sqlite3.Row | None = self._run(db, name, parameters).fetchone()

@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Mapping
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 from server.store.queries import load_queries, numbered
 from server.store.rows import Parameters
@@ -15,11 +15,12 @@ class Statement:
     def __init__(self, query: str) -> None:
         """Read a query with named parameters."""
         self.text, names = numbered(query, "?")
-        self._pick = _picker(names)
+        self.values: Final = _picker(names)
+        """Returns the values of parameters by number, of such by name; more may be given than it has."""
 
     def run(self, db: sqlite3.Connection, parameters: Parameters) -> sqlite3.Cursor:
-        """Carry it out with parameters by name; more may be given than it has. Raises sqlite3.Error."""
-        return db.execute(self.text, self._pick(parameters))
+        """Carry it out with parameters by name. Raises sqlite3.Error."""
+        return db.execute(self.text, self.values(parameters))
 
 
 Statements = Mapping[str, Statement]
