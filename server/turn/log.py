@@ -5,7 +5,6 @@ bytes, spelled once for all who read them: the newest are kept one by one, those
 Of these no more than CAP_BYTES stay in memory: what is older is in the store, and read back from there.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol
 
@@ -76,7 +75,7 @@ class TurnLog:
         self.is_elsewhere = False  # the store has refused it
         self._watchers: set[Reader] = set()
         self._failure: ServiceError | None = None
-        self._spans: deque[Span] = deque()
+        self._spans: list[Span] = []
         self._bytes = 0  # of the spans
         self._newest: list[bytes] = []
         self._sizes: list[int] = []
@@ -135,7 +134,7 @@ class TurnLog:
     def _drop_stored(self, cap: int) -> None:
         """Drop the oldest spans that the store has until the rest fits."""
         while self._bytes > cap and self._spans[0].behind <= self._stored:
-            self._bytes -= len(self._spans.popleft().events)
+            self._bytes -= len(self._spans.pop(0).events)
 
     def to_write(self) -> list[Span]:
         """Return what is to be written now: while more is in memory than the cap allows, all spans."""
