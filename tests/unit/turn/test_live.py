@@ -1,11 +1,12 @@
 """A turn that runs: what is told alone, and what ends a wait."""
 
 import asyncio
+import weakref
 
 import pytest
 from howler.error.v1.error_reason_pb2 import ErrorReason
 from howler.task.v1.start_turn_pb2 import Durability, StartTurn
-from howler.task.v1.task_event_pb2 import Accepted, TaskEvent, TextDelta
+from howler.task.v1.task_event_pb2 import Accepted, EndReason, TaskEvent, TextDelta
 
 from server.errors import ServiceError
 from server.turn.journal import Journal
@@ -81,3 +82,16 @@ async def test_nothing_is_broken_off_where_nothing_waits(live: LiveTurn) -> None
     live.break_off(NO_DISK)
     with live.waiting():
         await asyncio.sleep(0)
+
+
+async def test_a_log_that_is_kept_holds_nothing_of_its_turn(journal: Journal) -> None:
+    """A prompt may be large, and logs are kept for minutes: the turn goes at once, not with the collector."""
+    start = StartTurn(prompt="hello", durability=Durability.DURABILITY_EPHEMERAL)
+    live = LiveTurn(TurnId("turn_1"), start, journal, detach_grace=0)
+    log, turn = live.log, weakref.ref(live)
+    with live.waiting():
+        await asyncio.sleep(0)
+    live.end(EndReason.END_REASON_COMPLETED)
+    del live
+    assert log.ended
+    assert turn() is None
