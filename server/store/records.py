@@ -304,7 +304,7 @@ class Records:
         """Record a task in its lease's slot, else in another; tell whether the lease was there for it."""
         asked: Parameters = {**rows.of_task(task), "lease_id": lease_id, "busy": 1, "end_us": None}
         lease = self._one(db, "live_lease", asked)
-        bound = lease is not None and not lease["task_id"]
+        bound = lease is not None and lease["slot"] > 0 and not lease["task_id"]
         if lease is not None and bound:
             asked.update(account_id=lease["account_id"], slot=lease["slot"])
             self._run(db, "bind_lease", asked)

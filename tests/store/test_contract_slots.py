@@ -184,6 +184,14 @@ async def test_a_task_without_a_live_lease_takes_a_slot_nevertheless(
     assert await granted(store, "l5") is None
 
 
+async def test_a_task_made_under_a_shared_lease_takes_a_free_slot(store: AnyStore, other: AnyStore) -> None:
+    assert await store.grant(lease("shared", mode=SHARED), NO_TASK, TTL, 1)
+    assert not await store.record_task(task("t1"), LeaseId("shared"))
+    assert await busy_tasks(other) == {"t1": True}
+    tokens = [await granted(other, f"l{number}") for number in range(SLOTS)]
+    assert tokens.count(None) == 1
+
+
 async def test_a_closed_slot_is_not_granted_until_it_opens(store: AnyStore, other: AnyStore) -> None:
     await fill(store)
     await store.end_lease(LeaseId("full0"), 2, close_slot=60)
