@@ -29,11 +29,9 @@ _log = logging.getLogger(__name__)
 class Attendant:
     """Told when a lease ended, when the books brought news, when an account or a cooldown changed.
 
-    Tasks are stopped ahead of need, or because a turn was cut off on them, only while it `minds_tasks`. The
+    Tasks are stopped ahead of need, or because a turn was cut off on them, only while they are minded. The
     arguments are those of the pool.
     """
-
-    minds_tasks = False
 
     def __init__(
         self,
@@ -72,7 +70,7 @@ class Attendant:
     def _gone(self, task_id: TaskId) -> None:
         """A lease ended: its slot may be wanted, its task may have been left in the middle of a turn."""
         self.queue.stir()
-        self.keep_spare()
+        self.tasks.keep_spare()
         if (active := self.desk.board.tasks.get(task_id)) and active.orphaned:
             self._stop_orphans()
 
@@ -88,11 +86,6 @@ class Attendant:
         for cooling in merged.over:
             self.health.cooldowns.ended_elsewhere(cooling)
         self.changed()
-
-    def keep_spare(self) -> None:
-        """A slot was granted or came free: see that enough are free for whoever comes next."""
-        if self.minds_tasks:
-            self.tasks.keep_spare()
 
     def changed(self) -> None:
         """An account or a cooldown changed: see to those who wait, to orphans, and to the alarm."""
@@ -112,11 +105,11 @@ class Attendant:
         self.desk.board.offer_withheld()
         self.health.logins.noticed()
         self._stop_orphans()
-        self.keep_spare()
+        self.tasks.keep_spare()
         self.queue.recheck()
         moments = (when for when in self.desk.board.moments() if when > now)
         self.desk.alarm.by(min(moments, default=float("inf")))
 
     def _stop_orphans(self) -> None:
-        if self.minds_tasks:
+        if self.tasks.minded:
             self.tasks.stop_orphans()

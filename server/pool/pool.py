@@ -93,7 +93,7 @@ class Pool:
         agent may be at work still, and a next turn would be told the words of the one before.
         """
         await self._open()
-        self._attendant.minds_tasks = True
+        self._tasks.minded = True
         await self._roster.sweep()
         self._health.cooldowns.adopt()
         self._roster.check()
@@ -138,7 +138,7 @@ class Pool:
 
     def stand_down(self) -> None:
         """Look after tasks no more: what is left in the middle from now on is for other processes."""
-        self._attendant.minds_tasks = False
+        self._tasks.minded = False
 
     async def acquire(
         self,
@@ -170,7 +170,7 @@ class Pool:
         lease = Lease(mode=LEASE_MODE_EXCLUSIVE if exclusive else mode, holder=holder, purpose=purpose)
         want = Want(exclusive, account_id or None, among, avoid, upstream_model_id)
         granted = await self._granting.acquire(want, lease, wait=wait, ttl=ttl, place=place)
-        self._attendant.keep_spare()
+        self._tasks.keep_spare()
         return granted
 
     async def acquire_task(

@@ -24,7 +24,9 @@ _GATHER: Final = 0.05  # seconds in which what happens to slots gathers before i
 
 
 class Tasks:
-    """Active tasks, and which of them are stopped when."""
+    """Active tasks, and which of them are stopped when: ahead of need only while they are `minded`."""
+
+    minded = False
 
     def __init__(self, desk: Desk, queue: Queue, health: Health, stops: Stops) -> None:
         self._desk = desk
@@ -84,8 +86,8 @@ class Tasks:
                 self._stops.start_orphan(active)
 
     def keep_spare(self) -> None:
-        """Stop idle tasks, soon, where too few slots are free for whoever comes next."""
-        if self._desk.terms.free_slots != 0 and not self._sparing:
+        """A slot was granted or came free: stop idle tasks, soon, where too few are free for others."""
+        if self.minded and not self._sparing and self._desk.terms.free_slots != 0:
             self._sparing = True
             self._desk.chores.spawn(self._spare())
 
