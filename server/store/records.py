@@ -308,6 +308,7 @@ class Records:
         if lease is not None and bound:
             asked.update(account_id=lease["account_id"], slot=lease["slot"])
             self._run(db, "bind_lease", asked)
+            self._run(db, "former_slot_free", asked)
             self._run(db, "slot_to_task", asked)
         else:
             asked["slot"] = self._slot_without_lease(db, asked)

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Final
 
-from server.store.worker import KEEP_LOG, Operation, Order, T, Worker, answer, attempt, commit
+from server.store.worker import BATCH, KEEP_LOG, Operation, Order, T, Worker, answer, attempt, commit
 
 _DETOUR: Final = 64  # of so many groups two in a row are the worker's
 _EVERY: Final = 0.005  # seconds from one transaction to the next
@@ -65,6 +65,7 @@ class Shortcut:
         self._count += 1
         if (
             self._count % _DETOUR < 2
+            or len(orders) > BATCH
             or not self._worker.idle
             or not self._begun()
             or not attempt(self._connection, orders)

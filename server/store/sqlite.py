@@ -30,6 +30,7 @@ from server.store.worker import Operation, T, Worker
 LEASE_MEMORY_US: Final = 3600 * 1_000_000
 """How long a lease that was released or lapsed is remembered, so that its holder hears that it is lost."""
 
+_FEW: Final = 16  # tasks that the loop stops together: more would hold up all streams
 _SWEEP: Final = 1024  # leases that are released between two sweeps
 _NO_TASK: Final = TaskId("")
 
@@ -88,11 +89,12 @@ class Store:
         """Write what is queued and close."""
         if self._reclaiming is not None:
             await asyncio.gather(self._reclaiming, return_exceptions=True)
+        if self._reader is not None:
+            await self._reader.close()
         if self._shortcut is not None:
             self._shortcut.give_up()
-        for worker in (self._reader, self._writer):
-            if worker is not None:
-                await worker.close()
+        if self._writer is not None:
+            await self._writer.close()
         self._tell()
         self._replicas.close()
 
@@ -231,7 +233,8 @@ class Store:
         self, leases: Mapping[TaskId, Lease], ttl: float, now_us: int
     ) -> Mapping[TaskId, int]:
         """See Ledger."""
-        return await self._write_soon(
+        write = self._write_soon if len(leases) <= _FEW else self._write
+        return await write(
             lambda db: self._records.grant_tasks(db, leases, ttl, now_us),
             lambda tokens: frozenset(AccountId(leases[task_id].account_id) for task_id in tokens),
         )
@@ -281,9 +284,8 @@ class Store:
 
     async def end_tasks(self, leases: Mapping[TaskId, LeaseId], now_us: int) -> None:
         """See Ledger."""
-        await self._write_soon(
-            lambda db: self._records.end_tasks(db, leases, now_us), lambda accounts: accounts
-        )
+        write = self._write_soon if len(leases) <= _FEW else self._write
+        await write(lambda db: self._records.end_tasks(db, leases, now_us), lambda accounts: accounts)
 
     async def reclaim(self) -> frozenset[AccountId]:
         """See Ledger."""

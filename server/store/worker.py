@@ -16,7 +16,7 @@ from server.store.errors import StoreError
 T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 
-_BATCH: Final = 64  # operations in a transaction, at most: what a caller may have to wait for
+BATCH: Final = 64  # operations in a transaction, at most: what a caller may have to wait for
 _BUSY_SECONDS: Final = 5.0  # for another process's transactions
 _BUSY_PAUSE: Final = (
     0.002  # seconds, at most: SQLite's own pauses grow to 100 ms, and whoever is in one is passed by
@@ -115,7 +115,7 @@ class Worker:
         try:
             while (first := self._orders.get()) is not None:
                 batch, last = [first], False
-                while len(batch) < _BATCH and not last:
+                while len(batch) < BATCH and not last:
                     try:
                         order = self._orders.get_nowait()
                     except queue.Empty:
@@ -166,7 +166,10 @@ def answer(orders: Sequence[Order]) -> None:
     """Tell those who wait what became of their operations."""
     for order in orders:
         if order.error is None and order.committed is not None:
-            order.committed(order.result)
+            try:
+                order.committed(order.result)
+            except Exception as error:  # a bug of one caller is not the others' business
+                order.error = error
         if order.future.done():
             continue  # its caller left
         if order.error is not None:

@@ -165,6 +165,20 @@ async def test_a_task_and_its_lease_end_in_one_step(store: AnyStore, other: AnyS
     assert await granted(other, "l3")
 
 
+async def test_a_task_that_two_leases_recorded_leaves_no_slot_behind(
+    store: AnyStore, other: AnyStore
+) -> None:
+    """Two processes may take a task for theirs: one reads back what the other is about to be told of."""
+    await fill(store)
+    assert await store.record_task(task("t1"), LeaseId("full0"))
+    assert await other.record_task(task("t1"), LeaseId("full1"))
+    await store.end_lease(LeaseId("full0"), 5)
+    await other.end_lease(LeaseId("full1"), 6, ended_task=TaskId("t1"))
+    assert await granted(store, "l1")
+    assert await granted(store, "l2")
+    assert await granted(store, "l3") is None
+
+
 async def test_a_task_without_a_live_lease_takes_a_slot_nevertheless(
     store: AnyStore, other: AnyStore
 ) -> None:

@@ -97,6 +97,15 @@ async def test_many_at_once_share_a_transaction(shortcut: Shortcut, worker: Work
     assert await worker.run(lambda db: db.execute("SELECT count(*) FROM n").fetchone()[0]) == 39
 
 
+async def test_what_fails_once_it_is_committed_fails_for_its_caller_alone(shortcut: Shortcut) -> None:
+    def bug(_: int) -> None:
+        raise LookupError("mine")
+
+    asked = [shortcut.run(add(number), bug if number == 6 else None) for number in range(9)]
+    outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert [number for number, outcome in enumerate(outcomes) if isinstance(outcome, LookupError)] == [6]
+
+
 async def test_what_waits_when_the_store_is_closed_is_done(
     shortcut: Shortcut, worker: Worker, path: Path
 ) -> None:

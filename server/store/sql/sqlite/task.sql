@@ -15,6 +15,13 @@ ON CONFLICT (task_id) DO UPDATE
 UPDATE slot SET task_id = :task_id
  WHERE account_id = :account_id AND number = :slot AND lease_id = :lease_id;
 
+-- name: former_slot_free
+-- A task that was recorded under another lease before has one slot: the one of this lease.
+UPDATE slot SET task_id = '', lease_id = ''
+  FROM task
+ WHERE task.task_id = :task_id AND task.slot <> :slot
+   AND slot.account_id = task.account_id AND slot.number = task.slot AND slot.task_id = task.task_id;
+
 -- name: slot_of_task
 -- The slot that a task has already.
 SELECT slot.number
