@@ -30,7 +30,7 @@ class Record(logging.LogRecord):
     ) -> None:
         self.name, self.levelno, self.levelname = name, level, logging.getLevelName(level)
         self.pathname, self.lineno = pathname, lineno
-        one_mapping = len(args) == 1 and isinstance(args[0], Mapping)
+        one_mapping = len(args) == 1 and isinstance(args[0], Mapping) and args[0]
         self.msg, self.args, self.exc_info = msg, args[0] if one_mapping else args, exc_info
         self.created = time.time()
 

@@ -91,8 +91,6 @@ class Wait(Scope):
     ) -> None:
         live = self._live
         live.waited()
-        if self._ending is None:
-            return
         try:
             super().__exit__(kind, error, trace)
         except TimeoutError:

@@ -36,8 +36,9 @@ class Scope:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        ended, self._is_ended = self._is_ended, True  # who would end it now comes too late
         if self._ending is None:
             return
         self._ending.cancel()
-        if self._is_ended and self._task.uncancel() <= self._before and kind is asyncio.CancelledError:
+        if ended and self._task.uncancel() <= self._before and kind is asyncio.CancelledError:
             raise TimeoutError from error

@@ -34,14 +34,18 @@ class Watchdog:
         self.last_frame = self._loop.time()
         self._first_due = first_due
         self._first = first
-        self._timer = self._loop.call_at(self._due(), self._look)
+        self._lie_down()
 
     def expect(self, first_due: float) -> None:
         """Wait for a sign of the agent until then."""
         self._first_due = first_due
-        if first_due < self._timer.when():  # else it is looked at in time
+        if first_due < self._looks_at:  # else it is looked at in time
             self._timer.cancel()
-            self._timer = self._loop.call_at(self._due(), self._look)
+            self._lie_down()
+
+    def _lie_down(self) -> None:
+        self._looks_at = self._due()
+        self._timer = self._loop.call_at(self._looks_at, self._look)
 
     def _due(self) -> float:
         silent = self.last_frame + self._idle
@@ -50,7 +54,7 @@ class Watchdog:
     def _look(self) -> None:
         now = self._loop.time()
         if now < self._due():
-            self._timer = self._loop.call_at(self._due(), self._look)
+            self._lie_down()
         elif now >= self.last_frame + self._idle:
             self._bark(
                 ServiceError(
