@@ -79,25 +79,27 @@ class ChatTurn:
     def receive(self, events: Iterable[Heard]) -> None:
         """Take events in order."""
         texts: list[str] = []
-        for event in events:
-            if self.finished:
-                return
-            if isinstance(event, ClientCall):
+        try:
+            for event in events:
+                if self.finished:
+                    return
+                if isinstance(event, ClientCall):
+                    if texts:
+                        self._say(texts)
+                    self._hand_over(event)
+                    continue
+                if text := event.text_delta.text:  # nearly all are such: which they are need not be asked
+                    texts.append(text)
+                    continue
                 if texts:
                     self._say(texts)
-                self._hand_over(event)
-                continue
-            if text := event.text_delta.text:  # nearly all are such: which they are need not be asked
-                texts.append(text)
-                continue
+                kind = event.WhichOneof("event")
+                if not self._begun:
+                    self.begin(event.accepted.model.id if kind == "accepted" else "")
+                self._take(event, kind)
+        finally:  # also where something breaks: what came before it is told
             if texts:
                 self._say(texts)
-            kind = event.WhichOneof("event")
-            if not self._begun:
-                self.begin(event.accepted.model.id if kind == "accepted" else "")
-            self._take(event, kind)
-        if texts:
-            self._say(texts)
 
     def fail(self, error: ApiError) -> None:
         """End the turn by a failure that no event tells."""
