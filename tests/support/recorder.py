@@ -27,7 +27,8 @@ class Asked:
 class Recorder:
     """`async with Recorder(facade.address) as recorder: recorder.url`; `requests` holds what was asked.
 
-    `frames` are those that were sent over WebSockets. One answer is cut once it has told `cut_behind`.
+    `frames` are those that were sent over WebSockets. One answer is cut behind the event that tells
+    `cut_behind`.
     """
 
     def __init__(self, target: str) -> None:
@@ -75,11 +76,13 @@ class Recorder:
             response = web.StreamResponse(status=answer.status, headers=told)
             await response.prepare(request)
             async for piece in answer.content.iter_any():
-                await response.write(piece)
                 if self.cut_behind and self.cut_behind in piece and request.transport is not None:
+                    before, at, behind = piece.partition(self.cut_behind)
+                    await response.write(b"%b%b%b\n\n" % (before, at, behind.partition(b"\n\n")[0]))
                     self.cut_behind = b""
                     request.transport.abort()
                     return response
+                await response.write(piece)
             await response.write_eof()
             return response
 
